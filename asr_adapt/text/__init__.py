@@ -1,0 +1,37 @@
+"""Transcripts to units: normalisation profiles and CTC vocabularies.
+
+Knows text only. Does not know audio, manifests, networks or scores, and never imports torch.
+"""
+
+from asr_adapt.text.normalise import PROFILES, Profile, normalise, profile
+from asr_adapt.text.vocabulary import (
+    PAD,
+    UNKNOWN,
+    WORD_DELIMITER,
+    Casing,
+    CharacterVocabulary,
+    UnknownCharacter,
+    UnknownReport,
+    build_vocabulary,
+    casing_for,
+    fit_case,
+    unknown_characters,
+)
+
+__all__ = [
+    "PAD",
+    "PROFILES",
+    "UNKNOWN",
+    "WORD_DELIMITER",
+    "Casing",
+    "CharacterVocabulary",
+    "Profile",
+    "UnknownCharacter",
+    "UnknownReport",
+    "build_vocabulary",
+    "casing_for",
+    "fit_case",
+    "normalise",
+    "profile",
+    "unknown_characters",
+]

@@ -1,0 +1,121 @@
+"""Normalisation profiles: named, versioned ways to make two transcripts comparable.
+
+Knows how a transcript is rewritten before it is counted or labelled, and which version of the rules did it.
+Does not know vocabularies, manifests or scores. Needs no torch.
+
+A profile is part of every score: two scores are comparable only under the same name **and** version, so
+any change of a rule below must raise the version.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from asr_adapt.errors import UsageError
+from asr_adapt.text.english_spelling import american_spellings
+
+#: Characters that typists use for an apostrophe; NFKC would turn some of them into a space and a mark.
+_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇", "'"))
+_EDGE_APOSTROPHES = re.compile(r"(?<!\S)'+|'+(?!\S)|''+")
+_ORPHAN_MARKS = re.compile(r"(?<!\S)'*[\u0300-\u036f]+")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One set of rules; ``apply`` rewrites a transcript, ``version`` changes whenever its result may."""
+
+    name: str
+    version: str
+    description: str
+    apply: Callable[[str], str]
+
+    @property
+    def label(self) -> str:
+        """Name and version as stored in scores and baselines, e.g. ``basic@1``."""
+        return f"{self.name}@{self.version}"
+
+
+class _BasicTable(dict[int, str]):
+    """What becomes of one code point under ``basic``; decided once per character, then a table look-up."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if category[0] in "LN" or category in ("Mn", "Mc") or character == "'":
+            kept = character
+        elif category == "Cf":  # joiners, soft hyphens, direction marks: invisible, not a word boundary
+            kept = ""
+        else:
+            kept = " "
+        self[code] = kept
+        return kept
+
+
+_BASIC = _BasicTable()
+
+
+def _none(text: str) -> str:
+    return text
+
+
+def _basic(text: str) -> str:
+    folded = unicodedata.normalize(
+        "NFKC", unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
+    )
+    kept = _EDGE_APOSTROPHES.sub(" ", folded.translate(_BASIC))
+    return unicodedata.normalize("NFKC", " ".join(_ORPHAN_MARKS.sub("", kept).split()))
+
+
+@functools.cache
+def _whisper_normaliser() -> Callable[[str], str]:
+    # this transformers module imports neither torch nor the Whisper network
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+    return EnglishTextNormalizer(american_spellings())
+
+
+def _whisper_english(text: str) -> str:
+    return " ".join(_whisper_normaliser()(text).split())
+
+
+PROFILES: dict[str, Profile] = {
+    profile.name: profile
+    for profile in (
+        Profile("none", "1", "the text as it stands", _none),
+        Profile(
+            "basic",
+            "1",
+            "NFKC, lower case, punctuation and symbols to spaces, apostrophes inside words and combining "
+            "marks (Mn, Mc) kept, white space folded; for every language",
+            _basic,
+        ),
+        Profile(
+            "whisper-en",
+            "1",
+            "the Whisper paper's English rules as shipped in transformers (contractions, numbers, titles, "
+            "fillers), with this project's own British-to-American spelling list",
+            _whisper_english,
+        ),
+    )
+}
+
+
+def profile(name: str) -> Profile:
+    """The profile called ``name``; :class:`UsageError` names the known ones otherwise."""
+    try:
+        return PROFILES[name]
+    except KeyError:
+        known = ", ".join(PROFILES)
+        raise UsageError(f"unknown normalisation profile {name!r}: choose one of {known}.") from None
+
+
+def normalise(text: str, profile: str = "basic") -> str:
+    """``text`` rewritten under a named profile (raises :class:`UsageError` for an unknown name)."""
+    return _lookup(profile).apply(text)
+
+
+_lookup = profile  # `normalise` shadows the function with its parameter
