@@ -1,0 +1,107 @@
+"""The ``asr-adapt`` command: collects the command groups and turns errors into exit status.
+
+Knows which modules hold commands. Does not know what they do.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError
+
+EXIT_INTERRUPTED = 130
+
+#: Each module has ``register(app: typer.Typer) -> None``.
+COMMAND_MODULES = (
+    "asr_adapt.cli.demo",
+    "asr_adapt.cli.manifest",
+    "asr_adapt.cli.train",
+    "asr_adapt.cli.transcribe",
+    "asr_adapt.cli.evaluate",
+    "asr_adapt.cli.score",
+    "asr_adapt.cli.system",
+)
+
+# Newer typer carries click inside itself, older typer depends on it: take the class from typer either way.
+_ClickException: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+
+
+def _dashes(name: str) -> str:
+    """Let ``--batch_size`` mean ``--batch-size``."""
+    return name.replace("_", "-")
+
+
+def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
+    """The command tree that ``modules`` register; the whole one by default."""
+    app = typer.Typer(
+        name="asr-adapt",
+        help="Adapt a speech recogniser to an accent or language, and prove the gain.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"token_normalize_func": _dashes, "help_option_names": ["-h", "--help"]},
+    )
+
+    @app.callback()
+    def root(
+        debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+    ) -> None:
+        """``run`` reads the flag itself, so that it works before and after the command."""
+
+    for name in modules:
+        importlib.import_module(name).register(app)
+    return app
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; every error becomes one sentence on stderr and an exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if "--debug" in arguments:  # accepted before and after the command
+        arguments = ["--debug", *(a for a in arguments if a != "--debug")]
+    debug = "--debug" in arguments
+    try:
+        result = typer.main.get_command(build_app())(
+            args=arguments, prog_name="asr-adapt", standalone_mode=False
+        )
+        return result if isinstance(result, int) else EXIT_OK
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone: `asr-adapt … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except Exception as error:
+        if debug:
+            raise
+        return _explain(error)
+
+
+def _explain(error: Exception) -> int:
+    """Print one sentence about ``error`` and return its exit status."""
+    if isinstance(error, _ClickException):
+        error.show()  # type: ignore[attr-defined]
+        return EXIT_USAGE
+    if isinstance(error, AsrAdaptError):
+        print(f"asr-adapt: {error}", file=sys.stderr)
+        return error.exit_status
+    if isinstance(error, OSError) and error.filename is not None:
+        print(f"asr-adapt: {error.filename}: {error.strerror}", file=sys.stderr)
+        return EXIT_INVALID
+    kind = type(error).__name__
+    print(f"asr-adapt: unexpected {kind}: {error} (run again with --debug for details)", file=sys.stderr)
+    return EXIT_FAILED
