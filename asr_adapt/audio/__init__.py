@@ -1,0 +1,19 @@
+"""Sound to samples: decoding, resampling, voice activity, waveform augmentation.
+
+Knows files and float32 mono arrays. Does not know manifests, transcripts, models or torch.
+"""
+
+from asr_adapt.audio.decode import open_decoder, probe, read_audio, stream_audio
+from asr_adapt.audio.resample import resample
+from asr_adapt.audio.types import AudioError, AudioInfo, Samples
+
+__all__ = [
+    "AudioError",
+    "AudioInfo",
+    "Samples",
+    "open_decoder",
+    "probe",
+    "read_audio",
+    "resample",
+    "stream_audio",
+]
