@@ -22,12 +22,13 @@ _OUR_ENDINGS = ("", "s", "ed", "ing", "able", "ably", "ful", "fully", "less", "e
 
 _ISE = (
     "agon antagon apolog author brutal cannibal canon capital categor central character civil colon "
-    "commercial computer critic crystall custom decentral democrat digit dramat econom emphas energ equal "
-    "fantas fertil final formal general global harmon hospital human hypnot ideal immun industrial initial "
-    "international legal liberal local magnet marginal maxim mechan memor minim mobil modern monopol national natural "
-    "neutral normal optim organ ostrac patron penal personal philosoph polar popular priorit privat "
-    "public random rational real recogn reorgan revolution satir scrutin sensit social special stabil "
-    "standard steril summar symbol sympath synchron synthes terror theor traumat util vandal victim visual vocal"
+    "commercial computer critic crystall custom decentral democrat digit dramat econom emphas energ "
+    "equal fantas fertil final formal general global harmon hospital human hypnot ideal immun "
+    "industrial initial international legal liberal local magnet marginal maxim mechan memor minim "
+    "mobil modern monopol national natural neutral normal optim organ ostrac patron penal personal "
+    "philosoph polar popular priorit privat public random rational real recogn reorgan revolution satir "
+    "scrutin sensit social special stabil standard steril summar symbol sympath synchron synthes terror "
+    "theor traumat util vandal victim visual vocal"
 )
 _ISE_ENDINGS = ("ise", "ises", "ised", "ising", "iser", "isers", "isation", "isations")
 
