@@ -31,7 +31,7 @@ _AUDIO_OUTPUT_SYNCHRONOUS = 2
 _INITIALIZE_DONT_EXIT = 0x8000
 _CHARS_UTF8 = 0x01
 _PHONEMES = 0x100  # text may hold [[phoneme mnemonics]]
-_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+_RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 _ACCENTS = {
@@ -64,7 +64,8 @@ class Voice:
 
     ``language``: espeak-ng language such as ``en-us`` (see `accents`); ``variant``: timbre, one of
     `train_variants` or `held_out_variants`, or ``""`` for the plain voice; ``rate``: words a minute, 80–450;
-    ``pitch`` and ``pitch_range``: 0–99, espeak-ng's scale with 50 as the voice's own.
+    ``pitch`` and ``pitch_range``: 0–99, espeak-ng's scale with 50 as the voice's own; ``word_gap``: pause
+    added between words in units of 10 ms (at the voice's normal rate).
     """
 
     language: str = "en-us"
@@ -72,6 +73,7 @@ class Voice:
     rate: int = 170
     pitch: int = 50
     pitch_range: int = 50
+    word_gap: int = 0
 
     @property
     def name(self) -> str:
@@ -161,7 +163,7 @@ class _Machine:
         )
         if self.sample_rate <= 0:
             raise AsrAdaptError(
-                "espeak-ng could not read its data; reinstall it with pip install --force-reinstall espeakng-loader."
+                "espeak-ng could not read its data: run pip install --force-reinstall espeakng-loader."
             )
         self._callback = _CALLBACK(self._receive)  # kept: C holds only a pointer to it
         self._library.espeak_SetSynthCallback(self._callback)
@@ -196,9 +198,14 @@ class _Machine:
             raise AsrAdaptError(
                 f"espeak-ng has no voice {voice.name!r}; see asr_adapt.demo.synthesis.accents()."
             )
-        for parameter, value in (
-            (_RATE, voice.rate), (_VOLUME, 100), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)
-        ):  # fmt: skip
+        parameters = {
+            _RATE: voice.rate,
+            _VOLUME: 100,
+            _PITCH: voice.pitch,
+            _RANGE: voice.pitch_range,
+            _WORD_GAP: voice.word_gap,
+        }
+        for parameter, value in parameters.items():
             self._library.espeak_SetParameter(parameter, value, 0)
 
 
