@@ -1,0 +1,243 @@
+"""Builds the corpus on which the bundled base is trained.
+
+Synthetic US English (train voices, train sentences, recording conditions baked in) plus the mild speakers
+of speechocean762 *train*, as they are and in augmented copies, plus synthetic renderings of their texts.
+Medium and heavy speakers and every test part are never read. Deterministic given ``--seed``.
+
+    python scripts/prepare_pretraining.py --output corpus --speechocean ../shared/data/speechocean762
+
+writes ``audio.i16`` (int16 mono 16 kHz, all clips in a row), ``index.jsonl`` (``start``, ``samples``,
+``text``, ``kind``, ``speaker``), the folders ``dev_us``, ``test_us`` (held-out voices and sentences) and
+``dev_mild`` (mild speakers kept out of training), and at last ``READY``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr_adapt.demo.conditions import Conditions, change_speed, level, pad, record
+from asr_adapt.demo.sentences import Part, sentences
+from asr_adapt.demo.synthesis import (
+    SAMPLE_RATE,
+    Voice,
+    held_out_variants,
+    spoken_form,
+    synthesise,
+    train_variants,
+)
+from asr_adapt.files import atomic_write
+
+SHORTEST, LONGEST = 0.7, 8.0  # seconds of a clip
+CHUNK = 400  # clips of one task; every task runs in a fresh process
+SECONDS_A_CLIP = 2.6  # of synthetic speech, to turn hours into a number of sentences
+DEV_MILD = ("0006", "0482", "2022", "5418")  # two children and two adults, kept out of training
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip to make: from ``path`` when it is real speech, otherwise spoken by espeak-ng."""
+
+    text: str
+    kind: str
+    path: str = ""
+    speaker: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Clips made together by one process; ``part`` is the file that it writes."""
+
+    number: int
+    seed: int
+    part: Path
+    clips: list[Clip] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    options = _parse(arguments)
+    output: Path = options.output
+    output.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    clips = _synthetic(options.hours, options.seed)
+    if options.speechocean:
+        mild = _mild(options.speechocean)
+        clips += _real(mild, options.copies) + _renderings(mild, options.renderings)
+        _write_real(output / "dev_mild", options.speechocean)
+    for name, part, count in (("dev_us", "dev", 300), ("test_us", "test", 500)):
+        _write_synthetic(output / name, part, count, options.seed)
+    tasks = _tasks(clips, options.seed, output)
+    seconds = _assemble(tasks, output, options.workers)
+    report = f"{seconds / 3600:.1f} hours in {time.monotonic() - started:.0f} s"
+    (output / "READY").write_text(report + "\n", encoding="utf-8")
+    print(report)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--hours", type=float, default=40.0, help="of synthetic speech (default 40)")
+    parser.add_argument("--speechocean", type=Path, help="folder of speechocean762; left out: synthetic only")
+    parser.add_argument("--copies", type=int, default=12, help="augmented copies of a real clip")
+    parser.add_argument("--renderings", type=int, default=4, help="synthetic voices per real transcript")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def _synthetic(hours: float, seed: int) -> list[Clip]:
+    texts = sentences(round(hours * 3600 / SECONDS_A_CLIP), seed, part="train")
+    return [Clip(text, "synthetic") for text in texts]
+
+
+def _table(path: Path) -> dict[str, list[str]]:
+    """A Kaldi file: the first word of a line to the others."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {words[0]: words[1:] for words in map(str.split, lines) if words}
+
+
+def _mild(folder: Path) -> list[Clip]:
+    """The mild speakers' utterances of the train part."""
+    train = folder / "train"
+    bands, speakers = _table(train / "spk2accent"), _table(train / "utt2spk")
+    audio, texts = _table(train / "wav.scp"), _table(train / "text")
+    return [
+        Clip(" ".join(words), "real", str(folder / audio[name][0]), speakers[name][0])
+        for name, words in texts.items()
+        if bands[speakers[name][0]][0] == "mild"
+    ]
+
+
+def _real(mild: Sequence[Clip], copies: int) -> list[Clip]:
+    kept = [clip for clip in mild if clip.speaker not in DEV_MILD]
+    augmented = [Clip(clip.text, "real_augmented", clip.path, clip.speaker) for clip in kept]
+    return kept + augmented * copies
+
+
+def _renderings(mild: Sequence[Clip], voices: int) -> list[Clip]:
+    kept = [clip for clip in mild if clip.speaker not in DEV_MILD]
+    return [Clip(clip.text, "rendered") for clip in kept] * voices
+
+
+def _tasks(clips: list[Clip], seed: int, output: Path) -> list[Task]:
+    order = np.random.default_rng(seed).permutation(len(clips))
+    mixed = [clips[index] for index in order]
+    chunks = [mixed[start : start + CHUNK] for start in range(0, len(mixed), CHUNK)]
+    return [Task(n, seed, output / f"part-{n:04d}.i16", chunk) for n, chunk in enumerate(chunks)]
+
+
+def _assemble(tasks: Sequence[Task], output: Path, workers: int) -> float:
+    """Runs the tasks and puts their parts in a row; seconds of audio."""
+    position = 0
+    context = multiprocessing.get_context("spawn")  # espeak-ng's state must be new in every process
+    with (
+        context.Pool(workers, maxtasksperchild=1) as pool,
+        atomic_write(output / "audio.i16", "wb") as audio,
+        atomic_write(output / "index.jsonl") as index,
+    ):
+        for task, rows in zip(tasks, pool.imap(_make, tasks), strict=True):
+            audio.write(task.part.read_bytes())
+            task.part.unlink()
+            for row in rows:
+                index.write(json.dumps({"start": position, **row}, ensure_ascii=False) + "\n")
+                position += row["samples"]
+            if task.number % 10 == 9:
+                print(f"{task.number + 1}/{len(tasks)} parts", file=sys.stderr, flush=True)
+    return position / SAMPLE_RATE
+
+
+def _make(task: Task) -> list[dict[str, object]]:
+    """One task: writes its part, returns the rows without their start."""
+    chance = np.random.default_rng((task.seed, task.number))
+    rows: list[dict[str, object]] = []
+    recent: list[np.ndarray] = []
+    with task.part.open("wb") as part:
+        for clip in task.clips:
+            wave, speaker = _source(clip, chance)
+            recent = [*recent[-7:], wave]
+            if clip.kind != "real":
+                wave = record(pad(wave, chance), chance, recent[:-1], _conditions(clip))
+            wave = np.pad(wave, (0, max(0, round(SHORTEST * SAMPLE_RATE) - wave.size)))
+            if wave.size <= LONGEST * SAMPLE_RATE:
+                part.write((wave * 32767).clip(-32768, 32767).astype("<i2").tobytes())
+                rows.append({"samples": wave.size, "text": clip.text, "kind": clip.kind, "speaker": speaker})
+    return rows
+
+
+def _source(clip: Clip, chance: np.random.Generator) -> tuple[np.ndarray, str]:
+    """The clip's voice before any room or noise, and who speaks."""
+    if not clip.path:
+        voice = _voice(chance, train_variants())
+        wave = synthesise(spoken_form(clip.text), voice)
+        vocal_tract = float(chance.uniform(0.88, 1.16)) if chance.random() < 0.6 else 1.0
+        return change_speed(wave, vocal_tract), voice.variant
+    wave, _ = soundfile.read(clip.path, dtype="float32")
+    speed = float(chance.uniform(0.85, 1.15)) if clip.kind == "real_augmented" else 1.0
+    return change_speed(wave, speed) if speed != 1.0 else wave, clip.speaker
+
+
+def _conditions(clip: Clip) -> Conditions:
+    # A real recording has its own room and noise; what is added stays rarer.
+    real = Conditions(clean=0.15, equaliser=0.6, room=0.25, noise=0.5, telephone=0.12)
+    return real if clip.kind == "real_augmented" else Conditions()
+
+
+def _voice(chance: np.random.Generator, variants: Sequence[str]) -> Voice:
+    return Voice(
+        language="en-us",
+        variant=variants[int(chance.integers(len(variants)))],
+        rate=int(chance.uniform(110, 230)),
+        pitch=int(chance.uniform(15, 85)),
+        pitch_range=int(chance.uniform(15, 90)),
+        word_gap=int(chance.integers(1, 16)) if chance.random() < 0.25 else 0,
+    )
+
+
+def _write_synthetic(folder: Path, part: Part, count: int, seed: int) -> None:
+    """Held-out voices and sentences, clean, in the same order of voices every time."""
+    variants = held_out_variants()
+    chance = np.random.default_rng((seed, count))
+    rows = []
+    for number, text in enumerate(sentences(count, seed, part=part)):
+        variant = variants[number % len(variants)]
+        voice = Voice("en-us", variant, int(chance.uniform(130, 200)), int(chance.uniform(30, 70)))
+        wave = level(synthesise(spoken_form(text), voice), 0.5)
+        rows.append((wave, {"id": f"{part}-{number:04d}", "text": text, "speaker": variant, "accent": "us"}))
+    _write_folder(folder, rows)
+
+
+def _write_real(folder: Path, speechocean: Path) -> None:
+    counts: dict[str, int] = defaultdict(int)
+    rows = []
+    for clip in _mild(speechocean):
+        if clip.speaker in DEV_MILD:
+            counts[clip.speaker] += 1
+            wave, _ = soundfile.read(clip.path, dtype="float32")
+            name = f"{clip.speaker}-{counts[clip.speaker]:02d}"
+            rows.append((wave, {"id": name, "text": clip.text, "speaker": clip.speaker, "accent": "mild"}))
+    _write_folder(folder, rows)
+
+
+def _write_folder(folder: Path, clips: Sequence[tuple[np.ndarray, dict[str, str]]]) -> None:
+    """Ordinary WAV files and their ``manifest.jsonl``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_write(folder / "manifest.jsonl") as manifest:
+        for wave, row in clips:
+            name = f"{row['id']}.wav"
+            soundfile.write(folder / name, wave, SAMPLE_RATE)
+            full = {"audio_filepath": name, "duration": round(wave.size / SAMPLE_RATE, 4), **row, "lang": "en"}
+            manifest.write(json.dumps(full) + "\n")
+
+
+if __name__ == "__main__":
+    main()
