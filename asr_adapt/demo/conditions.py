@@ -115,4 +115,6 @@ def _coloured(size: int, chance: np.random.Generator) -> np.ndarray:
 
 def _babble(size: int, chance: np.random.Generator, others: Sequence[np.ndarray]) -> np.ndarray:
     voices = [others[int(index)] for index in chance.integers(0, len(others), chance.integers(1, 6))]
-    return np.sum([np.resize(np.roll(voice, int(chance.integers(voice.size))), size) for voice in voices], axis=0)
+    return np.sum(
+        [np.resize(np.roll(voice, int(chance.integers(voice.size))), size) for voice in voices], axis=0
+    )
