@@ -1,0 +1,129 @@
+"""A small corpus of accented speech, written as ordinary WAV files and manifests.
+
+Knows how texts and voices are divided so that no dev or test row shares a sentence or a voice with a train
+row or with what the bundled base has heard. Does not know models, training or scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from asr_adapt.demo.conditions import level, pad
+from asr_adapt.demo.sentences import Part, sentences
+from asr_adapt.demo.synthesis import (
+    SAMPLE_RATE,
+    Voice,
+    accents,
+    held_out_variants,
+    spoken_form,
+    synthesise,
+    train_variants,
+)
+from asr_adapt.errors import UsageError
+from asr_adapt.files import atomic_directory
+from asr_adapt.manifest import Utterance, write_manifest
+
+BASE_ACCENT = "us"
+DEV_VOICES = 3  # of the held-out variants, the first are for dev and the others for test
+PEAK = 0.5  # amplitude of every clip
+SILENCE = 0.3  # seconds, at most, before and after a clip
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSizes:
+    """Rows of each part; ``dev`` and ``test`` hold for the accent and for the guard alike."""
+
+    train: int = 600
+    replay: int = 600
+    dev: int = 80
+    test: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class AccentCorpus:
+    """Manifests of an accent and of the base accent, under one folder."""
+
+    folder: Path
+    accent: str
+
+    def manifest(self, name: str) -> Path:
+        """Path of ``train``, ``dev``, ``test``, ``replay``, ``guard_dev`` or ``guard_test``."""
+        return self.folder / f"{name}.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """One manifest to speak: its name, the part its texts come from, and who speaks them."""
+
+    name: str
+    accent: str
+    part: Part
+    variants: tuple[str, ...]
+    count: int
+
+
+def build_accent_corpus(
+    output: str | Path, accent: str, seed: int = 1, sizes: CorpusSizes | None = None
+) -> AccentCorpus:
+    """Speak and write the six manifests of ``accent``; the folder appears only when it is complete.
+
+    Dev and test use sentences and voices of their own, which neither train nor the bundled base contains.
+    Raises `UsageError` for an accent that `asr_adapt.demo.synthesis.accents` does not list.
+    """
+    if accent not in accents() or accent == BASE_ACCENT:
+        known = ", ".join(name for name in accents() if name != BASE_ACCENT)
+        raise UsageError(f"No accent {accent!r} to adapt to: choose one of {known}.")
+    with atomic_directory(output) as folder:
+        for number, section in enumerate(_sections(accent, sizes or CorpusSizes())):
+            rows = _speak(section, folder, np.random.default_rng((seed, number)), seed * 100 + number)
+            write_manifest(folder / f"{section.name}.jsonl", rows)
+    return AccentCorpus(Path(output), accent)
+
+
+def _sections(accent: str, sizes: CorpusSizes) -> tuple[_Section, ...]:
+    dev, test = held_out_variants()[:DEV_VOICES], held_out_variants()[DEV_VOICES:]
+    return (
+        _Section("train", accent, "train", train_variants(), sizes.train),
+        _Section("replay", BASE_ACCENT, "train", train_variants(), sizes.replay),
+        _Section("dev", accent, "dev", dev, sizes.dev),
+        _Section("guard_dev", BASE_ACCENT, "dev", dev, sizes.dev),
+        _Section("test", accent, "test", test, sizes.test),
+        _Section("guard_test", BASE_ACCENT, "test", test, sizes.test),
+    )
+
+
+def _speak(
+    section: _Section, folder: Path, chance: np.random.Generator, text_seed: int
+) -> Iterator[Utterance]:
+    (folder / section.name).mkdir()
+    for number, text in enumerate(sentences(section.count, text_seed, part=section.part)):
+        voice = _voice(section, number, chance)
+        wave = level(pad(synthesise(spoken_form(text), voice), chance, SILENCE), PEAK)
+        name = f"{section.name}/{number:04d}.wav"
+        soundfile.write(folder / name, wave, SAMPLE_RATE)
+        yield Utterance(
+            audio_filepath=name,
+            id=f"{section.name}-{number:04d}",
+            duration=round(wave.size / SAMPLE_RATE, 4),
+            text=text,
+            speaker=voice.variant,
+            accent=section.accent,
+            lang="en",
+            root=folder,
+        )
+
+
+def _voice(section: _Section, number: int, chance: np.random.Generator) -> Voice:
+    variants: Sequence[str] = section.variants
+    return Voice(
+        language=accents()[section.accent],
+        variant=variants[number % len(variants)],
+        rate=int(chance.uniform(130, 200)),
+        pitch=int(chance.uniform(30, 70)),
+        pitch_range=int(chance.uniform(30, 70)),
+    )
