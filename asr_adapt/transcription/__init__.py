@@ -1,0 +1,32 @@
+"""Long audio to text: inputs, segments, batches, merging, writers; and manifests to predictions.
+
+Knows files, windows, words with times and output formats. Does not know networks beyond the recogniser's
+contract, nor training and scoring.
+"""
+
+from asr_adapt.transcription.api import stream, transcribe
+from asr_adapt.transcription.engine import Engine, Outcome, Progress
+from asr_adapt.transcription.evaluation import Evaluation, evaluate
+from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.result import Segment, Transcript
+from asr_adapt.transcription.writers import WRITERS, WriterOptions, render
+
+__all__ = [
+    "WRITERS",
+    "Engine",
+    "Evaluation",
+    "Failure",
+    "Outcome",
+    "Progress",
+    "Segment",
+    "Source",
+    "TranscribeOptions",
+    "Transcript",
+    "WriterOptions",
+    "evaluate",
+    "expand",
+    "render",
+    "stream",
+    "transcribe",
+]

@@ -1,0 +1,162 @@
+"""``asr_adapt.transcribe`` and ``asr_adapt.stream``: transcription from Python.
+
+Knows what a caller may pass and gets back. Does not know how the run is carried out (``engine``).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+
+from asr_adapt.audio import resample
+from asr_adapt.errors import AsrAdaptError, DataError, UsageError
+from asr_adapt.models import Recogniser
+from asr_adapt.transcription.engine import Engine
+from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.reading import Hearing, pieces_of
+from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
+from asr_adapt.transcription.stitching import Heard, Stitcher
+
+DEFAULT_MODEL = "nano-en"
+Input = str | Path | np.ndarray
+
+
+@overload
+def transcribe(
+    source: Sequence[Input],
+    *,
+    model: str | Path | Recogniser = ...,
+    sample_rate: int | None = ...,
+    **options: Any,
+) -> list[Transcript]: ...
+@overload
+def transcribe(
+    source: Input, *, model: str | Path | Recogniser = ..., sample_rate: int | None = ..., **options: Any
+) -> Transcript: ...
+def transcribe(
+    source: Input | Sequence[Input],
+    *,
+    model: str | Path | Recogniser = DEFAULT_MODEL,
+    sample_rate: int | None = None,
+    **options: Any,
+) -> Transcript | list[Transcript]:
+    """Transcribe a file, an array, or a list of them; a list gives a list in its order.
+
+    An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the model's).
+    In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
+    ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
+    :meth:`Recogniser.load`. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
+    bad inputs, see :class:`Engine`.
+    """
+    recogniser = load(model, options)
+    with _sources(source, recogniser, sample_rate) as sources:
+        found: dict[int, Transcript] = {}
+        for outcome in Engine(recogniser, make_options(options)).run(sources):
+            if outcome.transcript is None:
+                raise _error(outcome.failure)
+            found[outcome.index] = outcome.transcript
+    if _is_list(source):
+        return [found[index] for index in sorted(found)]
+    if len(found) != 1:
+        raise UsageError(f"{source} stands for {len(found)} inputs; pass it in a list to get a list.")
+    return found[0]
+
+
+def stream(
+    source: Input,
+    *,
+    model: str | Path | Recogniser = DEFAULT_MODEL,
+    sample_rate: int | None = None,
+    **options: Any,
+) -> Iterator[Segment]:
+    """Segments of one file or array as soon as each is certain, with word times; memory is bounded.
+
+    Arguments and errors as in :func:`transcribe`.
+    """
+    recogniser = load(model, options)
+    chosen = make_options(options)
+    rate = recogniser.sample_rate
+    stitcher = Stitcher()
+    with _sources(source, recogniser, sample_rate) as sources:
+        if len(sources) != 1:
+            raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
+        for piece in pieces_of(sources[0], Hearing(rate, recogniser.window_seconds), chosen):
+            heard = recogniser.transcribe([piece.samples], words=True, language=chosen.language)[0]
+            start = piece.start / rate
+            words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
+            stitcher.add(Heard(start, piece.stop / rate, words))
+            yield from _settled(stitcher, piece.stop / rate - chosen.overlap_seconds)
+    yield from _settled(stitcher, float("inf"))
+
+
+def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
+    """Take the phrases that no later piece can change, which are those that end before ``certain``."""
+    groups = list(phrases(stitcher.words))
+    for number, group in enumerate(groups):
+        last = number == len(groups) - 1
+        if group[-1].end > certain or (last and certain != float("inf")):
+            return
+        del stitcher.words[: len(group)]
+        text = " ".join(word.text for word in group)
+        yield Segment(group[0].start, group[-1].end, text, group, mean_probability(group))
+
+
+def load(model: str | Path | Recogniser, options: dict[str, Any]) -> Recogniser:
+    """The recogniser itself, or the one of that name.
+
+    ``device`` and ``compute_type`` are taken out of ``options``.
+    """
+    device = options.pop("device", "auto")
+    compute_type = options.pop("compute_type", "auto")
+    if isinstance(model, Recogniser):
+        return model
+    return Recogniser.load(str(model), device=device, compute_type=compute_type)
+
+
+def make_options(options: dict[str, Any]) -> TranscribeOptions:
+    """Options by name; raises UsageError that lists the known names for an unknown one."""
+    known = TranscribeOptions.__dataclass_fields__
+    for name in options:
+        if name not in known:
+            raise UsageError(f"There is no option {name!r}; the options are {', '.join(known)}.")
+    return TranscribeOptions(**options)
+
+
+@contextmanager
+def _sources(
+    source: Input | Sequence[Input], recogniser: Recogniser, sample_rate: int | None
+) -> Iterator[list[Source]]:
+    items: list[Input] = list(source) if _is_list(source) else [source]  # type: ignore[list-item,arg-type]
+    with tempfile.TemporaryDirectory(prefix="asr-adapt-") as spool:
+        found: list[Source] = []
+        for item in items:
+            if isinstance(item, np.ndarray):
+                found.append(_array_source(item, recogniser.sample_rate, sample_rate, len(found)))
+                continue
+            expansion = expand([str(item)], spool=Path(spool))
+            if expansion.failures:
+                raise _error(expansion.failures[0])
+            found.extend(expansion.sources)
+        yield found
+
+
+def _array_source(samples: np.ndarray, rate: int, given: int | None, number: int) -> Source:
+    if given is not None and given != rate:
+        samples = resample(samples.astype(np.float32), given, rate)
+    return Source(f"array {number}", f"array{number}", samples=samples, duration=len(samples) / rate)
+
+
+def _is_list(source: object) -> bool:
+    return isinstance(source, Sequence) and not isinstance(source, (str, bytes))
+
+
+def _error(failure: Failure | None) -> Exception:
+    assert failure is not None
+    return failure.error if isinstance(failure.error, AsrAdaptError) else DataError(failure.message)

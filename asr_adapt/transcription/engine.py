@@ -1,0 +1,209 @@
+"""The run: sources in, transcripts out, as they finish.
+
+Knows batches, the pool of waiting pieces, running out of memory, journals and progress. Does not know how
+audio is cut (``reading``), how text is joined (``assembly``), or what is done with a transcript.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from asr_adapt.models import Hypothesis, Recogniser
+from asr_adapt.transcription.assembly import Span, assemble
+from asr_adapt.transcription.batching import batches
+from asr_adapt.transcription.inputs import Failure, Source
+from asr_adapt.transcription.journal import Journal, journal_key
+from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.reading import Hearing, Read, Reader
+from asr_adapt.transcription.result import Transcript
+from asr_adapt.transcription.windows import Piece
+
+#: Padded seconds of audio in one batch on a CPU; more only leaves the caches.
+CPU_BATCH_SECONDS = 40.0
+#: Padded seconds of audio for each free GiB of an accelerator: large models stay well inside it.
+BATCH_SECONDS_PER_GIB = 20.0
+#: Shorter pieces are padded with silence to this, so that every front end gives at least a frame.
+SHORTEST_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A source that is finished: its place in the input, and either its transcript or its failure."""
+
+    index: int
+    source: Source
+    transcript: Transcript | None = None
+    failure: Failure | None = None
+
+
+@dataclass
+class Progress:
+    """How far a run is: seconds of audio heard, seconds of the recogniser's work, sources finished."""
+
+    audio_seconds: float = 0.0
+    compute_seconds: float = 0.0
+    finished: int = 0
+    failed: int = 0
+
+
+@dataclass
+class _Job:
+    """What is known of one source while it runs."""
+
+    source: Source
+    heard: dict[Span, Hypothesis] = field(default_factory=dict)
+    expected: int = 0
+    duration: float | None = None  # set when the last piece was read
+    seconds: float = 0.0
+    journal: Journal | None = None
+
+    @property
+    def complete(self) -> bool:
+        return self.duration is not None and len(self.heard) == self.expected
+
+
+JournalPath = Callable[[Source], Path | None]
+
+
+class Engine:
+    """Transcribes sources with one recogniser. ``progress`` may be read between outcomes and batches."""
+
+    def __init__(
+        self,
+        recogniser: Recogniser,
+        options: TranscribeOptions | None = None,
+        *,
+        journal_path: JournalPath | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self.recogniser = recogniser
+        self.options = options or TranscribeOptions()
+        self.progress = Progress()
+        self._journal_path = journal_path
+        self._on_progress = on_progress
+        self._budget = self.options.batch_seconds or _automatic_batch(recogniser.device)
+
+    def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
+        """One outcome a source, in the order in which they finish.
+
+        A failed source does not stop the others unless ``fail_fast``; errors of the recogniser itself do.
+        """
+        jobs = {number: self._job(source) for number, source in enumerate(sources)}
+        hearing = Hearing(self.recogniser.sample_rate, self.recogniser.window_seconds)
+        reader = Reader(list(sources), hearing, self.options)
+        try:
+            while events := reader.take():
+                yield from self._failures(events, jobs)
+                self._hear(events, jobs)
+                yield from self._finished(jobs, events)
+                if self.options.fail_fast and self.progress.failed:
+                    return
+        finally:
+            reader.stop()
+
+    def _job(self, source: Source) -> _Job:
+        path = self._journal_path(source) if self._journal_path and source.path else None
+        if path is None:
+            return _Job(source)
+        try:
+            key = journal_key(source, self.recogniser.name, self.options)
+        except OSError:  # the file is not there: the reader says so in its own words
+            return _Job(source)
+        return _Job(source, journal=Journal(path, key))
+
+    def _failures(self, events: Sequence[Read], jobs: dict[int, _Job]) -> Iterator[Outcome]:
+        for event in events:
+            if event.failure is not None:
+                job = jobs.pop(event.job)
+                self.progress.failed += 1
+                yield Outcome(event.job, job.source, failure=event.failure)
+
+    def _hear(self, events: Sequence[Read], jobs: dict[int, _Job]) -> None:
+        """Recognise every piece among the events and note which sources ended."""
+        pieces: list[tuple[_Job, Piece]] = []
+        for event in events:
+            job = jobs.get(event.job)
+            if job is None:
+                continue
+            if event.piece is None:
+                job.duration = event.duration
+                continue
+            job.expected += 1
+            span = (event.piece.start, event.piece.stop)
+            if job.journal is not None and span in job.journal.heard:
+                job.heard[span] = job.journal.heard[span]
+            else:
+                pieces.append((job, event.piece))
+        rate = self.recogniser.sample_rate
+        lengths = [len(piece.samples) for _, piece in pieces]
+        for batch in batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size):
+            self._recognise([pieces[i] for i in batch])
+
+    def _recognise(self, batch: list[tuple[_Job, Piece]]) -> None:
+        """Run one batch; where memory runs out, its halves, and smaller batches from then on."""
+        started = time.perf_counter()
+        try:
+            hypotheses = self._transcribe([piece for _, piece in batch])
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            torch.cuda.empty_cache()
+            self._budget = max(1.0, self._budget / 2)
+            self._recognise(batch[: len(batch) // 2])
+            self._recognise(batch[len(batch) // 2 :])
+            return
+        self._deliver(batch, hypotheses, time.perf_counter() - started)
+
+    def _transcribe(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+        shortest = round(SHORTEST_SECONDS * self.recogniser.sample_rate)
+        waveforms = [np.pad(p.samples, (0, max(0, shortest - len(p.samples)))) for p in pieces]
+        words = self.options.word_timestamps or any(piece.seam for piece in pieces)
+        return self.recogniser.transcribe(waveforms, words=words, language=self.options.language)
+
+    def _deliver(self, batch: list[tuple[_Job, Piece]], hypotheses: list[Hypothesis], seconds: float) -> None:
+        total = sum(len(piece.samples) for _, piece in batch)
+        for (job, piece), hypothesis in zip(batch, hypotheses, strict=True):
+            job.heard[(piece.start, piece.stop)] = hypothesis
+            job.seconds += seconds * len(piece.samples) / total
+        self.progress.audio_seconds += total / self.recogniser.sample_rate
+        self.progress.compute_seconds += seconds
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
+
+    def _finished(self, jobs: dict[int, _Job], events: Sequence[Read]) -> Iterator[Outcome]:
+        for number in dict.fromkeys(event.job for event in events):
+            job = jobs.get(number)
+            if job is None:
+                continue
+            if job.complete:
+                del jobs[number]
+                yield self._outcome(number, job)
+            elif job.journal is not None:
+                job.journal.append(job.heard)
+
+    def _outcome(self, number: int, job: _Job) -> Outcome:
+        self.progress.finished += 1
+        segments = assemble(job.heard, self.recogniser.sample_rate)
+        transcript = Transcript(
+            source=job.source.label,
+            segments=segments,
+            duration=job.duration or 0.0,
+            model=self.recogniser.name,
+            language=self.options.language,
+            compute_seconds=job.seconds,
+        )
+        return Outcome(number, job.source, transcript)
+
+
+def _automatic_batch(device: torch.device) -> float:
+    """Seconds of audio in a batch that suit the device."""
+    if device.type != "cuda":
+        return CPU_BATCH_SECONDS
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(CPU_BATCH_SECONDS, free / 2**30 * BATCH_SECONDS_PER_GIB)

@@ -1,0 +1,250 @@
+"""What the user named, as a list of things to transcribe.
+
+Knows files, folders, globs, manifests, lists, URLs, standard input, and the name each output gets. Does not
+open any audio beyond its header.
+"""
+
+from __future__ import annotations
+
+import glob
+import re
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from asr_adapt.audio import AudioError, probe
+from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError
+from asr_adapt.manifest import Manifest, Utterance
+
+#: Endings looked for in folders; a file named by itself may end in anything.
+AUDIO_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".wma", ".aif", ".aiff"),
+    *(".aifc", ".au", ".caf", ".amr", ".wv", ".mka", ".weba"),
+)
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv"),
+)
+MEDIA_SUFFIXES = frozenset((*AUDIO_SUFFIXES, *VIDEO_SUFFIXES))
+MANIFEST_SUFFIXES = frozenset((".jsonl", ".json", ".ndjson"))
+LIST_SUFFIXES = frozenset((".txt", ".lst", ".list", ".m3u", ".m3u8"))
+STDIN = "-"
+#: Characters of a row's id that must not reach a file name.
+_UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|]")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing to transcribe: a segment of a file, or samples (float32 mono at the recogniser's rate).
+
+    ``name`` is the path of its outputs without suffix, relative to the output folder. ``duration`` is seconds
+    of audio where known, ``segment`` whether offset and duration cut the file.
+    """
+
+    label: str
+    name: str
+    path: Path | None = None
+    samples: np.ndarray | None = None
+    offset: float = 0.0
+    duration: float | None = None
+    segment: bool = False
+    channel: int | None = None
+    row: Utterance | None = None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An input that could not be transcribed, and why in one sentence."""
+
+    label: str
+    message: str
+    error: Exception = field(compare=False, repr=False, default=RuntimeError())
+
+
+@dataclass
+class Expansion:
+    """Sources in the order they were named, and inputs that already failed."""
+
+    sources: list[Source]
+    failures: list[Failure]
+
+    @property
+    def duration(self) -> float:
+        """Seconds of audio in all, as far as the headers say."""
+        return sum(source.duration or 0.0 for source in self.sources)
+
+
+def expand(names: Sequence[str], *, spool: Path, each_channel: bool = False) -> Expansion:
+    """Everything that ``names`` stand for; standard input and URLs are copied into the folder ``spool``.
+
+    The same file named twice is transcribed once. Inputs that fail here are reported, never dropped.
+    """
+    sources: list[Source] = []
+    failures: list[Failure] = []
+    for name in names:
+        try:
+            for source in _named(name, spool):
+                _add(source, sources, failures, each_channel)
+        except (AsrAdaptError, OSError) as error:
+            failures.append(Failure(name, str(error), error))
+    return Expansion(_unique_names(_without_repeats(sources)), failures)
+
+
+def source_of_row(row: Utterance) -> Source:
+    """The source that a manifest row points at."""
+    segment = row.offset > 0 or row.duration is not None
+    return Source(
+        label=f"{row.audio_filepath} ({row.id})" if row.offset else row.audio_filepath,
+        name=_UNSAFE.sub("_", row.id) or "row",
+        path=row.audio_path,
+        offset=row.offset,
+        duration=row.duration,
+        segment=segment,
+        row=row,
+    )
+
+
+def _add(source: Source, sources: list[Source], failures: list[Failure], each_channel: bool) -> None:
+    """Append ``source`` with the duration of its header, once a channel where asked."""
+    if source.path is None or source.row is not None:
+        sources.append(source)
+        return
+    try:
+        info = probe(source.path)
+    except AudioError as error:
+        failures.append(Failure(source.label, str(error), error))
+        return
+    known = replace(source, duration=info.duration)
+    if each_channel and info.channels > 1:
+        for channel in range(info.channels):
+            sources.append(replace(known, channel=channel, name=f"{source.name}.channel{channel}"))
+    else:
+        sources.append(known)
+
+
+def _named(name: str, spool: Path) -> Iterator[Source]:
+    if name == STDIN:
+        yield _standard_input(spool)
+    elif "://" in name:
+        yield _download(name, spool)
+    elif (path := Path(name)).is_dir():
+        yield from _folder(path)
+    elif not _exists(path) and glob.has_magic(name):
+        yield from _glob(name, spool)
+    elif path.suffix.lower() in MANIFEST_SUFFIXES:
+        yield from [source_of_row(row) for row in Manifest.open(path)]  # a broken manifest counts as a whole
+    elif path.suffix.lower() in LIST_SUFFIXES and _exists(path):
+        yield from _list(path, spool)
+    else:
+        yield Source(label=name, name=path.stem, path=path)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name too long, or holding a NUL: no such file
+        return False
+
+
+def _folder(folder: Path) -> Iterator[Source]:
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    if not found:
+        raise DataError("holds no audio or video file; name the folder that does.", path=folder)
+    for path in found:
+        yield Source(str(path), str(path.relative_to(folder).with_suffix("")), path)
+
+
+def _glob(pattern: str, spool: Path) -> Iterator[Source]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+    if not found:
+        raise DataError("matches no file; correct the pattern or quote it for the shell.", path=pattern)
+    for name in found:
+        yield from _named(glob.escape(name) if "://" in name else name, spool)
+
+
+def _list(path: Path, spool: Path) -> Iterator[Source]:
+    """One path a line, relative to the list; blank lines and ``#`` comments are skipped."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataError("is not a UTF-8 list of audio paths, one a line; correct it.", path=path) from error
+    entries = [(n, line.strip()) for n, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
+    if not entries:
+        raise DataError("lists no audio file; write one path a line.", path=path)
+    for number, entry in entries:
+        target = path.parent / entry
+        if target.suffix.lower() in LIST_SUFFIXES:
+            raise DataError(f"lists {entry}, itself a list; name audio files only.", path=path, line=number)
+        if "://" in entry:
+            yield from _named(entry, spool)
+        else:
+            yield Source(label=str(target), name=target.stem, path=target)
+
+
+def _standard_input(spool: Path) -> Source:
+    """Standard input, copied to a file because decoders seek."""
+    target = Path(tempfile.mkstemp(dir=spool, prefix="stdin-")[1])
+    with target.open("wb") as handle:
+        shutil.copyfileobj(sys.stdin.buffer, handle)
+    if target.stat().st_size == 0:
+        raise DataError("standard input is empty; pipe an audio file into it.")
+    return Source(label="<stdin>", name="stdin", path=target)
+
+
+def _download(url: str, spool: Path) -> Source:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise MissingExtraError(f"{url}: reading a URL", "url") from error
+    target = Path(tempfile.mkstemp(dir=spool, prefix="url-")[1])
+    try:
+        with fsspec.open(url, "rb") as remote, target.open("wb") as local:
+            shutil.copyfileobj(remote, local)
+    except Exception as error:  # fsspec's protocols raise errors of their own packages
+        raise DataError(
+            f"cannot be fetched ({error}); download it and name the local file.", path=url
+        ) from error
+    return Source(label=url, name=Path(url.partition("?")[0]).stem or "download", path=target)
+
+
+def _without_repeats(sources: Iterable[Source]) -> list[Source]:
+    seen: set[tuple[object, ...]] = set()
+    kept = []
+    for source in sources:
+        place = source.path and source.path.absolute()
+        row = source.row and source.row.id
+        key = (place, source.offset, source.duration, source.channel, row)
+        if key not in seen:
+            seen.add(key)
+            kept.append(source)
+    return kept
+
+
+def _unique_names(sources: list[Source]) -> list[Source]:
+    """``talk.wav`` beside ``talk.mp3`` give ``talk.wav.txt`` and ``talk.mp3.txt``, and so on with numbers."""
+    count = Counter(source.name for source in sources)
+    taken: set[str] = set()
+    unique = []
+    for source in sources:
+        name = source.name
+        if count[name] > 1 and source.path is not None and source.row is None:
+            with suppress(ValueError):
+                name = f"{name}{source.path.suffix}"
+        number = 1
+        stem = name
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name)
+        unique.append(replace(source, name=name))
+    return unique

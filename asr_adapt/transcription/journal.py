@@ -1,0 +1,81 @@
+"""What has been heard of an unfinished long file, kept so that a killed run goes on where it was.
+
+Knows one JSON-lines file a source: a key that must match, then a line for each finished piece. Does not know
+how pieces are cut; a piece is recognised again by its first and last sample, which are the same on each run
+with the same key.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr_adapt.models import Hypothesis, Word
+from asr_adapt.transcription.inputs import Source
+from asr_adapt.transcription.options import TranscribeOptions
+
+Span = tuple[int, int]
+
+
+class Journal:
+    """Finished pieces of one source, by (first sample, sample behind the last)."""
+
+    def __init__(self, path: Path, key: dict[str, Any]) -> None:
+        self.path = path
+        self._key = key
+        self.heard: dict[Span, Hypothesis] = _read(path, key)
+        self._kept: set[Span] = set(self.heard)
+
+    def append(self, pieces: dict[Span, Hypothesis]) -> None:
+        """Add pieces that are not in the file yet, in one write; a torn last line is harmless."""
+        new = {span: hypothesis for span, hypothesis in pieces.items() if span not in self._kept}
+        if not new:
+            return
+        fresh = not self._kept
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("w" if fresh else "a", encoding="utf-8") as handle:
+            lines = [self._key] if fresh else []
+            lines += [{"span": span, **asdict(hypothesis)} for span, hypothesis in new.items()]
+            front = "" if fresh else "\n"  # ends a line that a kill tore
+            handle.write(front + "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+        self._kept |= new.keys()
+
+    def remove(self) -> None:
+        """Forget the file; the transcript is complete."""
+        self.path.unlink(missing_ok=True)
+
+
+def journal_key(source: Source, model: str, options: TranscribeOptions) -> dict[str, Any]:
+    """Whatever changes the pieces or their texts: the file, the model, the options that cut."""
+    assert source.path is not None
+    status = source.path.stat()
+    cutting = asdict(options)
+    for name in ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast"):
+        del cutting[name]
+    return {
+        "file": [str(source.path.absolute()), status.st_size, status.st_mtime_ns],
+        "segment": [source.offset, source.duration, source.channel],
+        "model": model,
+        "options": cutting,
+    }
+
+
+def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
+    """The pieces in a journal with this key; none when it is absent or was written for another key."""
+    if not path.is_file():
+        return {}
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # an empty line, or the one that was being written when the run was killed
+            continue
+    if not rows or rows[0] != json.loads(json.dumps(key)):
+        return {}
+    heard = {}
+    for row in rows[1:]:
+        words = tuple(Word(**word) for word in row["words"])
+        heard[(row["span"][0], row["span"][1])] = Hypothesis(row["text"], words, row["confidence"])
+    return heard

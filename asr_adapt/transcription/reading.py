@@ -1,0 +1,195 @@
+"""Sources into pieces, decoded ahead of the recogniser by a few threads.
+
+Knows how a source becomes a stream of blocks and which segmenter cuts it, and keeps the audio that waits
+within a bound. Does not know the recogniser beyond its rate and window.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from asr_adapt.audio import AudioError, read_audio, stream_audio
+from asr_adapt.errors import AsrAdaptError
+from asr_adapt.transcription.inputs import Failure, Source
+from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.speech import (
+    Detector,
+    EnergyDetector,
+    SileroDetector,
+    SpeechRules,
+    speech_pieces,
+)
+from asr_adapt.transcription.windows import Piece, windows
+
+#: A manifest row longer than this is streamed when it starts at 0; shorter ones are read at once.
+STREAM_ABOVE_SECONDS = 120.0
+#: A silence of this many seconds always ends a piece of speech.
+JOIN_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What the recogniser can take: samples a second, and seconds in one piece."""
+
+    sample_rate: int
+    window_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One event: a piece of source ``job``, or its end (``duration`` in seconds), or its failure."""
+
+    job: int
+    piece: Piece | None = None
+    duration: float | None = None
+    failure: Failure | None = None
+
+
+def pieces_of(source: Source, hearing: Hearing, options: TranscribeOptions) -> Iterator[Piece]:
+    """The pieces of one source in order; raises AudioError where the audio cannot be read."""
+    rate = hearing.sample_rate
+    window = round(min(options.window_seconds or hearing.window_seconds, hearing.window_seconds) * rate)
+    overlap = min(round(options.overlap_seconds * rate), window // 2)
+    blocks = _blocks(source, rate, options.channel if source.channel is None else source.channel)
+    if options.segmenter == "windows":
+        return windows(blocks, window, overlap)
+    rules = SpeechRules(
+        window=window,
+        overlap=overlap,
+        join=round(max(JOIN_SECONDS, options.min_silence, options.speech_pad) * rate),
+        silence=round(options.min_silence * rate),
+        shortest=round(options.min_speech * rate),
+        pad=round(options.speech_pad * rate),
+        threshold=options.speech_threshold,
+    )
+    detector: Detector = SileroDetector(rate) if options.segmenter == "silero" else EnergyDetector(rate)
+    return speech_pieces(blocks, detector, rules)
+
+
+def _blocks(source: Source, rate: int, channel: int | None) -> Iterable[np.ndarray]:
+    if source.samples is not None:
+        return [checked_samples(source.samples, source.label)]
+    assert source.path is not None
+    long = source.duration is None or source.duration > STREAM_ABOVE_SECONDS
+    if not source.segment:
+        return stream_audio(source.path, sample_rate=rate, channel=channel)
+    if source.offset == 0 and long and source.duration is not None:
+        stream = stream_audio(source.path, sample_rate=rate, channel=channel)
+        return _first(stream, round(source.duration * rate))
+    return [
+        read_audio(
+            source.path, sample_rate=rate, offset=source.offset, duration=source.duration, channel=channel
+        )
+    ]
+
+
+def checked_samples(samples: np.ndarray, label: str) -> np.ndarray:
+    """``samples`` as float32 mono; raises AudioError for another shape, no samples, or NaN and infinity."""
+    array = np.asarray(samples)
+    if array.ndim != 1 or array.size == 0 or array.dtype.kind != "f":
+        raise AudioError(
+            f"an array of shape {array.shape} and type {array.dtype} is no waveform; "
+            "give float samples (n,) between -1 and 1.",
+            path=label,
+        )
+    if not np.isfinite(array).all():
+        raise AudioError("holds NaN or infinite samples; replace them.", path=label)
+    return array.astype(np.float32, copy=False)
+
+
+def _first(blocks: Iterable[np.ndarray], samples: int) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block[:samples]
+        samples -= len(block)
+        if samples <= 0:
+            return
+
+
+class Reader:
+    """Decodes sources in threads and hands out their events; at most about ``pool_seconds`` of audio wait."""
+
+    def __init__(self, sources: list[Source], hearing: Hearing, options: TranscribeOptions) -> None:
+        self._hearing = hearing
+        self._options = options
+        self._jobs = iter(enumerate(sources))
+        self._events: deque[Read] = deque()
+        self._waiting = 0  # samples in _events
+        self._limit = round(options.pool_seconds * hearing.sample_rate)
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._running = min(options.workers, max(1, len(sources)))
+        self._threads = [
+            threading.Thread(target=self._work, name=f"asr-adapt-reader-{number}", daemon=True)
+            for number in range(self._running)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def take(self) -> list[Read]:
+        """Everything that waits, once it is half the pool or nothing more comes; empty at the very end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting >= self._limit // 2 or not self._running)
+            events = list(self._events)
+            self._events.clear()
+            self._waiting = 0
+            self._changed.notify_all()
+        return events
+
+    def stop(self) -> None:
+        """Let the threads end; waiting audio is dropped."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _work(self) -> None:
+        try:
+            while not self._stopped:
+                with self._changed:
+                    job = list(islice(self._jobs, 1))
+                if not job:
+                    return
+                self._read(*job[0])
+        finally:
+            with self._changed:
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _read(self, job: int, source: Source) -> None:
+        end = 0
+        try:
+            for piece in pieces_of(source, self._hearing, self._options):
+                end = piece.stop
+                if not self._put(Read(job, piece=piece), len(piece.samples)):
+                    return
+        except Exception as error:  # a damaged file must not stop the others, whatever its decoder raises
+            self._put(Read(job, failure=failure_of(source, error)), 0)
+            return
+        duration = source.duration if source.duration is not None else end / self._hearing.sample_rate
+        self._put(Read(job, duration=duration), 0)
+
+    def _put(self, event: Read, samples: int) -> bool:
+        """Queue an event when there is room; False when the reader was stopped."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._waiting < self._limit)
+            if self._stopped:
+                return False
+            self._events.append(event)
+            self._waiting += samples
+            self._changed.notify_all()
+        return True
+
+
+def failure_of(source: Source, error: Exception) -> Failure:
+    """The failure of ``source``, in one sentence that names it."""
+    message = str(error) if isinstance(error, AsrAdaptError) else f"{type(error).__name__}: {error}"
+    if source.path is None or str(source.path) not in message:
+        message = f"{source.label}: {message}"
+    return Failure(source.label, message, error)

@@ -1,0 +1,158 @@
+"""What a transcription is: segments with times, words and confidence.
+
+Knows the result types, how words become segments, and the JSON form that openai-whisper made common.
+Does not know how anything was recognised, nor any subtitle format.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from asr_adapt.models import Word
+
+#: Mel frames a second in whisper; its JSON counts ``seek`` in them.
+WHISPER_FRAMES_PER_SECOND = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech: times in seconds from the start of the file, confidence 0…1 where known."""
+
+    start: float
+    end: float
+    text: str
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One source, transcribed.
+
+    ``duration`` is seconds of audio, ``compute_seconds`` this source's share of the recogniser's time.
+    """
+
+    source: str
+    segments: tuple[Segment, ...]
+    duration: float
+    model: str = ""
+    language: str | None = None
+    compute_seconds: float = 0.0
+
+    @property
+    def text(self) -> str:
+        """The whole transcript on one line."""
+        return " ".join(segment.text for segment in self.segments if segment.text)
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """Every word with its times; empty when word times were not asked for."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    @property
+    def confidence(self) -> float | None:
+        """Mean confidence of the segments, weighted by their length; None when unknown."""
+        known = [
+            (s.confidence, max(s.end - s.start, 1e-3)) for s in self.segments if s.confidence is not None
+        ]
+        if not known:
+            return None
+        return sum(value * weight for value, weight in known) / sum(weight for _, weight in known)
+
+    def to_json(self) -> dict[str, Any]:
+        """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.
+
+        Whisper's fields that a CTC recogniser has no number for are null.
+        """
+        return {
+            "text": self.text,
+            "segments": [_segment_json(number, segment) for number, segment in enumerate(self.segments)],
+            "language": self.language,
+            "duration": round(self.duration, 3),
+            "model": self.model,
+            "confidence": _rounded(self.confidence),
+        }
+
+
+def from_json(value: Mapping[str, Any], source: str) -> Transcript:
+    """A transcript from its own or whisper's JSON; raises KeyError for a missing required field."""
+    segments = tuple(
+        Segment(
+            start=float(row["start"]),
+            end=float(row["end"]),
+            text=str(row["text"]).strip(),
+            words=tuple(
+                Word(str(w["word"]).strip(), float(w["start"]), float(w["end"]), float(w["probability"]))
+                for w in row.get("words", ())
+            ),
+            confidence=row.get("confidence"),
+        )
+        for row in value["segments"]
+    )
+    duration = value.get("duration", segments[-1].end if segments else 0.0)
+    return Transcript(source, segments, duration, value.get("model", ""), value.get("language"))
+
+
+def phrases(
+    words: Sequence[Word], *, pause: float = 0.8, longest: float = 30.0
+) -> Iterator[tuple[Word, ...]]:
+    """Words grouped at every silence of ``pause`` seconds, and wherever a group would exceed ``longest``."""
+    if not words:
+        return
+    group = [words[0]]
+    for before, word in pairwise(words):
+        if word.start - before.end >= pause or word.end - group[0].start > longest:
+            yield tuple(group)
+            group = []
+        group.append(word)
+    yield tuple(group)
+
+
+def mean_probability(words: Sequence[Word]) -> float | None:
+    """Mean word probability; None without words."""
+    known = [word.probability for word in words if word.probability is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _segment_json(number: int, segment: Segment) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": number,
+        "seek": round(segment.start * WHISPER_FRAMES_PER_SECOND),
+        "start": round(segment.start, 3),
+        "end": round(segment.end, 3),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": _rounded(math.log(segment.confidence)) if segment.confidence else None,
+        "compression_ratio": _compression_ratio(segment.text),
+        "no_speech_prob": None,
+        "confidence": _rounded(segment.confidence),
+    }
+    if segment.words:
+        row["words"] = [word_json(word) for word in segment.words]
+    return row
+
+
+def word_json(word: Word) -> dict[str, Any]:
+    """``{word, start, end, probability}`` with times in seconds."""
+    return {
+        "word": word.text,
+        "start": round(word.start, 3),
+        "end": round(word.end, 3),
+        "probability": _rounded(word.probability),
+    }
+
+
+def _compression_ratio(text: str) -> float | None:
+    """Bytes over zlib-compressed bytes: whisper's sign of a repetition loop."""
+    raw = text.encode()
+    return round(len(raw) / len(zlib.compress(raw)), 4) if raw else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
