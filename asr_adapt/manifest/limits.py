@@ -1,0 +1,25 @@
+"""What one model asks of a manifest row.
+
+Knows plain numbers and functions that the models room hands over. Knows no model and needs no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelLimits:
+    """Limits of the model ``name``; ``None`` means no such limit.
+
+    ``vocabulary`` holds the characters that the model can write, ``frames`` turns seconds into CTC frames,
+    ``max_seconds`` and ``max_labels`` bound one row, ``count_labels`` counts the labels of a transcript.
+    """
+
+    name: str = ""
+    vocabulary: frozenset[str] | None = None
+    frames: Callable[[float], int] | None = None
+    max_seconds: float | None = None
+    max_labels: int | None = None
+    count_labels: Callable[[str], int] | None = None

@@ -1,0 +1,28 @@
+"""Recognisers behind one contract: families, layer stack, freezing, masking, heads.
+
+Knows networks and processors. Does not know recipes, manifests' origins, or how text is scored.
+"""
+
+from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.heads import set_vocabulary
+from asr_adapt.models.loading import DEFAULT_MODEL, bundled_models, choose_device, load_recogniser
+from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.stack import LayerStack, Stage
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "CtcRecogniser",
+    "Dropout",
+    "Hidden",
+    "Hypothesis",
+    "LayerStack",
+    "Recogniser",
+    "SpecAugment",
+    "Stage",
+    "Word",
+    "bundled_models",
+    "choose_device",
+    "load_recogniser",
+    "set_vocabulary",
+]

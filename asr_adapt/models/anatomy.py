@@ -1,0 +1,190 @@
+"""The pieces of each CTC architecture in the order in which sound passes them.
+
+Knows where transformers keeps the front end, projection, layers, norm and head of an architecture, and how a
+layer is called. Does not know about recipes, losses, text or files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.masking_utils import create_bidirectional_mask
+
+from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """Boolean (batch, frames): which positions hold sound, not padding."""
+    return torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
+
+
+class Wav2Vec2Anatomy:
+    """wav2vec 2.0, HuBERT, Data2VecAudio, UniSpeech: convolutions on samples, then a transformer encoder."""
+
+    input_name = "input_values"
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.config = model.config
+        self.base = getattr(model, model.base_model_prefix)
+        self.encoder = self.base.encoder
+        self.layers: nn.ModuleList = self.encoder.layers
+        self.final_norm = bool(getattr(self.config, "do_stable_layer_norm", False))
+
+    def stages(self) -> list[Stage]:
+        """The stack's stages; together they own every parameter."""
+        p = self.model.base_model_prefix
+        embedding = [f"{p}.feature_projection", f"{p}.masked_spec_embed", f"{p}.encoder.pos_conv_embed"]
+        top = [f"{p}.adapter"]
+        (top if self.final_norm else embedding).append(f"{p}.encoder.layer_norm")
+        layers = [Stage(f"layer_{i}", LAYER, (f"{p}.encoder.layers.{i}",)) for i in range(len(self.layers))]
+        return [
+            Stage("feature_encoder", FRONT_END, (f"{p}.feature_extractor",)),
+            Stage("embedding", EMBEDDING, tuple(embedding)),
+            *layers,
+            Stage("final_norm", NORM, tuple(top)),
+            Stage("head", HEAD, ("lm_head",)),
+        ]
+
+    def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples (batch, samples) to features (batch, frames, channels)."""
+        frames = self.base._get_feat_extract_output_lengths(lengths, add_adapter=False).to(torch.long)
+        if getattr(self.config, "feat_extract_norm", "layer") == "group" and len(set(lengths.tolist())) > 1:
+            return self._unpadded_front_end(values, lengths), frames
+        return self.base.feature_extractor(values).transpose(1, 2), frames
+
+    def _unpadded_front_end(self, values: Tensor, lengths: Tensor) -> Tensor:
+        # group normalisation averages over time, so padding would change every frame of a shorter row
+        rows = [
+            self.base.feature_extractor(row[None, :length]).transpose(1, 2)[0]
+            for row, length in zip(values, lengths.tolist(), strict=True)
+        ]
+        return nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+    def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
+        """Features to the input of layer 0, with SpecAugment where the architecture has it."""
+        projected = self.base.feature_projection(features)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        if masking is not None:
+            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
+        hidden = hidden * valid_frames(lengths, hidden.shape[1])[..., None]
+        hidden = hidden + self.encoder.pos_conv_embed(hidden)
+        if not self.final_norm:
+            hidden = self.encoder.layer_norm(hidden)
+        return self.encoder.dropout(hidden)
+
+    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
+        """Keyword arguments that every layer takes; no mask where nothing is padded (the fast kernels)."""
+        if bool((lengths == hidden.shape[1]).all()):
+            return {"attention_mask": None}
+        valid = valid_frames(lengths, hidden.shape[1])
+        mask = create_bidirectional_mask(config=self.config, inputs_embeds=hidden, attention_mask=valid)
+        return {"attention_mask": mask}
+
+    def layer(self, index: int, hidden: Tensor, context: dict[str, Any]) -> Tensor:
+        """One transformer layer."""
+        output = self.layers[index](hidden, **context)
+        return output[0] if isinstance(output, tuple) else output
+
+    def finish(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """What lies between the top layer and the head."""
+        if self.final_norm:
+            hidden = self.encoder.layer_norm(hidden)
+        adapter = getattr(self.base, "adapter", None)
+        if adapter is None:
+            return hidden, lengths
+        for _ in range(self.config.num_adapter_layers):
+            lengths = torch.div(lengths - 1, self.config.adapter_stride, rounding_mode="floor") + 1
+        return adapter(hidden), lengths
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits (batch, frames, vocabulary)."""
+        return self.model.lm_head(self.model.dropout(hidden))
+
+    def frames(self, units: int) -> int:
+        """Frames that the head sees for ``units`` samples."""
+        count = int(self.model._get_feat_extract_output_lengths(torch.tensor(units)))
+        return max(count, 0)
+
+
+class WavLmAnatomy(Wav2Vec2Anatomy):
+    """WavLM: layer 0 owns the relative position table from which every layer's bias is made."""
+
+    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
+        """Two-dimensional mask and the shared position bias (batch · heads, frames, frames)."""
+        batch, frames, _ = hidden.shape
+        bias = self.layers[0].attention.compute_bias(frames, frames)
+        padded = bool((lengths < frames).any())
+        return {
+            "attention_mask": valid_frames(lengths, frames).long() if padded else None,
+            "position_bias": bias.unsqueeze(0).repeat(batch, 1, 1, 1).flatten(0, 1),
+        }
+
+
+class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
+    """Wav2Vec2-BERT: log-mel inputs, conformer layers, no convolutional front end of its own."""
+
+    input_name = "input_features"
+
+    def stages(self) -> list[Stage]:
+        """As for wav2vec 2.0, with an empty front end."""
+        p = self.model.base_model_prefix
+        embedding = (f"{p}.feature_projection", f"{p}.masked_spec_embed", f"{p}.encoder.embed_positions")
+        return [
+            Stage("feature_encoder", FRONT_END, ()),
+            Stage("embedding", EMBEDDING, embedding),
+            *(Stage(f"layer_{i}", LAYER, (f"{p}.encoder.layers.{i}",)) for i in range(len(self.layers))),
+            Stage("final_norm", NORM, (f"{p}.adapter", f"{p}.intermediate_ffn")),
+            Stage("head", HEAD, ("lm_head",)),
+        ]
+
+    def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Mel inputs are features already."""
+        return values, lengths
+
+    def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
+        """Projection, SpecAugment, zeroed padding."""
+        hidden, _ = self.base.feature_projection(features)
+        if masking is not None:
+            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
+        return self.encoder.dropout(hidden * valid_frames(lengths, hidden.shape[1])[..., None])
+
+    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
+        """Attention mask, convolution mask and relative positions."""
+        valid = valid_frames(lengths, hidden.shape[1])
+        positions = self.encoder.embed_positions
+        return {
+            "attention_mask": create_bidirectional_mask(
+                config=self.config, inputs_embeds=hidden, attention_mask=valid
+            ),
+            "relative_position_embeddings": None if positions is None else positions(hidden),
+            "conv_attention_mask": valid,
+        }
+
+    def finish(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Intermediate feed-forward and adapter where the checkpoint has them."""
+        if self.base.intermediate_ffn is not None:
+            hidden = hidden + 0.5 * self.base.intermediate_ffn(hidden)
+        if self.base.adapter is None:
+            return hidden, lengths
+        valid = valid_frames(lengths, hidden.shape[1])
+        hidden = self.base.adapter(hidden, attention_mask=valid)
+        lengths = self.model._get_feat_extract_output_lengths(lengths, add_adapter=True).to(torch.long)
+        return hidden, lengths
+
+    def frames(self, units: int) -> int:
+        """Frames that the head sees for ``units`` input frames."""
+        return int(self.model._get_feat_extract_output_lengths(torch.tensor(units)))
+
+
+ANATOMIES: dict[str, type[Wav2Vec2Anatomy]] = {
+    "wav2vec2": Wav2Vec2Anatomy,
+    "hubert": Wav2Vec2Anatomy,
+    "data2vec-audio": Wav2Vec2Anatomy,
+    "unispeech": Wav2Vec2Anatomy,
+    "wavlm": WavLmAnatomy,
+    "wav2vec2-bert": Wav2Vec2BertAnatomy,
+}

@@ -1,0 +1,142 @@
+"""The contract that every recogniser family fulfils.
+
+Knows what a recogniser can be asked: inputs, labels, the stack of its parts, loss, transcripts.
+Does not know any architecture, recipe or file layout; a family's own file does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asr_adapt.manifest import ModelLimits
+from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.stack import LayerStack
+
+
+@dataclass(frozen=True)
+class Word:
+    """One recognised word: ``start`` and ``end`` in seconds, ``probability`` in 0…1."""
+
+    text: str
+    start: float
+    end: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What was heard in one waveform; ``confidence`` is the mean probability of its words."""
+
+    text: str
+    words: tuple[Word, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout rates 0…1 by place; ``None`` keeps the model's own."""
+
+    hidden: float | None = None
+    attention: float | None = None
+    activation: float | None = None
+    final: float | None = None
+    layer_drop: float | None = None
+
+
+@dataclass
+class Hidden:
+    """A batch on its way through the stack.
+
+    ``states`` is (batch, samples) before the front end and (batch, frames, width) above it;
+    ``lengths`` (batch,) counts the valid samples or frames of each row.
+    """
+
+    states: Tensor
+    lengths: Tensor
+
+    def to(self, device: torch.device | str) -> Hidden:
+        """The same batch on ``device``."""
+        return Hidden(self.states.to(device, non_blocking=True), self.lengths.to(device, non_blocking=True))
+
+
+class Recogniser(ABC):
+    """A model with its processor; everything above ``models/`` speaks to this only."""
+
+    family: str
+    name: str
+    model: Any
+    processor: Any
+    stack: LayerStack
+    sample_rate: int
+    #: The longest piece that one call should be fed, in seconds.
+    window_seconds: float
+
+    @staticmethod
+    def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:
+        """Load a bundled name, a local directory or a hub id.
+
+        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``compute_type`` is ``auto``,
+        ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.
+        """
+        from asr_adapt.models.loading import load_recogniser  # the registry knows the families, not we
+
+        return load_recogniser(source, device=device, compute_type=compute_type)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return next(self.model.parameters()).dtype
+
+    def save(self, directory: str | Path) -> None:
+        """Write a plain transformers directory: safetensors and processor files."""
+        self.model.save_pretrained(directory)
+        self.processor.save_pretrained(directory)
+
+    @abstractmethod
+    def inputs(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+        """Model inputs of float32 mono waveforms at ``sample_rate``, padded, on the CPU."""
+
+    @abstractmethod
+    def labels(self, texts: Sequence[str]) -> list[list[int]]:
+        """Label ids of each transcript, unpadded."""
+
+    @abstractmethod
+    def encode(self, batch: Hidden, boundary: int) -> Hidden:
+        """Run the stages ``0 … boundary - 1`` of the stack; ``boundary`` 0 gives the inputs back."""
+
+    @abstractmethod
+    def losses(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        labels: Sequence[Sequence[int]],
+        masking: SpecAugment | None = None,
+    ) -> Tensor:
+        """Negative log-likelihood (nats, float32) of each row, (batch,), from the output of :meth:`encode`."""
+
+    @abstractmethod
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
+    ) -> list[Hypothesis]:
+        """Transcribe one batch; a row's text does not depend on the other rows."""
+
+    @abstractmethod
+    def set_dropout(self, dropout: Dropout) -> None:
+        """Put dropout rates into the modules of this object; what :meth:`save` writes stays as it was."""
+
+    @abstractmethod
+    def limits(self) -> ModelLimits:
+        """What a manifest row must satisfy for this model; needs no torch to be used."""

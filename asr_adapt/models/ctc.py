@@ -1,0 +1,224 @@
+"""The CTC family: one recogniser for wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, UniSpeech, Wav2Vec2-BERT.
+
+Knows how the stack of an :mod:`anatomy <asr_adapt.models.anatomy>` becomes a CTC loss and greedy transcripts.
+Does not know recipes, manifests, beam search or how a checkpoint was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from asr_adapt.errors import ModelError
+from asr_adapt.manifest import ModelLimits
+from asr_adapt.models.anatomy import ANATOMIES
+from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.stack import LayerStack
+from asr_adapt.text import Casing, casing_for, fit_case
+
+WINDOW_SECONDS = 20.0
+
+
+class CtcRecogniser(Recogniser):
+    """Encoder with a CTC head; the contract's methods are documented there."""
+
+    family = "ctc"
+    window_seconds = WINDOW_SECONDS
+
+    def __init__(self, model: Any, processor: Any, name: str) -> None:
+        kind = model.config.model_type
+        if kind not in ANATOMIES:
+            known = ", ".join(sorted(ANATOMIES))
+            raise ModelError(f"architecture {kind!r} is not supported: use one of {known}.", path=name)
+        self.model, self.processor, self.name = model, processor, name
+        self.anatomy = ANATOMIES[kind](model)
+        self.stack = LayerStack(model, self.anatomy.stages())
+        self.sample_rate = int(processor.feature_extractor.sampling_rate)
+        self._layer_drop = float(getattr(model.config, "layerdrop", 0.0))
+
+    def set_dropout(self, dropout: Dropout) -> None:
+        """Set the rates of the encoder's dropout modules; layer drop is this object's own."""
+        if dropout.layer_drop is not None:
+            self._layer_drop = dropout.layer_drop
+        if dropout.final is not None:
+            self.model.dropout.p = dropout.final
+        for name, module in self.anatomy.encoder.named_modules():
+            own = name.rpartition(".")[2]
+            if dropout.attention is not None and own in ("attention", "self_attn"):
+                module.dropout = _rate_like(module.dropout, dropout.attention)
+            elif isinstance(module, torch.nn.Dropout):
+                rate = dropout.activation if own == "intermediate_dropout" else dropout.hidden
+                module.p = module.p if rate is None else rate
+
+    @property
+    def blank(self) -> int:
+        """Id of the CTC blank, which transformers calls the padding token."""
+        return int(self.model.config.pad_token_id)
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Token to id."""
+        return dict(self.processor.tokenizer.get_vocab())
+
+    @cached_property
+    def casing(self) -> Casing:
+        """The letter case that transcripts must have for this vocabulary."""
+        return casing_for(self.vocabulary)
+
+    def frames(self, samples: int) -> int:
+        """How many CTC frames the head gives for ``samples`` samples."""
+        if self.anatomy.input_name == "input_values":
+            return self.anatomy.frames(samples)
+        extractor = self.processor.feature_extractor
+        mels = 1 + (samples - 400) // 160  # the Kaldi filter bank of SeamlessM4T: 25 ms windows, 10 ms hop
+        return self.anatomy.frames(max(mels // getattr(extractor, "stride", 1), 0))
+
+    def inputs(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+        """Normalised, zero-padded inputs: (batch, samples), or (batch, frames, mels) for mel models."""
+        extractor = self.processor.feature_extractor
+        shortest = self.minimum_samples
+        padded = [np.pad(w, (0, max(0, shortest - len(w)))) for w in waveforms]
+        out = extractor(
+            padded,
+            sampling_rate=self.sample_rate,
+            padding=True,
+            return_attention_mask=True,
+            return_tensors="pt",
+        )
+        return Hidden(out[self.anatomy.input_name], out["attention_mask"].sum(-1))
+
+    @cached_property
+    def minimum_samples(self) -> int:
+        """The fewest samples that give one frame."""
+        low, high = 0, self.sample_rate
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.frames(middle) >= 1 else (middle, high)
+        return high
+
+    def labels(self, texts: Sequence[str]) -> list[list[int]]:
+        """Character ids; the transcript takes the letter case of the vocabulary."""
+        tokenizer = self.processor.tokenizer
+        return [tokenizer(fit_case(text, self.casing)).input_ids for text in texts]
+
+    def encode(self, batch: Hidden, boundary: int) -> Hidden:
+        """Run the stages below ``boundary``."""
+        return self._run(batch, 0, boundary, None)
+
+    def logits(self, batch: Hidden) -> Hidden:
+        """Logits (batch, frames, vocabulary) of whole inputs."""
+        return self._run(batch, 0, len(self.stack), None)
+
+    def losses(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        labels: Sequence[Sequence[int]],
+        masking: SpecAugment | None = None,
+    ) -> Tensor:
+        """CTC negative log-likelihood of each row (Graves et al. 2006), infinite ones set to zero."""
+        out = self._run(hidden, boundary, len(self.stack), masking)
+        device = out.states.device
+        targets = torch.tensor([i for row in labels for i in row], dtype=torch.long, device=device)
+        sizes = torch.tensor([len(row) for row in labels], dtype=torch.long, device=device)
+        with torch.autocast(device.type, enabled=False):
+            scores = out.states.float().log_softmax(-1).transpose(0, 1)
+            return F.ctc_loss(
+                scores, targets, out.lengths, sizes, self.blank, reduction="none", zero_infinity=True
+            )
+
+    def _run(self, batch: Hidden, start: int, stop: int, masking: SpecAugment | None) -> Hidden:
+        anatomy, layers = self.anatomy, self.stack.layers
+        states, lengths = batch.states, batch.lengths
+        if start == 0 < stop:
+            states, lengths = anatomy.front_end(states.to(self.dtype), lengths)
+        if start <= 1 < stop:
+            states, masking = anatomy.embed(states, lengths, masking), None
+        first, last = max(start, layers[0]), min(stop, layers[-1] + 1)
+        if first < last:
+            if masking is not None:
+                states = masking(states, lengths)
+            states = self._run_layers(states, lengths, range(first - layers[0], last - layers[0]))
+        if start <= layers[-1] + 1 < stop:
+            states, lengths = anatomy.finish(states, lengths)
+        if stop == len(self.stack):
+            states = anatomy.head(states)
+        return Hidden(states, lengths)
+
+    def _run_layers(self, states: Tensor, lengths: Tensor, indices: range) -> Tensor:
+        context = self.anatomy.context(states, lengths)
+        drop = self._layer_drop
+        for index in indices:
+            training = self.anatomy.layers[index].training
+            if training and drop > 0 and torch.rand(()).item() < drop:
+                continue
+            states = self.anatomy.layer(index, states, context)
+        return states
+
+    @torch.inference_mode()
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
+    ) -> list[Hypothesis]:
+        """Greedy transcripts; the best path is taken on the device and only ids are copied to the host."""
+        if not waveforms:
+            return []
+        self.model.eval()
+        out = self.logits(self.inputs(waveforms).to(self.device))
+        best, ids = out.states.float().log_softmax(-1).max(-1)
+        probabilities = best.exp().cpu().numpy()
+        table, lengths = ids.cpu().tolist(), out.lengths.tolist()
+        return [
+            self._hypothesis(row[:length], probabilities[i, :length], words)
+            for i, (row, length) in enumerate(zip(table, lengths, strict=True))
+        ]
+
+    def _hypothesis(self, ids: list[int], probabilities: np.ndarray, with_words: bool) -> Hypothesis:
+        tokenizer = self.processor.tokenizer
+        spoken = [p for p, token in zip(probabilities, ids, strict=True) if token != self.blank]
+        confidence = float(np.mean(spoken)) if spoken else None
+        if not with_words:
+            return Hypothesis(tokenizer.decode(ids), confidence=confidence)
+        decoded = tokenizer.decode(ids, output_word_offsets=True)
+        return Hypothesis(decoded.text, self._words(decoded.word_offsets, ids, probabilities), confidence)
+
+    def _words(
+        self, offsets: list[dict[str, Any]], ids: list[int], probabilities: np.ndarray
+    ) -> tuple[Word, ...]:
+        second = self.seconds_per_frame
+        found = []
+        for item in offsets:
+            span = range(item["start_offset"], item["end_offset"])
+            heard = [probabilities[i] for i in span if ids[i] != self.blank]
+            probability = float(np.mean(heard)) if heard else 0.0
+            found.append(Word(item["word"], span.start * second, span.stop * second, probability))
+        return tuple(found)
+
+    @cached_property
+    def seconds_per_frame(self) -> float:
+        """Frame step in seconds."""
+        minute = 60 * self.sample_rate
+        return 60.0 / (self.frames(2 * minute) - self.frames(minute))
+
+    def limits(self) -> ModelLimits:
+        """Characters, frames and longest clip of this model."""
+        characters = frozenset(token for token in self.vocabulary if len(token) == 1 and token != "|")
+        return ModelLimits(
+            name=self.name,
+            vocabulary=characters,
+            frames=lambda seconds: self.frames(int(seconds * self.sample_rate)),
+        )
+
+
+def _rate_like(present: Any, rate: float) -> Any:
+    """``rate`` in the form that the module keeps it: a number, or a Dropout module."""
+    if isinstance(present, torch.nn.Dropout):
+        present.p = rate
+        return present
+    return rate

@@ -1,0 +1,100 @@
+"""Vocabulary and CTC head: keep, extend or replace, with the rows of shared characters kept.
+
+Knows how a new character set becomes a tokeniser and a resized head. Does not know where the characters
+come from; :mod:`asr_adapt.text` counts them.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import Wav2Vec2CTCTokenizer
+
+from asr_adapt.errors import ModelError
+from asr_adapt.models.contract import Recogniser
+from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
+
+MODES = ("keep", "extend", "replace")
+
+
+def character_tokenizer(tokens: dict[str, int]) -> Wav2Vec2CTCTokenizer:
+    """A CTC tokeniser for ``tokens`` (``<pad>`` is the blank, ``|`` the word delimiter)."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vocab.json"
+        path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
+        return Wav2Vec2CTCTokenizer(
+            str(path),
+            pad_token=PAD,
+            unk_token=UNKNOWN,
+            word_delimiter_token=WORD_DELIMITER,
+            bos_token=None,
+            eos_token=None,
+        )
+
+
+def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str) -> Recogniser:
+    """A recogniser whose head speaks ``characters``; rows of characters that it knew are kept.
+
+    ``extend`` adds what is missing behind the present tokens, ``replace`` takes only the given characters,
+    ``keep`` changes nothing. Returns a new object on the same network.
+    """
+    if mode == "keep":
+        return recogniser
+    if not isinstance(recogniser, CtcRecogniser):
+        raise ModelError("the vocabulary of this family cannot be changed: use vocabulary keep.")
+    old = recogniser.vocabulary
+    wanted = sorted(set(characters))
+    if mode == "replace":
+        new = {t: i for i, t in enumerate((PAD, UNKNOWN, WORD_DELIMITER, *wanted))}
+    elif mode == "extend":
+        missing = [c for c in wanted if c not in old]
+        new = {**old, **{c: len(old) + i for i, c in enumerate(missing)}}
+    else:
+        raise ModelError(f"vocabulary mode {mode!r} is unknown: use one of {', '.join(MODES)}.")
+    return _with_tokens(recogniser, old, new)
+
+
+def _with_tokens(recogniser: CtcRecogniser, old: dict[str, int], new: dict[str, int]) -> CtcRecogniser:
+    model, processor = recogniser.model, recogniser.processor
+    source = _sources(old, new, recogniser.blank)
+    model.lm_head = _head(model.lm_head, source, float(getattr(model.config, "initializer_range", 0.02)))
+    model.config.vocab_size = len(new)
+    model.config.pad_token_id = new[PAD] if PAD in new else recogniser.blank
+    processor.tokenizer = character_tokenizer(new)
+    return CtcRecogniser(model, processor, recogniser.name)
+
+
+def _sources(old: dict[str, int], new: dict[str, int], blank: int) -> list[int | None]:
+    """For each new id the old row to copy; letters match across case, the blank matches the blank."""
+    folded = {token.casefold(): index for token, index in reversed(old.items())}
+    rows: list[int | None] = [None] * len(new)
+    for token, index in new.items():
+        rows[index] = old.get(token, folded.get(token.casefold()))
+        if token == PAD:
+            rows[index] = blank
+    return rows
+
+
+def _head(old: nn.Linear, source: list[int | None], spread: float) -> nn.Linear:
+    head = nn.Linear(old.in_features, len(source), device=old.weight.device, dtype=old.weight.dtype)
+    with torch.no_grad():
+        head.weight.normal_(0.0, spread)
+        head.bias.zero_()
+        for row, origin in enumerate(source):
+            if origin is not None:
+                head.weight[row] = old.weight[origin]
+                head.bias[row] = old.bias[origin]
+    return head
+
+
+def shared_tokens(before: dict[str, int], after: dict[str, Any]) -> list[str]:
+    """Tokens of ``after`` whose head rows were taken from ``before``."""
+    folded = {token.casefold() for token in before}
+    return [token for token in after if token.casefold() in folded]

@@ -1,0 +1,213 @@
+"""``adapt``: a recipe in, an adapted model with its proof out.
+
+Knows the order of things: load, check, measure, train, keep the best, measure again, write. Does not know how
+a step is computed (:mod:`asr_adapt.training.loop`) nor how a summary is worded.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from asr_adapt.errors import RecipeError
+from asr_adapt.manifest import Manifest, require_rows
+from asr_adapt.models import Dropout, Recogniser, choose_device, load_recogniser, set_vocabulary
+from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
+from asr_adapt.training.batching import BatchLimits, BatchPlan
+from asr_adapt.training.checkpoints import load_trainable, newest_checkpoint
+from asr_adapt.training.data import Corpus, check_characters, check_rows
+from asr_adapt.training.evaluation import measure, spread
+from asr_adapt.training.loop import Run, train
+from asr_adapt.training.outcome import Outcome, write_outcome
+from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.recipe_file import expand, save_recipe
+from asr_adapt.training.schedule import parameter_groups, trainable_stages
+from asr_adapt.training.tracking import Tracker
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """The manifests of a run, opened."""
+
+    train: Manifest
+    dev: Manifest
+    guard: Manifest | None
+    replay: Manifest | None
+
+
+def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bool = False) -> Outcome:
+    """Adapt ``recipe.model`` and leave the model, metrics and summary in ``output``.
+
+    ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
+    ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
+    last checkpoint. Raises :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
+    """
+    folder = Path(output)
+    _require_usable(folder, resume)
+    accelerator = _accelerator(recipe, folder)
+    _seed(recipe.seed)
+    sets = _open(recipe)
+    recogniser = _recogniser(recipe, sets, accelerator)
+    corpus, plan, dropped = _corpus(recipe, recogniser, sets)
+    stages = trainable_stages(recogniser.stack, recipe.strategy)
+    recogniser.stack.freeze_except(stages)
+    _set_dropout(recogniser, recipe)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_recipe(recipe, folder / "recipe.yaml")
+    outcome = Outcome.start(recipe, recogniser, corpus, dropped)
+    tests = _tests(recipe, sets)
+    before = {
+        n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
+    }
+    optimiser = torch.optim.AdamW(
+        parameter_groups(recogniser.stack, recogniser.model, recipe.optimiser), betas=recipe.optimiser.betas
+    )
+    checkpoints = folder / "checkpoints"
+    tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
+    run = Run(
+        recipe, recogniser, corpus, plan, optimiser, accelerator, checkpoints, tracker,
+        lambda: _measure(recipe, recogniser, sets),
+    )  # fmt: skip
+    progress = train(run, resume=resume)
+    tracker.close()
+    load_trainable(recogniser.model, tracker.best_path)
+    after = {
+        n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
+    }
+    outcome = replace(outcome, progress=progress, tests=tests, before=before, after=after)
+    if accelerator.is_main_process:
+        write_outcome(outcome, recogniser, folder)
+        shutil.rmtree(checkpoints, ignore_errors=True)
+    return outcome
+
+
+def _require_usable(folder: Path, resume: bool) -> None:
+    """A finished or running result is never overwritten by accident."""
+    started = newest_checkpoint(folder / "checkpoints") is not None or (folder / "summary.json").is_file()
+    if started and not resume:
+        raise RecipeError(
+            "holds an earlier run: give --resume to continue it or another --output.", path=folder
+        )
+
+
+def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:
+    device = choose_device(recipe.device)
+    precision = recipe.precision
+    if precision == "auto":
+        precision = "bfloat16" if fast_bfloat16(device) else "float32"
+    return Accelerator(
+        mixed_precision="bf16" if precision == "bfloat16" else "no",
+        cpu=device.type == "cpu",
+        log_with="tensorboard",
+        project_dir=str(folder),
+    )
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware: CUDA since Ampere, CPUs with AMX tiles."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and bool(torch.cpu._is_amx_tile_supported())
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _open(recipe: Recipe) -> Sets:
+    def opened(paths: list[str] | None) -> Manifest | None:
+        return None if paths is None else require_rows(Manifest.open(expand(paths)))
+
+    train_rows, dev = opened(recipe.train), opened(recipe.dev)
+    assert train_rows is not None and dev is not None  # required fields of the recipe
+    replay = opened(recipe.replay.manifest if recipe.replay else None)
+    rows = recipe.evaluation.rows
+    guard = opened(recipe.guard)
+    return Sets(train_rows, spread(dev, rows), None if guard is None else spread(guard, rows), replay)
+
+
+def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogniser:
+    recogniser = load_recogniser(recipe.model, device=str(accelerator.device), compute_type="float32")
+    if recipe.initialise == "random":
+        _seed(recipe.seed)
+        _reinitialise(recogniser.model)
+    if recipe.vocabulary.mode != "keep":
+        texts = [normalise(row.text or "", recipe.normalise) for row in sets.train]
+        casing = casing_for(recogniser.limits().vocabulary or ())
+        found = build_vocabulary((fit_case(t, casing) for t in texts), minimum=recipe.vocabulary.minimum)
+        for rare, base in found.rare.items():
+            logger.warning("rare character %r (%d×) becomes %r", rare, found.counts[rare], base or "<unk>")
+        recogniser = set_vocabulary(recogniser, found.characters, recipe.vocabulary.mode)
+    return recogniser
+
+
+def _reinitialise(model: Any) -> None:
+    """Fresh weights of the same architecture, as transformers initialises them."""
+    fresh = type(model)(model.config)
+    model.load_state_dict(fresh.state_dict())
+
+
+def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus, BatchPlan, list[str]]:
+    drop = recipe.invalid_rows == "drop"
+    manifests = [sets.train] + ([sets.replay] if sets.replay else [])
+    if recipe.vocabulary.mode == "keep":
+        for manifest in manifests:
+            check_characters(manifest, recogniser, recipe.normalise)
+    checked = [check_rows(m, recogniser, recipe.normalise, drop=drop) for m in manifests]
+    parts = [corpus for corpus, _ in checked]
+    dropped = [sentence for _, sentences in checked for sentence in sentences]
+    for sentence in dropped:
+        logger.warning("left out: %s", sentence)
+    rows = [row for part in parts for row in part.rows]
+    labels = [ids for part in parts for ids in part.labels]
+    plan = BatchPlan(
+        parts[0].durations,
+        BatchLimits(recipe.batch.seconds, recipe.batch.quadratic_seconds, recipe.batch.rows),
+        seed=recipe.seed,
+        replay=parts[1].durations if len(parts) > 1 else None,
+        share=recipe.replay.share if recipe.replay else 0.0,
+    )
+    return Corpus(rows, labels, recogniser.sample_rate), plan, dropped
+
+
+def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:
+    """Put the recipe's dropout into the modules; the saved configuration keeps the model's own."""
+    chosen = recipe.regularisation
+    recogniser.set_dropout(
+        Dropout(
+            hidden=chosen.hidden_dropout,
+            attention=chosen.attention_dropout,
+            activation=chosen.activation_dropout,
+            final=chosen.final_dropout,
+            layer_drop=chosen.layer_drop,
+        )
+    )
+
+
+def _tests(recipe: Recipe, sets: Sets) -> dict[str, Manifest]:
+    """Manifests of the before/after figures, whole, by name."""
+    tests = {"target": Manifest.open(expand(recipe.test or recipe.dev))}
+    if recipe.guard:
+        tests["guard"] = Manifest.open(expand(recipe.guard_test or recipe.guard))
+    return tests
+
+
+def _measure(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> dict[str, Any]:
+    seconds = recipe.evaluation.batch_seconds
+    dev = measure(recogniser, sets.dev, recipe.normalise, seconds)
+    values = {"dev": dev.wer, "empty_rate": dev.empty_rate}
+    if sets.guard is not None:
+        values["guard"] = measure(recogniser, sets.guard, recipe.normalise, seconds).wer
+    return values

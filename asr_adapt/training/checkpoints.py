@@ -1,0 +1,98 @@
+"""Checkpoints: the state of a run on disk, never half-written.
+
+Knows that only trainable weights change, where they are stored and which checkpoint is the newest whole one.
+Does not know when to save, nor what the numbers mean.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from asr_adapt.errors import DataError
+from asr_adapt.files import atomic_directory, write_json
+
+_NAME = re.compile(r"step_(\d+)$")
+KEEP = 2
+
+
+@dataclass
+class Progress:
+    """Where a run stands: everything besides weights and optimiser moments that resuming needs."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    best_wer: float = float("inf")
+    best_step: int = 0
+    stale_evaluations: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    finished: bool = False
+
+
+def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Detached CPU copies of the parameters that learn."""
+    return {n: p.detach().cpu().clone().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+
+
+def load_trainable(model: nn.Module, path: Path) -> None:
+    """Put stored weights back; raises :class:`DataError` when they are of another trainable set."""
+    stored = load_file(path)
+    own = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    if stored.keys() != own.keys():
+        raise DataError("the checkpoint trains other parameters than the recipe: start anew.", path=path)
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(stored[name])
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
+) -> Path:
+    """Write ``folder/step_N`` atomically and remove all but the newest two."""
+    target = folder / f"step_{progress.step:06d}"
+    with atomic_directory(target) as work:
+        save_file(trainable_state(model), work / "trainable.safetensors")
+        torch.save(optimiser.state_dict(), work / "optimizer.pt")
+        write_json(work / "progress.json", _finite(asdict(progress)))
+    for old in _whole(folder)[:-KEEP]:
+        shutil.rmtree(old)
+    return target
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest whole checkpoint; leftovers of a killed writer are ignored."""
+    found = _whole(folder)
+    return found[-1] if found else None
+
+
+def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
+    """Restore weights and optimiser from ``path`` and return the run's progress."""
+    load_trainable(model, path / "trainable.safetensors")
+    optimiser.load_state_dict(torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True))
+    values = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+    if values["best_wer"] is None:
+        values["best_wer"] = float("inf")
+    return Progress(**values)
+
+
+def _whole(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    named = [p for p in folder.iterdir() if _NAME.match(p.name) and (p / "progress.json").is_file()]
+    return sorted(named)
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    if values["best_wer"] == float("inf"):
+        values["best_wer"] = None
+    return values

@@ -1,0 +1,160 @@
+"""Rows to training examples: waveforms and label ids, decoded ahead on threads.
+
+Knows how to check that each row can be learnt from and how to load a micro-batch. Does not know the order of
+batches (:mod:`asr_adapt.training.batching`) nor what is done with them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeVar
+
+import numpy as np
+
+from asr_adapt.audio import read_audio
+from asr_adapt.errors import DataError
+from asr_adapt.manifest import Manifest, Utterance
+from asr_adapt.models import Recogniser
+from asr_adapt.text import normalise, unknown_characters
+
+Item = TypeVar("Item")
+Loaded = TypeVar("Loaded")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row ready for the model; ``number`` is its place in the corpus."""
+
+    number: int
+    waveform: np.ndarray
+    labels: list[int]
+
+
+class Corpus:
+    """Checked training rows with their labels; target rows first, replayed rows behind them."""
+
+    def __init__(self, rows: Sequence[Utterance], labels: list[list[int]], sample_rate: int) -> None:
+        self.rows, self.labels, self.sample_rate = rows, labels, sample_rate
+        self.durations = np.array([row.duration for row in rows], dtype=np.float64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def example(self, number: int) -> Example:
+        """Decode one row; raises :class:`DataError` naming the manifest line."""
+        row = self.rows[number]
+        return Example(number, read_waveform(row, self.sample_rate), self.labels[number])
+
+
+def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
+    """The float32 samples (samples,) of one row."""
+    try:
+        return read_audio(row.audio_path, sample_rate=sample_rate, offset=row.offset, duration=row.duration)
+    except DataError as error:
+        raise row.error(f"{error}", "audio_filepath") from error
+
+
+def check_rows(
+    manifest: Manifest, recogniser: Recogniser, profile: str, *, drop: bool
+) -> tuple[Corpus, list[str]]:
+    """Labels for every row, or an error that names the first row that cannot be learnt from.
+
+    With ``drop`` such rows are left out and their sentences returned. Missing audio, missing text and unknown
+    characters are never dropped: they mean that the manifest or the vocabulary is the wrong one.
+    """
+    rows, labels, problems = [], [], []
+    for row in manifest:
+        _require_fields(row)
+        ids = recogniser.labels([normalise(row.text or "", profile)])[0]
+        problem = _infeasible(row, ids, recogniser)
+        if problem is None:
+            rows.append(row)
+            labels.append(ids)
+        elif drop:
+            problems.append(str(row.error(problem, "text")))
+        else:
+            raise row.error(f"{problem} Correct the row or set invalid_rows: drop.", "text")
+    if not rows:
+        raise DataError("no row is left to learn from.", path=", ".join(map(str, manifest.paths)) or None)
+    return Corpus(rows, labels, recogniser.sample_rate), problems
+
+
+def check_characters(manifest: Manifest, recogniser: Recogniser, profile: str) -> None:
+    """Raise :class:`DataError` when transcripts hold characters that the model cannot write."""
+    known = recogniser.limits().vocabulary
+    if known is None:
+        return
+    both = known | {c.upper() for c in known} | {c.lower() for c in known}  # labels take the model's case
+    report = unknown_characters((normalise(row.text or "", profile) for row in manifest), both)
+    if not report.unknown:
+        return
+    shown = ", ".join(f"{u.character!r} ({u.count}×)" for u in report.unknown[:8])
+    example = report.unknown[0].examples[0]
+    line = next(
+        (r for r in manifest if report.unknown[0].character in normalise(r.text or "", profile)), None
+    )
+    raise DataError(
+        f"characters outside the model's vocabulary: {shown}, first in {example!r}; "
+        "normalise the text or set vocabulary: extend.",
+        path=None if line is None else line.source,
+        line=None if line is None else line.line,
+        field="text",
+    )
+
+
+def _require_fields(row: Utterance) -> None:
+    if row.text is None or not row.text.strip():
+        raise row.error("the transcript is missing: training needs it.", "text")
+    if row.duration is None:
+        raise row.error(
+            "the duration is missing: rebuild the manifest with asr-adapt manifest build.", "duration"
+        )
+    if not row.audio_path.is_file():
+        raise row.error(
+            f"no such audio file ({row.audio_path}): was it moved? Rebuild the manifest with --root.",
+            "audio_filepath",
+        )
+
+
+def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser) -> str | None:
+    if not ids:
+        return "nothing is left of the transcript after normalisation."
+    limits = recogniser.limits()
+    duration = row.duration or 0.0
+    if limits.max_seconds is not None and duration > limits.max_seconds:
+        return f"{duration:.1f} s of audio, the model takes at most {limits.max_seconds:.0f} s."
+    if limits.max_labels is not None and len(ids) > limits.max_labels:
+        return f"{len(ids)} labels, the model takes at most {limits.max_labels}."
+    if limits.frames is not None:
+        needed = len(ids) + sum(a == b for a, b in pairwise(ids))
+        frames = limits.frames(duration)
+        if frames < needed:
+            return f"the transcript needs {needed} frames, {duration:.2f} s of audio give {frames}."
+    return None
+
+
+def prefetched(
+    items: Iterable[Item], load: Callable[[Item], Loaded], depth: int
+) -> Iterator[tuple[Item, Loaded]]:
+    """``(item, load(item))`` in order, with ``depth`` items being loaded ahead on threads.
+
+    Decoding and resampling release the interpreter lock, so threads overlap with the model's step.
+    """
+    with ThreadPoolExecutor(max_workers=min(depth, 4), thread_name_prefix="decode") as pool:
+        waiting: deque[tuple[Item, Future[Loaded]]] = deque()
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(load, item)))
+                if len(waiting) > depth:
+                    ready, future = waiting.popleft()
+                    yield ready, future.result()
+            while waiting:
+                ready, future = waiting.popleft()
+                yield ready, future.result()
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -1,0 +1,231 @@
+"""THE training loop: one loop for every family, strategy and number of processes.
+
+Knows steps, gradients, evaluation, early stopping and checkpoints. Does not know architectures, recipes' files,
+where rows come from, or how results are written up.
+
+Everything random in a step is a function of (seed, step or row), so a resumed run repeats the killed one and
+the trajectory does not depend on how micro-batches are shared among processes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from asr_adapt.errors import DataError
+from asr_adapt.models import Hidden, Recogniser, SpecAugment
+from asr_adapt.training.batching import BatchPlan, Position
+from asr_adapt.training.checkpoints import (
+    Progress,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+    trainable_state,
+)
+from asr_adapt.training.data import Corpus, Example, prefetched
+from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.schedule import rate_factor
+
+SEED_STRIDE = 1_000_003
+
+
+class Observer(Protocol):
+    """Who is told what happens; the loop itself prints and writes nothing."""
+
+    def step(self, values: dict[str, Any]) -> None:
+        """After every optimiser step."""
+
+    def evaluation(self, values: dict[str, Any]) -> None:
+        """After every evaluation."""
+
+    def best(self, state: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """When a new best model was found; ``state`` holds its trainable weights."""
+
+
+class LossModule(nn.Module):
+    """The part that learns, as one module that DDP and FSDP can wrap."""
+
+    def __init__(self, recogniser: Recogniser, boundary: int) -> None:
+        super().__init__()
+        self.model = recogniser.model
+        self._recogniser = [
+            recogniser
+        ]  # a list hides it from nn.Module, which would register the model twice
+        self.boundary = boundary
+
+    def forward(self, hidden: Hidden, labels: list[list[int]], masking: SpecAugment | None) -> Tensor:
+        """Loss of each row (batch,) in nats."""
+        return self._recogniser[0].losses(hidden, self.boundary, labels, masking)
+
+
+@dataclass
+class Run:
+    """What the loop needs: parts that learn, data, and who measures."""
+
+    recipe: Recipe
+    recogniser: Recogniser
+    corpus: Corpus
+    plan: BatchPlan
+    optimiser: torch.optim.Optimizer
+    accelerator: Accelerator
+    folder: Path
+    observer: Observer
+    #: () → {"dev": wer, "guard": wer, …}; ``dev`` decides.
+    measure: Any
+    progress: Progress = field(default_factory=Progress)
+
+
+def train(run: Run, *, resume: bool) -> Progress:
+    """Carry the recipe out and return how far it came; the best weights went to the observer."""
+    boundary = run.recogniser.stack.boundary
+    module = LossModule(run.recogniser, boundary)
+    if resume and (newest := newest_checkpoint(run.folder)):
+        run.progress = load_checkpoint(newest, run.recogniser.model, run.optimiser)
+    wrapped, run.optimiser = run.accelerator.prepare(module, run.optimiser)
+    if run.progress.step == 0 and not run.progress.history:
+        _evaluate(run)
+    if run.progress.finished:
+        return run.progress
+    with closing(_steps(run)) as steps:
+        for batches in steps:
+            started = time.perf_counter()
+            values = _optimise(run, wrapped, boundary, batches)
+            run.progress.seconds += time.perf_counter() - started
+            run.observer.step(values | {"seconds": run.progress.seconds})
+            if _after_step(run):
+                break
+    run.progress.finished = True
+    return run.progress
+
+
+def _steps(run: Run) -> Generator[Any, None, None]:
+    """Micro-batches of one optimiser step at a time, decoded ahead, until the schedule ends."""
+    accelerator, recipe = run.accelerator, run.recipe
+    per_step = recipe.batch.accumulate * accelerator.num_processes
+    rank = accelerator.process_index
+    start = Position(run.progress.epoch, run.progress.batch)
+    stream = run.plan.stream(start)
+
+    def planned() -> Iterator[list[tuple[Position, list[int]]]]:
+        for _ in range(run.progress.step, recipe.schedule.steps):
+            yield list(islice(stream, per_step))
+
+    def load(step: list[tuple[Position, list[int]]]) -> list[list[Example]]:
+        return [
+            [run.corpus.example(row) for row in rows] for _, rows in step[rank :: accelerator.num_processes]
+        ]
+
+    for step, examples in prefetched(planned(), load, recipe.batch.prefetch):
+        position = step[-1][0]
+        tokens = sum(len(run.corpus.labels[row]) for _, rows in step for row in rows)
+        run.progress.epoch, run.progress.batch = position.epoch, position.batch + 1
+        yield examples, tokens, position.epoch
+
+
+def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict[str, Any]:
+    """One optimiser step; the loss is nats per label over the step's micro-batches of all processes."""
+    examples, tokens, epoch = batches
+    accelerator, recipe, step = run.accelerator, run.recipe, run.progress.step
+    factor = rate_factor(recipe.schedule, step)
+    for group in run.optimiser.param_groups:
+        group["lr"] = group["peak"] * factor
+    run.recogniser.stack.set_modes()
+    total = torch.zeros((), device=accelerator.device)
+    padded = 0.0
+    for number, batch in enumerate(examples):
+        place = number * accelerator.num_processes + accelerator.process_index
+        torch.manual_seed((recipe.seed * SEED_STRIDE + step) * 1009 + place)
+        losses = _losses(run, wrapped, boundary, batch, epoch)
+        loss = losses.sum() / tokens
+        accelerator.backward(loss * accelerator.num_processes)  # DDP averages over processes; we want the sum
+        total += loss.detach()
+        padded += len(batch) * max(len(e.waveform) for e in batch) / run.recogniser.sample_rate
+    norm = _clip(run)
+    run.optimiser.step()
+    run.optimiser.zero_grad(set_to_none=True)
+    run.progress.step += 1
+    value = float(accelerator.reduce(total, "sum"))
+    _refuse_nan(value, run, examples)
+    return {
+        "step": run.progress.step,
+        "epoch": epoch,
+        "loss": value,
+        "gradient_norm": norm,
+        "rate": factor * recipe.optimiser.learning_rate,
+        "tokens": tokens,
+        "audio_seconds": padded,
+    }
+
+
+def _losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
+    recipe, recogniser = run.recipe, run.recogniser
+    with torch.no_grad(), run.accelerator.autocast():
+        inputs = recogniser.inputs([example.waveform for example in batch]).to(run.accelerator.device)
+        hidden = recogniser.encode(inputs, boundary)
+    settings = recipe.regularisation.spec_augment
+    masking = None
+    if settings.time_share or settings.feature_share:
+        seeds = [(recipe.seed * SEED_STRIDE + epoch) * SEED_STRIDE + e.number for e in batch]
+        masking = SpecAugment(
+            settings.time_share,
+            settings.time_length,
+            settings.feature_share,
+            settings.feature_length,
+            [seed % 2**63 for seed in seeds],
+        )
+    return wrapped(hidden, [example.labels for example in batch], masking)
+
+
+def _clip(run: Run) -> float:
+    parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
+    limit = run.recipe.optimiser.gradient_clip or float("inf")
+    return float(run.accelerator.clip_grad_norm_(parameters, limit))
+
+
+def _refuse_nan(value: float, run: Run, examples: list[list[Example]]) -> None:
+    if value == value and abs(value) != float("inf"):
+        return
+    rows = [run.corpus.rows[e.number].id for batch in examples for e in batch]
+    raise DataError(
+        f"the loss became {value} at step {run.progress.step} with rows {', '.join(rows[:20])}: "
+        "lower the learning rate or set precision: float32."
+    )
+
+
+def _after_step(run: Run) -> bool:
+    """Evaluate and save where due; True when training must stop."""
+    recipe, progress = run.recipe, run.progress
+    last = progress.step >= recipe.schedule.steps
+    stop = False
+    if progress.step % recipe.evaluation.every == 0 or last:
+        _evaluate(run)
+        patience = recipe.evaluation.patience
+        stop = patience is not None and progress.stale_evaluations >= patience
+    progress.finished = last or stop
+    if (progress.step % recipe.checkpoint_every == 0 or last or stop) and run.accelerator.is_main_process:
+        save_checkpoint(run.folder, run.recogniser.model, run.optimiser, progress)
+    return stop
+
+
+def _evaluate(run: Run) -> None:
+    progress = run.progress
+    values: dict[str, Any] = {"step": progress.step, **run.measure()}
+    improved = values["dev"] < progress.best_wer
+    if improved:
+        progress.best_wer, progress.best_step, progress.stale_evaluations = values["dev"], progress.step, 0
+    else:
+        progress.stale_evaluations += 1
+    values["best"] = improved
+    progress.history.append(values)
+    if improved:
+        run.observer.best(trainable_state(run.recogniser.model), values)
+    run.observer.evaluation(values)

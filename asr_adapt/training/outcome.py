@@ -1,0 +1,182 @@
+"""The outcome of a run written down: model directory, predictions, ``summary.json``, model card.
+
+Knows how before and after are stated. Does not know how the model was trained or how WER is counted.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import torch
+import transformers
+
+import asr_adapt
+from asr_adapt.files import atomic_write, write_json
+from asr_adapt.manifest import Manifest, write_manifest
+from asr_adapt.models import Recogniser
+from asr_adapt.scoring import wer_with_interval
+from asr_adapt.text import profile as profile_named
+from asr_adapt.training.checkpoints import Progress
+from asr_adapt.training.data import Corpus
+from asr_adapt.training.evaluation import Measured
+from asr_adapt.training.recipe import Recipe
+
+BLANK_WARNING = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did: :meth:`summary` is what ``summary.json`` holds."""
+
+    recipe: Recipe
+    trainable_parameters: int
+    parameters: int
+    rows: int
+    hours: float
+    dropped: list[str]
+    progress: Progress = field(default_factory=Progress)
+    tests: Mapping[str, Manifest] = field(default_factory=dict)
+    before: Mapping[str, Measured] = field(default_factory=dict)
+    after: Mapping[str, Measured] = field(default_factory=dict)
+
+    @staticmethod
+    def start(recipe: Recipe, recogniser: Recogniser, corpus: Corpus, dropped: list[str]) -> Outcome:
+        """The part that is known before the first step."""
+        sizes = [(p.numel(), p.requires_grad) for p in recogniser.model.parameters()]
+        trainable = sum(n for n, learns in sizes if learns)
+        hours = float(corpus.durations.sum()) / 3600
+        return Outcome(recipe, trainable, sum(n for n, _ in sizes), len(corpus), hours, dropped)
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values; WER as fractions."""
+        progress = self.progress
+        values: dict[str, Any] = {
+            "model": self.recipe.model,
+            "strategy": self.recipe.strategy.model_dump(),
+            "trainable_parameters": self.trainable_parameters,
+            "parameters": self.parameters,
+            "rows": self.rows,
+            "hours": self.hours,
+            "dropped_rows": self.dropped,
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "best_dev_wer": progress.best_wer,
+            "training_seconds": progress.seconds,
+            "evaluations": progress.history,
+            "normalisation": {
+                "profile": self.recipe.normalise,
+                "version": profile_named(self.recipe.normalise).version,
+            },
+            "versions": versions(),
+            "hints": self.hints(),
+        }
+        for name in self.tests:
+            values[name] = self._pair(name)
+        return values
+
+    def hints(self) -> list[str]:
+        """Likely causes where the result is poor."""
+        found = []
+        last = self.progress.history[-1] if self.progress.history else {}
+        if last.get("empty_rate", 0.0) > BLANK_WARNING:
+            found.append(
+                f"{last['empty_rate']:.0%} of the transcripts are empty: the head has only learnt blanks; "
+                "train longer, raise the head's rate, or check that transcripts and vocabulary fit."
+            )
+        if self.progress.best_step == 0:
+            found.append(
+                "no step was better than the base on dev: the base was kept; lower the learning rate."
+            )
+        return found
+
+    def _pair(self, name: str) -> dict[str, Any]:
+        manifest = self.tests[name]
+        rows = list(manifest)
+        references = [row.text or "" for row in rows]
+        speakers = [row.speaker for row in rows]
+        pair: dict[str, Any] = {"utterances": len(rows), "speakers": len({s for s in speakers if s})}
+        for when, measured in (("before", self.before[name]), ("after", self.after[name])):
+            scored = wer_with_interval(references, measured.hypotheses, speakers, self.recipe.normalise)
+            pair[when] = scored.wer
+            pair[f"{when}_interval"] = scored.interval.to_json()
+            pair[f"{when}_cer"] = scored.cer
+        return pair
+
+
+def versions() -> dict[str, str]:
+    """Software that the numbers depend on."""
+    return {
+        "asr_adapt": asr_adapt.__version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "accelerate": accelerate.__version__,
+    }
+
+
+def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> None:
+    """Write model, predictions, card and, last, ``summary.json``: where it is, the rest is whole."""
+    work = folder / ".model.tmp"
+    shutil.rmtree(work, ignore_errors=True)
+    recogniser.save(work)
+    for path in sorted(work.iterdir()):
+        os.replace(path, folder / path.name)
+    work.rmdir()
+    for name, manifest in outcome.tests.items():
+        for when, measured in (("before", outcome.before[name]), ("after", outcome.after[name])):
+            rows = (
+                row.replace(extra={**row.extra, "pred_text": text})
+                for row, text in zip(manifest, measured.hypotheses, strict=True)
+            )
+            write_manifest(folder / "predictions" / f"{name}.{when}.jsonl", rows)
+    summary = outcome.summary()
+    with atomic_write(folder / "README.md") as handle:
+        handle.write(model_card(outcome, summary))
+    write_json(folder / "summary.json", summary)
+
+
+def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
+    """A model card with the figures, in the hub's front-matter form."""
+    lines = [
+        "---",
+        "library_name: transformers",
+        "pipeline_tag: automatic-speech-recognition",
+        f"base_model: {outcome.recipe.model}",
+        "---",
+        f"# Adapted from {outcome.recipe.model}",
+        "",
+        f"Trained with asr_adapt {asr_adapt.__version__}: strategy `{outcome.recipe.strategy.name}`, "
+        f"{outcome.progress.step} steps (best at {outcome.progress.best_step}), {outcome.rows} rows, "
+        f"{outcome.hours:.2f} h, {outcome.trainable_parameters:,} of {outcome.parameters:,} parameters trained.",
+        "",
+        "| set | utterances | speakers | WER before (95 %) | WER after (95 %) |",
+        "|---|---|---|---|---|",
+    ]
+    for name in outcome.tests:
+        pair = summary[name]
+        cells = [f"{pair[w]:.1%} ({_interval(pair[f'{w}_interval'])})" for w in ("before", "after")]
+        lines.append(f"| {name} | {pair['utterances']} | {pair['speakers']} | {cells[0]} | {cells[1]} |")
+    normalisation = summary["normalisation"]
+    lines += [
+        "",
+        f"WER under normalisation `{normalisation['profile']}` version {normalisation['version']}; intervals by "
+        "bootstrap over speakers. `recipe.yaml` holds every setting, `metrics.jsonl` every step.",
+        "",
+        "```python",
+        "from transformers import pipeline",
+        'print(pipeline("automatic-speech-recognition", model="PATH")("recording.wav")["text"])',
+        "```",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _interval(values: dict[str, Any]) -> str:
+    return f"{values['low']:.1%}–{values['high']:.1%}"

@@ -1,0 +1,198 @@
+"""The recipe: every decision of a training run, typed, documented and checked before anything is loaded.
+
+Knows fields, ranges and which combinations make no sense. Does not know how any of it is carried out, nor
+where a recipe is stored (:mod:`asr_adapt.training.recipe_file`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+Share = Annotated[float, Field(ge=0.0, lt=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Strategy(Section):
+    """Which part of the network learns."""
+
+    name: Literal["head", "top_layers", "full"] = Field(
+        "top_layers",
+        description="head: output head only; top_layers: head, norm and the top k layers; full: all layers.",
+    )
+    top_layers: Count = Field(
+        3, description="How many of the top transformer layers learn (top_layers only)."
+    )
+    feature_encoder: bool = Field(
+        False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
+    )
+
+
+class Optimiser(Section):
+    """AdamW with separate rates for body and head."""
+
+    learning_rate: Positive = Field(2e-4, description="Peak rate of the top trainable layer.")
+    head_learning_rate: Positive | None = Field(
+        None, description="Peak rate of the head; default: learning_rate."
+    )
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="Rate of each layer as a share of the one above it."
+    )
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on norms and biases.")
+    betas: tuple[Share, Share] = Field((0.9, 0.98), description="Adam's decay rates.")
+    gradient_clip: Annotated[float, Field(ge=0.0)] = Field(
+        1.0, description="Largest gradient norm; 0 is off."
+    )
+
+
+class Schedule(Section):
+    """How long, and how the rate moves."""
+
+    steps: Count = Field(400, description="Optimiser steps.")
+    kind: Literal["tri_stage", "linear", "cosine", "constant"] = Field(
+        "tri_stage",
+        description="After warm-up: hold then exponential decay, linear or cosine to zero, or constant.",
+    )
+    warmup: Share = Field(0.1, description="Share of the steps in which the rate rises from zero.")
+    hold: Share = Field(0.4, description="Share of the steps at the peak (tri_stage).")
+    final: Share = Field(0.05, description="Last rate as a share of the peak (tri_stage, cosine).")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Schedule:
+        if self.kind == "tri_stage" and self.warmup + self.hold > 1.0:
+            raise ValueError("warmup + hold must not exceed 1")
+        return self
+
+
+class Batch(Section):
+    """How rows are put together."""
+
+    seconds: Positive = Field(80.0, description="Padded audio seconds in one micro-batch.")
+    quadratic_seconds: Positive = Field(
+        60.0, description="Length q at which attention doubles a clip's cost: cost = d + d²/q."
+    )
+    rows: Count | None = Field(None, description="Most rows in one micro-batch.")
+    accumulate: Count = Field(1, description="Micro-batches per optimiser step and process.")
+    prefetch: Count = Field(4, description="Micro-batches decoded ahead, each on a thread.")
+
+
+class SpecAugmentation(Section):
+    """SpecAugment at the boundary of the frozen prefix."""
+
+    time_share: Share = Field(0.08, description="Expected share of frames masked.")
+    time_length: Count = Field(8, description="Frames a span.")
+    feature_share: Share = Field(0.02, description="Expected share of features masked.")
+    feature_length: Count = Field(8, description="Features a span.")
+
+
+class Regularisation(Section):
+    """What keeps the model from learning the training rows by heart; empty fields keep the model's own."""
+
+    hidden_dropout: Share | None = Field(None, description="Dropout on layer outputs.")
+    attention_dropout: Share | None = Field(None, description="Dropout on attention weights.")
+    activation_dropout: Share | None = Field(None, description="Dropout inside the feed-forward block.")
+    final_dropout: Share | None = Field(None, description="Dropout before the head.")
+    layer_drop: Share | None = Field(None, description="Chance to skip a trainable layer in a step.")
+    spec_augment: SpecAugmentation = SpecAugmentation()
+
+
+class Replay(Section):
+    """Old-accent rows in every batch, against forgetting."""
+
+    manifest: Paths = Field(description="Rows of the old accent.")
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.3, description="Share of each batch's rows.")
+
+
+class Evaluation(Section):
+    """When the model is measured and which one is kept."""
+
+    every: Count = Field(100, description="Steps between evaluations on dev and guard.")
+    patience: Count | None = Field(
+        None, description="Stop after this many evaluations without a better dev WER; empty: never."
+    )
+    batch_seconds: Positive = Field(160.0, description="Padded audio seconds in one evaluation batch.")
+    rows: Count | None = Field(
+        None, description="Only the first rows of dev and guard, evenly spread; empty: all."
+    )
+
+
+class Vocabulary(Section):
+    """Characters of the CTC head."""
+
+    mode: Literal["keep", "extend", "replace"] = Field(
+        "keep",
+        description="replace (also written from_manifest): the train text's characters; extend: add them.",
+    )
+    minimum: Count = Field(
+        1, description="Characters seen less often are mapped to their base letter or <unk>."
+    )
+
+
+def _vocabulary(value: object) -> object:
+    if isinstance(value, str):
+        return {"mode": "replace" if value == "from_manifest" else value}
+    return value
+
+
+def _strategy(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Recipe(Section):
+    """One training run."""
+
+    model: str = Field("nano-en", description="Bundled name, model directory or hub id.")
+    train: Paths = Field(description="Manifest(s) to learn from: a path, a list or a glob.")
+    dev: Paths = Field(description="Manifest(s) that choose the best model and stop early.")
+    test: Paths | None = Field(
+        None, description="Manifest(s) for before/after in summary.json; default: dev."
+    )
+    guard: Paths | None = Field(None, description="Old-accent manifest(s), watched for forgetting.")
+    guard_test: Paths | None = Field(
+        None, description="Old-accent manifest(s) for before/after; default: guard."
+    )
+    replay: Replay | None = None
+    initialise: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: same architecture from scratch (a control)."
+    )
+    normalise: Literal["none", "basic", "whisper-en"] = Field(
+        "basic",
+        description="Profile applied to transcripts before they become labels, and to both sides of WER.",
+    )
+    vocabulary: Annotated[Vocabulary, BeforeValidator(_vocabulary)] = Vocabulary()
+    invalid_rows: Literal["error", "drop"] = Field(
+        "error", description="What to do with rows that cannot be learnt from: stop, or leave out and list."
+    )
+    strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    batch: Batch = Batch()
+    regularisation: Regularisation = Regularisation()
+    evaluation: Evaluation = Evaluation()
+    checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the device computes it fast, else float32."
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, mps.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Fixes order, masks, dropout and new weights.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.strategy.feature_encoder and self.strategy.name != "full":
+            raise ValueError("strategy.feature_encoder needs strategy.name full")
+        if self.guard_test and not self.guard:
+            raise ValueError("guard_test needs guard")
+        if self.initialise == "random" and self.strategy.name != "full":
+            raise ValueError(
+                "initialise random needs strategy.name full: frozen random layers cannot recognise"
+            )
+        return self

@@ -1,0 +1,107 @@
+"""What a run tells the world while it goes: ``metrics.jsonl``, TensorBoard, a progress bar, the best weights.
+
+Knows files and terminals. Does not know how the numbers come about.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+from torch import Tensor
+
+from asr_adapt.files import atomic_directory, atomic_write
+from asr_adapt.training.checkpoints import newest_checkpoint
+from asr_adapt.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+class Tracker:
+    """The loop's observer; only the main process writes."""
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool, quiet: bool
+    ) -> None:
+        self.folder, self.accelerator = folder, accelerator
+        self.main = accelerator.is_main_process
+        self.metrics = folder / "metrics.jsonl"
+        self.best_path = folder / "checkpoints" / "best" / "trainable.safetensors"
+        if self.main:
+            self._keep_metrics_until(self._resumed_step() if resume else -1)
+        accelerator.init_trackers("tensorboard", config={"model": recipe.model, "seed": recipe.seed})
+        self.bar = self._bar(recipe.schedule.steps, quiet)
+
+    def step(self, values: dict[str, Any]) -> None:
+        """One line in metrics.jsonl and one point in TensorBoard."""
+        self._append({"kind": "step", **values})
+        self.accelerator.log({f"train/{k}": v for k, v in values.items() if k != "step"}, step=values["step"])
+        if self.bar is not None:
+            self.bar.update(self.task, completed=values["step"], note=f"loss {values['loss']:.3f}")
+
+    def evaluation(self, values: dict[str, Any]) -> None:
+        """The WERs of an evaluation, on stderr too."""
+        self._append({"kind": "evaluation", **values})
+        numbers = {k: v for k, v in values.items() if isinstance(v, float)}
+        self.accelerator.log({f"evaluation/{k}": v for k, v in numbers.items()}, step=values["step"])
+        guard = f", guard {values['guard']:.1%}" if "guard" in values else ""
+        star = " (best)" if values["best"] else ""
+        text = f"step {values['step']}: dev WER {values['dev']:.1%}{guard}{star}"
+        if self.bar is not None:
+            self.bar.console.print(text, highlight=False)
+        else:
+            logger.info(text)
+
+    def best(self, state: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Keep the best trainable weights beside the checkpoints."""
+        if not self.main:
+            return
+        with atomic_directory(self.best_path.parent) as work:
+            save_file(state, work / self.best_path.name)
+            (work / "evaluation.json").write_text(json.dumps(values), encoding="utf-8")
+
+    def close(self) -> None:
+        """Stop the bar and flush the trackers."""
+        if self.bar is not None:
+            self.bar.stop()
+        self.accelerator.end_training()
+
+    def _append(self, values: dict[str, Any]) -> None:
+        if self.main:
+            with self.metrics.open("a", encoding="utf-8") as handle:
+                handle.write(json.dumps(values) + "\n")
+
+    def _resumed_step(self) -> int:
+        newest = newest_checkpoint(self.folder / "checkpoints")
+        return -1 if newest is None else int(newest.name.removeprefix("step_"))
+
+    def _keep_metrics_until(self, step: int) -> None:
+        """Drop lines that a killed run wrote after its last checkpoint: they will be written again."""
+        lines = self.metrics.read_text(encoding="utf-8").splitlines() if self.metrics.exists() else []
+        kept = []
+        for line in lines:
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError:
+                logger.warning("dropped a half-written line of %s", self.metrics)
+                continue
+            if values["step"] <= step:
+                kept.append(line)
+        with atomic_write(self.metrics) as handle:
+            handle.writelines(f"{line}\n" for line in kept)
+
+    def _bar(self, steps: int, quiet: bool) -> Progress | None:
+        if quiet or not self.main or not sys.stderr.isatty():
+            return None
+        columns = [TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+        self.task = bar.add_task("training", total=steps, note="")
+        bar.start()
+        return bar
