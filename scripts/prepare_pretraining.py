@@ -6,8 +6,8 @@ Medium and heavy speakers and every test part are never read. Deterministic give
 
     python scripts/prepare_pretraining.py --output corpus --speechocean ../shared/data/speechocean762
 
-writes ``audio.i16`` (int16 mono 16 kHz, all clips in a row), ``index.jsonl`` (``start``, ``samples``,
-``text``, ``kind``, ``speaker``), the folders ``dev_us``, ``test_us`` (held-out voices and sentences) and
+writes ``part-*.wav`` (400 clips in a row each, int16 mono 16 kHz), ``manifest.jsonl`` (one row a clip, with
+``offset``, ``duration``, ``kind``), the folders ``dev_us``, ``test_us`` (held-out voices and sentences) and
 ``dev_mild`` (mild speakers kept out of training), and at last ``READY``.
 """
 
@@ -19,9 +19,10 @@ import multiprocessing
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -56,7 +57,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Task:
-    """Clips made together by one process; ``part`` is the file that it writes."""
+    """Clips made together by one process; ``part`` is the WAV file that it writes."""
 
     number: int
     seed: int
@@ -133,35 +134,32 @@ def _tasks(clips: list[Clip], seed: int, output: Path) -> list[Task]:
     order = np.random.default_rng(seed).permutation(len(clips))
     mixed = [clips[index] for index in order]
     chunks = [mixed[start : start + CHUNK] for start in range(0, len(mixed), CHUNK)]
-    return [Task(n, seed, output / f"part-{n:04d}.i16", chunk) for n, chunk in enumerate(chunks)]
+    return [Task(n, seed, output / f"part-{n:04d}.wav", chunk) for n, chunk in enumerate(chunks)]
 
 
 def _assemble(tasks: Sequence[Task], output: Path, workers: int) -> float:
-    """Runs the tasks and puts their parts in a row; seconds of audio."""
-    position = 0
+    """Runs the tasks and collects their rows in ``manifest.jsonl``; seconds of audio."""
+    seconds = 0.0
     context = multiprocessing.get_context("spawn")  # espeak-ng's state must be new in every process
     with (
         context.Pool(workers, maxtasksperchild=1) as pool,
-        atomic_write(output / "audio.i16", "wb") as audio,
-        atomic_write(output / "index.jsonl") as index,
+        atomic_write(output / "manifest.jsonl") as manifest,
     ):
         for task, rows in zip(tasks, pool.imap(_make, tasks), strict=True):
-            audio.write(task.part.read_bytes())
-            task.part.unlink()
             for row in rows:
-                index.write(json.dumps({"start": position, **row}, ensure_ascii=False) + "\n")
-                position += row["samples"]
+                manifest.write(json.dumps(row) + "\n")
+                seconds += float(row["duration"])
             if task.number % 10 == 9:
                 print(f"{task.number + 1}/{len(tasks)} parts", file=sys.stderr, flush=True)
-    return position / SAMPLE_RATE
+    return seconds
 
 
-def _make(task: Task) -> list[dict[str, object]]:
-    """One task: writes its part, returns the rows without their start."""
+def _make(task: Task) -> list[dict[str, Any]]:
+    """One task: writes its part, returns its manifest rows."""
     chance = np.random.default_rng((task.seed, task.number))
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     recent: list[np.ndarray] = []
-    with task.part.open("wb") as part:
+    with soundfile.SoundFile(task.part, "w", SAMPLE_RATE, 1, "PCM_16") as part:
         for clip in task.clips:
             wave, speaker = _source(clip, chance)
             recent = [*recent[-7:], wave]
@@ -169,9 +167,24 @@ def _make(task: Task) -> list[dict[str, object]]:
                 wave = record(pad(wave, chance), chance, recent[:-1], _conditions(clip))
             wave = np.pad(wave, (0, max(0, round(SHORTEST * SAMPLE_RATE) - wave.size)))
             if wave.size <= LONGEST * SAMPLE_RATE:
-                part.write((wave * 32767).clip(-32768, 32767).astype("<i2").tobytes())
-                rows.append({"samples": wave.size, "text": clip.text, "kind": clip.kind, "speaker": speaker})
+                rows.append(_row(clip, task.part.name, (part.tell(), wave.size), speaker))
+                part.write(wave)
     return rows
+
+
+def _row(clip: Clip, part: str, samples: tuple[int, int], speaker: str) -> dict[str, Any]:
+    """A manifest row of the clip; ``samples`` are its start in the part and its length."""
+    start, length = samples
+    return {
+        "audio_filepath": part,
+        "id": f"{Path(part).stem}-{start}",
+        "duration": length / SAMPLE_RATE,
+        "text": clip.text,
+        "offset": start / SAMPLE_RATE,
+        "speaker": speaker,
+        "lang": "en",
+        "kind": clip.kind,
+    }
 
 
 def _source(clip: Clip, chance: np.random.Generator) -> tuple[np.ndarray, str]:
@@ -235,7 +248,8 @@ def _write_folder(folder: Path, clips: Sequence[tuple[np.ndarray, dict[str, str]
         for wave, row in clips:
             name = f"{row['id']}.wav"
             soundfile.write(folder / name, wave, SAMPLE_RATE)
-            full = {"audio_filepath": name, "duration": round(wave.size / SAMPLE_RATE, 4), **row, "lang": "en"}
+            duration = round(wave.size / SAMPLE_RATE, 4)
+            full = {"audio_filepath": name, "duration": duration, **row, "lang": "en"}
             manifest.write(json.dumps(full) + "\n")
 
 

@@ -113,7 +113,8 @@ def synthesise(text: str, voice: Voice) -> np.ndarray:
         )
     import soxr
 
-    return np.asarray(soxr.resample(samples, native_rate, SAMPLE_RATE), dtype=np.float32)
+    wave = soxr.resample(samples, native_rate, SAMPLE_RATE)
+    return np.clip(wave, -1.0, 1.0).astype(np.float32)  # the filter may overshoot a full-scale peak
 
 
 def spoken_form(text: str) -> str:
