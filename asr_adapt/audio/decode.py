@@ -15,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 import soundfile
 
+from asr_adapt.audio.containers import open_inside
 from asr_adapt.audio.libsndfile import SoundFileDecoder
 from asr_adapt.audio.resample import resample, resample_stream
 from asr_adapt.audio.types import (
@@ -93,8 +94,7 @@ def stream_audio(
 def open_decoder(source: Source) -> Decoder:
     """Open ``source`` with the first decoder that understands it; the caller closes it."""
     name = source_name(source)
-    handle = _checked_path(Path(source)) if isinstance(source, (str, Path)) else _seekable(source)
-    decoder = _open_with_fallback(handle, name)
+    decoder = _open_with_fallback(_openable(source), name)
     info = decoder.info
     try:
         if not LOWEST_SAMPLE_RATE <= info.sample_rate <= HIGHEST_SAMPLE_RATE or info.channels < 1:
@@ -140,6 +140,13 @@ def _open_with_fallback(handle: Path | BinaryIO, name: str) -> Decoder:
 def _short(error: Exception) -> str:
     text = str(error).removeprefix("Error opening ").strip().rstrip(".")
     return text.rsplit(": ", 1)[-1][:80] or type(error).__name__
+
+
+def _openable(source: Source) -> Path | BinaryIO:
+    if not isinstance(source, (str, Path)):
+        return _seekable(source)
+    inside = open_inside(source)
+    return _checked_path(Path(source)) if inside is None else _seekable(inside)
 
 
 def _checked_path(path: Path) -> Path:

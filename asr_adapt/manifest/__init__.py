@@ -3,6 +3,7 @@
 Knows metadata and, for building and checking, audio headers and samples. Does not know models or torch.
 """
 
+from asr_adapt.manifest.limits import ModelLimits
 from asr_adapt.manifest.manifest import Manifest, require_rows
 from asr_adapt.manifest.utterance import ROW_FIELDS, Place, Utterance, default_id, from_row, parse_line
 from asr_adapt.manifest.write import PathRewriter, write_manifest, write_rows
@@ -10,6 +11,7 @@ from asr_adapt.manifest.write import PathRewriter, write_manifest, write_rows
 __all__ = [
     "ROW_FIELDS",
     "Manifest",
+    "ModelLimits",
     "PathRewriter",
     "Place",
     "Utterance",

@@ -1,0 +1,193 @@
+"""``asr-adapt manifest``: build, check, stats, split, audit, export.
+
+Knows options and how results are printed. Does not know what the commands do; the manifest room does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from asr_adapt.cli.manifest_output import print_json, print_table, progress
+
+if TYPE_CHECKING:
+    from asr_adapt.manifest.stats import Stats
+
+_MANIFESTS = typer.Argument(
+    ..., help="Manifest files or globs; several are read as one. - is standard input."
+)
+_JSON = typer.Option(False, "--json", help="Machine-readable output.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the ``manifest`` group."""
+    group = typer.Typer(help="Build, check, split and audit manifests.", no_args_is_help=True)
+    group.command("build")(build)
+    group.command("stats")(stats)
+    group.command("split")(split)
+    app.add_typer(group, name="manifest")
+
+
+def build(
+    source: Path = typer.Argument(..., help="Corpus folder, table or manifest in any known layout."),
+    output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
+    layout: str = typer.Option(
+        "auto", "--format", help="Layout of the source; auto says what it recognised."
+    ),
+    column: list[str] = typer.Option([], help="THEIRS=OURS: a source column or key and its row field."),
+    root: Path | None = typer.Option(None, help="Where relative audio paths start."),
+    name_pattern: str | None = typer.Option(
+        None, help="Fields in file names, such as {text}_{speaker}_{index}."
+    ),
+    map_values: list[str] = typer.Option(
+        [], "--map", help="FIELD=OLD:NEW,OLD:NEW…: replace a field's values, such as text=0:zero,1:one."
+    ),
+    set_values: list[str] = typer.Option([], "--set", help="FIELD=VALUE on every row, such as lang=ha."),
+    tier: str | None = typer.Option(None, help="TextGrid tier that holds the transcripts."),
+    skip_unreadable: bool = typer.Option(False, help="Leave out and list rows whose audio cannot be read."),
+) -> int:
+    """Turn a corpus in any common layout into a manifest."""
+    from asr_adapt.manifest.build import BuildOptions, open_build
+    from asr_adapt.manifest.layouts import ImportOptions
+
+    job = open_build(
+        source,
+        BuildOptions(
+            layout=layout,
+            root=root,
+            source_options=ImportOptions(_pairs(column, "--column"), name_pattern, tier),
+            values=_pairs(set_values, "--set"),
+            replacements={field: _mapping(text) for field, text in _pairs(map_values, "--map").items()},
+            skip_unreadable=skip_unreadable,
+        ),
+    )
+    typer.echo(f"Reading {source} as {job.layout.name}: {job.reason}.", err=True)
+    count = _write(output, progress(job.rows(), "rows"))
+    for reason in job.left_out:
+        typer.echo(f"left out: {reason}", err=True)
+    left_out = f", {len(job.left_out)} left out" if job.left_out else ""
+    typer.echo(f"Wrote {count:,} rows to {output}{left_out}.", err=True)
+    return 1 if job.left_out else 0
+
+
+def stats(
+    manifests: list[str] = _MANIFESTS,
+    by: list[str] = typer.Option([], "--by", help="Also count the values of this field."),
+    as_json: bool = _JSON,
+) -> int:
+    """Hours, speakers, accents and texts of a manifest."""
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.stats import compute_stats
+    from asr_adapt.manifest.utterance import LABEL_FIELDS
+
+    result = compute_stats(progress(Manifest.open(manifests), "rows"), dict.fromkeys([*LABEL_FIELDS, *by]))
+    if as_json:
+        print_json(result.to_json())
+    else:
+        _print_stats(result)
+    return 0
+
+
+def split(
+    manifests: list[str] = _MANIFESTS,
+    output: Path | None = typer.Option(None, "-o", "--output", help="Folder for the parts [manifest's own]."),
+    by: str = typer.Option(
+        "speaker", help="Fields that parts must not share, such as speaker or speaker,sentence."
+    ),
+    parts: str = typer.Option("train=0.8,dev=0.1,test=0.1", help="Names and shares of the hours."),
+    stratify: str | None = typer.Option(None, help="Field whose values each part gets alike."),
+    seed: int = typer.Option(0, help="Chooses among equally good splits."),
+    as_json: bool = _JSON,
+) -> int:
+    """Split a manifest into parts that share no speaker (or other field)."""
+    from asr_adapt.errors import UsageError
+    from asr_adapt.manifest import Manifest, require_rows, write_manifest
+    from asr_adapt.manifest.split import SplitOptions, split_rows
+
+    try:
+        shares = {name: float(share) for name, share in _pairs(parts.split(","), "--parts").items()}
+    except ValueError as error:
+        raise UsageError(f"--parts {parts!r} must read like train=0.8,dev=0.1,test=0.1.") from error
+    manifest = require_rows(Manifest.open(manifests))
+    fields = tuple(name.strip() for name in by.split(",") if name.strip())
+    chosen = split_rows(manifest, SplitOptions(shares, fields, stratify, seed))
+    first = Path(manifests[0])
+    folder = output or first.parent
+    rows = []
+    for name, numbers in chosen.items():
+        path = folder / (f"{name}.jsonl" if output else f"{first.stem}.{name}.jsonl")
+        part = manifest.select(numbers)
+        write_manifest(path, part)
+        keys = {str(row.get("text" if fields[0] == "sentence" else fields[0])) for row in part}
+        hours = sum(row.duration or 0.0 for row in part) / 3600
+        rows.append(
+            {
+                "part": name,
+                "file": str(path),
+                "rows": len(part),
+                "hours": round(hours, 3),
+                fields[0]: len(keys),
+            }
+        )
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
+    return 0
+
+
+def _print_stats(result: Stats) -> None:
+    quantiles = result.quantiles()
+    span = "".join(f", {name} {value:g} s" for name, value in quantiles.items())
+    typer.echo(f"{result.rows:,} rows, {result.seconds / 3600:.2f} hours{span}")
+    if result.rows_without_duration:
+        typer.echo(f"{result.rows_without_duration:,} rows have no duration")
+    typer.echo(
+        f"{result.words:,} words, {len(result.characters)} different characters, "
+        f"{result.rows_without_text:,} rows without text"
+    )
+    for name, stats in result.fields.items():
+        typer.echo(f"\n{name}: {len(stats.rows):,} values")
+        shown = stats.rows.most_common(12)
+        print_table([{name: v, "rows": n, "hours": round(stats.seconds[v] / 3600, 3)} for v, n in shown])
+        if len(stats.rows) > len(shown):
+            typer.echo(f"  … and {len(stats.rows) - len(shown):,} more (--json lists 20)")
+
+
+def _write(output: str, rows: object) -> int:
+    import sys
+    from collections.abc import Iterable
+    from typing import cast
+
+    from asr_adapt.manifest import Utterance, write_manifest, write_rows
+
+    utterances = cast("Iterable[Utterance]", rows)
+    if output == "-":
+        return write_rows(sys.stdout, utterances, Path())
+    return write_manifest(output, utterances)
+
+
+def _pairs(items: list[str], option: str) -> dict[str, str]:
+    from asr_adapt.errors import UsageError
+
+    pairs: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"{option} {item!r} must read NAME=VALUE.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _mapping(text: str) -> dict[str, str]:
+    from asr_adapt.errors import UsageError
+
+    mapping: dict[str, str] = {}
+    for item in text.split(","):
+        old, colon, new = item.partition(":")
+        if not colon or not old:
+            raise UsageError(f"--map …={text!r} must read OLD:NEW,OLD:NEW.")
+        mapping[old.strip()] = new.strip()
+    return mapping
