@@ -8,7 +8,7 @@ Medium and heavy speakers and every test part are never read. Deterministic give
 
 writes ``part-*.wav`` (400 clips in a row each, int16 mono 16 kHz), ``manifest.jsonl`` (one row a clip, with
 ``offset``, ``duration``, ``kind``), the folders ``dev_us``, ``test_us`` (held-out voices and sentences) and
-``dev_mild`` (mild speakers kept out of training), and at last ``READY``.
+``dev_mild`` (mild speakers kept out of training), each with its ``manifest.jsonl``; at last ``READY``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import json
 import multiprocessing
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,8 +26,10 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from asr_adapt.demo.conditions import Conditions, change_speed, level, pad, record
-from asr_adapt.demo.sentences import Part, sentences
+from asr_adapt.audio import probe
+from asr_adapt.demo.conditions import Conditions, change_speed, pad, record
+from asr_adapt.demo.corpus import SpokenSet, speak
+from asr_adapt.demo.sentences import sentences
 from asr_adapt.demo.synthesis import (
     SAMPLE_RATE,
     Voice,
@@ -38,6 +39,7 @@ from asr_adapt.demo.synthesis import (
     train_variants,
 )
 from asr_adapt.files import atomic_write
+from asr_adapt.manifest import Manifest, Utterance, write_manifest
 
 SHORTEST, LONGEST = 0.7, 8.0  # seconds of a clip
 CHUNK = 400  # clips of one task; every task runs in a fresh process
@@ -74,9 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.speechocean:
         mild = _mild(options.speechocean)
         clips += _real(mild, options.copies) + _renderings(mild, options.renderings)
-        _write_real(output / "dev_mild", options.speechocean)
+        _write_dev_mild(output / "dev_mild" / "manifest.jsonl", options.speechocean)
     for name, part, count in (("dev_us", "dev", 300), ("test_us", "test", 500)):
-        _write_synthetic(output / name, part, count, options.seed)
+        spoken = speak(SpokenSet(name, "us", part, held_out_variants(), count), output, options.seed)
+        write_manifest(output / name / "manifest.jsonl", Manifest.open(spoken))
     tasks = _tasks(clips, options.seed, output)
     seconds = _assemble(tasks, output, options.workers)
     report = f"{seconds / 3600:.1f} hours in {time.monotonic() - started:.0f} s"
@@ -216,41 +219,22 @@ def _voice(chance: np.random.Generator, variants: Sequence[str]) -> Voice:
     )
 
 
-def _write_synthetic(folder: Path, part: Part, count: int, seed: int) -> None:
-    """Held-out voices and sentences, clean, in the same order of voices every time."""
-    variants = held_out_variants()
-    chance = np.random.default_rng((seed, count))
-    rows = []
-    for number, text in enumerate(sentences(count, seed, part=part)):
-        variant = variants[number % len(variants)]
-        voice = Voice("en-us", variant, int(chance.uniform(130, 200)), int(chance.uniform(30, 70)))
-        wave = level(synthesise(spoken_form(text), voice), 0.5)
-        rows.append((wave, {"id": f"{part}-{number:04d}", "text": text, "speaker": variant, "accent": "us"}))
-    _write_folder(folder, rows)
-
-
-def _write_real(folder: Path, speechocean: Path) -> None:
-    counts: dict[str, int] = defaultdict(int)
-    rows = []
-    for clip in _mild(speechocean):
-        if clip.speaker in DEV_MILD:
-            counts[clip.speaker] += 1
-            wave, _ = soundfile.read(clip.path, dtype="float32")
-            name = f"{clip.speaker}-{counts[clip.speaker]:02d}"
-            rows.append((wave, {"id": name, "text": clip.text, "speaker": clip.speaker, "accent": "mild"}))
-    _write_folder(folder, rows)
-
-
-def _write_folder(folder: Path, clips: Sequence[tuple[np.ndarray, dict[str, str]]]) -> None:
-    """Ordinary WAV files and their ``manifest.jsonl``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with atomic_write(folder / "manifest.jsonl") as manifest:
-        for wave, row in clips:
-            name = f"{row['id']}.wav"
-            soundfile.write(folder / name, wave, SAMPLE_RATE)
-            duration = round(wave.size / SAMPLE_RATE, 4)
-            full = {"audio_filepath": name, "duration": duration, **row, "lang": "en"}
-            manifest.write(json.dumps(full) + "\n")
+def _write_dev_mild(manifest: Path, speechocean: Path) -> None:
+    """Rows of the mild speakers that are kept out of training; their audio stays where it is."""
+    chosen = [clip for clip in _mild(speechocean) if clip.speaker in DEV_MILD]
+    rows = [
+        Utterance(
+            audio_filepath=str(Path(clip.path).resolve()),
+            id=Path(clip.path).stem,
+            duration=probe(clip.path).duration,
+            text=clip.text,
+            speaker=clip.speaker,
+            accent="mild",
+            lang="en",
+        )
+        for clip in chosen
+    ]
+    write_manifest(manifest, rows)
 
 
 if __name__ == "__main__":

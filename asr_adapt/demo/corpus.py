@@ -6,6 +6,7 @@ row or with what the bundled base has heard. Does not know models, training or s
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +58,8 @@ class AccentCorpus:
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
-    """One manifest to speak: its name, the part its texts come from, and who speaks them."""
+class SpokenSet:
+    """One manifest to speak: its name, accent, the part its texts come from, who speaks, how many rows."""
 
     name: str
     accent: str
@@ -79,49 +80,55 @@ def build_accent_corpus(
         known = ", ".join(name for name in accents() if name != BASE_ACCENT)
         raise UsageError(f"No accent {accent!r} to adapt to: choose one of {known}.")
     with atomic_directory(output) as folder:
-        for number, section in enumerate(_sections(accent, sizes or CorpusSizes())):
-            rows = _speak(section, folder, np.random.default_rng((seed, number)), seed * 100 + number)
-            write_manifest(folder / f"{section.name}.jsonl", rows)
+        for spoken in _sets(accent, sizes or CorpusSizes()):
+            speak(spoken, folder, seed)
     return AccentCorpus(Path(output), accent)
 
 
-def _sections(accent: str, sizes: CorpusSizes) -> tuple[_Section, ...]:
+def speak(spoken: SpokenSet, folder: Path, seed: int) -> Path:
+    """Speak one set into ``folder/NAME/*.wav`` and write ``folder/NAME.jsonl``, which is returned."""
+    manifest = folder / f"{spoken.name}.jsonl"
+    own_seed = zlib.crc32(f"{seed} {spoken.name}".encode())
+    write_manifest(manifest, _speak(spoken, folder, own_seed))
+    return manifest
+
+
+def _sets(accent: str, sizes: CorpusSizes) -> tuple[SpokenSet, ...]:
     dev, test = held_out_variants()[:DEV_VOICES], held_out_variants()[DEV_VOICES:]
     return (
-        _Section("train", accent, "train", train_variants(), sizes.train),
-        _Section("replay", BASE_ACCENT, "train", train_variants(), sizes.replay),
-        _Section("dev", accent, "dev", dev, sizes.dev),
-        _Section("guard_dev", BASE_ACCENT, "dev", dev, sizes.dev),
-        _Section("test", accent, "test", test, sizes.test),
-        _Section("guard_test", BASE_ACCENT, "test", test, sizes.test),
+        SpokenSet("train", accent, "train", train_variants(), sizes.train),
+        SpokenSet("replay", BASE_ACCENT, "train", train_variants(), sizes.replay),
+        SpokenSet("dev", accent, "dev", dev, sizes.dev),
+        SpokenSet("guard_dev", BASE_ACCENT, "dev", dev, sizes.dev),
+        SpokenSet("test", accent, "test", test, sizes.test),
+        SpokenSet("guard_test", BASE_ACCENT, "test", test, sizes.test),
     )
 
 
-def _speak(
-    section: _Section, folder: Path, chance: np.random.Generator, text_seed: int
-) -> Iterator[Utterance]:
-    (folder / section.name).mkdir()
-    for number, text in enumerate(sentences(section.count, text_seed, part=section.part)):
-        voice = _voice(section, number, chance)
+def _speak(spoken: SpokenSet, folder: Path, seed: int) -> Iterator[Utterance]:
+    (folder / spoken.name).mkdir(parents=True, exist_ok=True)
+    chance = np.random.default_rng(seed)
+    for number, text in enumerate(sentences(spoken.count, seed, part=spoken.part)):
+        voice = _voice(spoken, number, chance)
         wave = level(pad(synthesise(spoken_form(text), voice), chance, SILENCE), PEAK)
-        name = f"{section.name}/{number:04d}.wav"
+        name = f"{spoken.name}/{number:04d}.wav"
         soundfile.write(folder / name, wave, SAMPLE_RATE)
         yield Utterance(
             audio_filepath=name,
-            id=f"{section.name}-{number:04d}",
+            id=f"{spoken.name}-{number:04d}",
             duration=round(wave.size / SAMPLE_RATE, 4),
             text=text,
             speaker=voice.variant,
-            accent=section.accent,
+            accent=spoken.accent,
             lang="en",
             root=folder,
         )
 
 
-def _voice(section: _Section, number: int, chance: np.random.Generator) -> Voice:
-    variants: Sequence[str] = section.variants
+def _voice(spoken: SpokenSet, number: int, chance: np.random.Generator) -> Voice:
+    variants: Sequence[str] = spoken.variants
     return Voice(
-        language=accents()[section.accent],
+        language=accents()[spoken.accent],
         variant=variants[number % len(variants)],
         rate=int(chance.uniform(130, 200)),
         pitch=int(chance.uniform(30, 70)),
