@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from asr_adapt.audio import probe
 from asr_adapt.manifest import Utterance, write_manifest
+from asr_adapt.manifest.build import BuildOptions, open_build
+from asr_adapt.manifest.layouts import ImportOptions
 
 DIGITS = ("ZERO", "ONE", "TWO", "THREE", "FOUR", "FIVE", "SIX", "SEVEN", "EIGHT", "NINE")
 FSDD_ACCENTS = {"jackson": "us", "theo": "us", "nicolas": "french", "yweweler": "german"}
@@ -24,23 +25,33 @@ Keep = Callable[[Utterance], bool]
 
 def prepare_fsdd(data: Path, output: Path) -> dict[str, Path]:
     """``SPEAKER_train``, ``SPEAKER_dev``, ``SPEAKER_test`` for each of the four speakers."""
-    rows = [_fsdd_row(path) for path in sorted((data / "fsdd" / "recordings").glob("*.wav"))]
-    written = {}
-    for speaker in FSDD_ACCENTS:
-        for part in ("train", "dev", "test"):
-            name = f"{speaker}_{part}"
-            written[name] = _write(
-                output / f"fsdd_{name}.jsonl",
-                rows,
-                lambda row, part=part, speaker=speaker: row.speaker == speaker and row.extra["part"] == part,
-            )
-    return written
+    options = BuildOptions(
+        source_options=ImportOptions(name_pattern="{text}_{speaker}_{index}"),
+        replacements={"text": {str(number): word for number, word in enumerate(DIGITS)}},
+        values={"lang": "en"},
+    )
+    rows = [
+        row.replace(accent=FSDD_ACCENTS[row.speaker or ""])
+        for row in open_build(data / "fsdd" / "recordings", options).rows()
+    ]
+    return {
+        f"{speaker}_{part}": _write(output / f"fsdd_{speaker}_{part}.jsonl", rows, _of(speaker, part))
+        for speaker in FSDD_ACCENTS
+        for part in ("train", "dev", "test")
+    }
+
+
+def _of(speaker: str, part: str) -> Keep:
+    return lambda row: row.speaker == speaker and _fsdd_part(int(row.extra["index"])) == part
+
+
+def _fsdd_part(index: int) -> str:
+    return "test" if index in FSDD_TEST else "dev" if index in FSDD_DEV else "train"
 
 
 def prepare_speechocean(data: Path, output: Path) -> dict[str, Path]:
     """``heavy_train``, ``heavy_dev``, ``mild_replay``, ``mild_dev`` and ``test`` (whole, labelled)."""
-    folder = data / "speechocean762"
-    train, test = _kaldi_rows(folder, "train"), _kaldi_rows(folder, "test")
+    train, test = (_labelled(data / "speechocean762" / part) for part in ("train", "test"))
     parts: dict[str, tuple[list[Utterance], Keep]] = {
         "heavy_train": (train, lambda row: row.accent == "heavy" and row.speaker not in DEV_HEAVY),
         "heavy_dev": (train, lambda row: row.speaker in DEV_HEAVY),
@@ -59,51 +70,11 @@ def _write(path: Path, rows: Iterable[Utterance], keep: Keep) -> Path:
     return path
 
 
-def _fsdd_row(path: Path) -> Utterance:
-    digit, speaker, index = path.stem.split("_")
-    number = int(index)
-    part = "test" if number in FSDD_TEST else "dev" if number in FSDD_DEV else "train"
-    return Utterance(
-        audio_filepath=str(path.resolve()),
-        id=path.stem,
-        duration=probe(path).duration,
-        text=DIGITS[int(digit)],
-        speaker=speaker,
-        accent=FSDD_ACCENTS[speaker],
-        lang="en",
-        extra={"part": part},
-    )
+def _labelled(folder: Path) -> list[Utterance]:
+    """Rows of a Kaldi directory whose ``accent`` is the band; ``age_group`` is adult or child."""
+    rows = open_build(folder, BuildOptions(values={"lang": "en"})).rows()
+    return [row.replace(extra={**row.extra, "age_group": _age_group(int(row.age or 0))}) for row in rows]
 
 
-def _kaldi_rows(folder: Path, part: str) -> list[Utterance]:
-    """Rows of a Kaldi directory; ``accent`` is the band, ``age_group`` adult or child."""
-    tables = {name: _table(folder / part / name) for name in _KALDI_FILES}
-    rows = []
-    for name, words in tables["text"].items():
-        speaker = tables["utt2spk"][name][0]
-        path = folder / tables["wav.scp"][name][0]
-        age = tables["spk2age"][speaker][0]
-        rows.append(
-            Utterance(
-                audio_filepath=str(path.resolve()),
-                id=name,
-                duration=probe(path).duration,
-                text=" ".join(words),
-                speaker=speaker,
-                accent=tables["spk2accent"][speaker][0],
-                gender=tables["spk2gender"][speaker][0],
-                age=age,
-                lang="en",
-                extra={"age_group": "adult" if int(age) >= ADULT else "child"},
-            )
-        )
-    return rows
-
-
-_KALDI_FILES = ("text", "utt2spk", "wav.scp", "spk2age", "spk2accent", "spk2gender")
-
-
-def _table(path: Path) -> dict[str, list[str]]:
-    """A Kaldi file: the first word of a line to the others."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {words[0]: words[1:] for words in map(str.split, lines) if words}
+def _age_group(age: int) -> str:
+    return "adult" if age >= ADULT else "child"

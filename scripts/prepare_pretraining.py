@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from accent_corpora import DEV_MILD
 
-from asr_adapt.audio import probe
 from asr_adapt.demo.conditions import Conditions, change_speed, pad, record
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.sentences import sentences
@@ -40,11 +40,11 @@ from asr_adapt.demo.synthesis import (
 )
 from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
+from asr_adapt.manifest.build import BuildOptions, open_build
 
 SHORTEST, LONGEST = 0.7, 8.0  # seconds of a clip
 CHUNK = 400  # clips of one task; every task runs in a fresh process
 SECONDS_A_CLIP = 2.6  # of synthetic speech, to turn hours into a number of sentences
-DEV_MILD = ("0006", "0482", "2022", "5418")  # two children and two adults, kept out of training
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     clips = _synthetic(options.hours, options.seed)
     if options.speechocean:
         mild = _mild(options.speechocean)
-        clips += _real(mild, options.copies) + _renderings(mild, options.renderings)
-        _write_dev_mild(output / "dev_mild" / "manifest.jsonl", options.speechocean)
+        kept = [row for row in mild if row.speaker not in DEV_MILD]
+        clips += _real(kept, options.copies) + _renderings(kept, options.renderings)
+        dev = [row for row in mild if row.speaker in DEV_MILD]
+        write_manifest(output / "dev_mild" / "manifest.jsonl", dev)
     for name, part, count in (("dev_us", "dev", 300), ("test_us", "test", 500)):
         spoken = speak(SpokenSet(name, "us", part, held_out_variants(), count), output, options.seed)
         write_manifest(output / name / "manifest.jsonl", Manifest.open(spoken))
@@ -104,33 +106,20 @@ def _synthetic(hours: float, seed: int) -> list[Clip]:
     return [Clip(text, "synthetic") for text in texts]
 
 
-def _table(path: Path) -> dict[str, list[str]]:
-    """A Kaldi file: the first word of a line to the others."""
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {words[0]: words[1:] for words in map(str.split, lines) if words}
-
-
-def _mild(folder: Path) -> list[Clip]:
+def _mild(folder: Path) -> list[Utterance]:
     """The mild speakers' utterances of the train part."""
-    train = folder / "train"
-    bands, speakers = _table(train / "spk2accent"), _table(train / "utt2spk")
-    audio, texts = _table(train / "wav.scp"), _table(train / "text")
+    return [row for row in open_build(folder / "train", BuildOptions()).rows() if row.accent == "mild"]
+
+
+def _real(mild: Sequence[Utterance], copies: int) -> list[Clip]:
+    kinds = ["real", *["real_augmented"] * copies]
     return [
-        Clip(" ".join(words), "real", str(folder / audio[name][0]), speakers[name][0])
-        for name, words in texts.items()
-        if bands[speakers[name][0]][0] == "mild"
+        Clip(row.text or "", kind, str(row.audio_path), row.speaker or "") for kind in kinds for row in mild
     ]
 
 
-def _real(mild: Sequence[Clip], copies: int) -> list[Clip]:
-    kept = [clip for clip in mild if clip.speaker not in DEV_MILD]
-    augmented = [Clip(clip.text, "real_augmented", clip.path, clip.speaker) for clip in kept]
-    return kept + augmented * copies
-
-
-def _renderings(mild: Sequence[Clip], voices: int) -> list[Clip]:
-    kept = [clip for clip in mild if clip.speaker not in DEV_MILD]
-    return [Clip(clip.text, "rendered") for clip in kept] * voices
+def _renderings(mild: Sequence[Utterance], voices: int) -> list[Clip]:
+    return [Clip(row.text or "", "rendered") for row in mild] * voices
 
 
 def _tasks(clips: list[Clip], seed: int, output: Path) -> list[Task]:
@@ -217,24 +206,6 @@ def _voice(chance: np.random.Generator, variants: Sequence[str]) -> Voice:
         pitch_range=int(chance.uniform(15, 90)),
         word_gap=int(chance.integers(1, 16)) if chance.random() < 0.25 else 0,
     )
-
-
-def _write_dev_mild(manifest: Path, speechocean: Path) -> None:
-    """Rows of the mild speakers that are kept out of training; their audio stays where it is."""
-    chosen = [clip for clip in _mild(speechocean) if clip.speaker in DEV_MILD]
-    rows = [
-        Utterance(
-            audio_filepath=str(Path(clip.path).resolve()),
-            id=Path(clip.path).stem,
-            duration=probe(clip.path).duration,
-            text=clip.text,
-            speaker=clip.speaker,
-            accent="mild",
-            lang="en",
-        )
-        for clip in chosen
-    ]
-    write_manifest(manifest, rows)
 
 
 if __name__ == "__main__":
