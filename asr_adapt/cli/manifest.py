@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     group.command("build")(build)
     group.command("stats")(stats)
     group.command("split")(split)
+    group.command("export")(export)
     app.add_typer(group, name="manifest")
 
 
@@ -135,6 +136,20 @@ def split(
         print_json(rows)
     else:
         print_table(rows)
+    return 0
+
+
+def export(
+    manifests: list[str] = _MANIFESTS,
+    to: str = typer.Option(..., help="nemo, commonvoice, kaldi, stm or lhotse."),
+    output: Path = typer.Option(..., "-o", "--output", help="File (nemo, stm) or folder to write."),
+) -> int:
+    """Write a manifest in another tool's layout."""
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.export import export_manifest
+
+    count = export_manifest(progress(Manifest.open(manifests), "rows"), to, output)
+    typer.echo(f"Wrote {count:,} rows as {to} to {output}.", err=True)
     return 0
 
 

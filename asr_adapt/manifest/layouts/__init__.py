@@ -19,6 +19,7 @@ from asr_adapt.manifest.layouts.lhotse import LhotseLayout
 from asr_adapt.manifest.layouts.librispeech import LibriSpeechLayout
 from asr_adapt.manifest.layouts.nemo import NemoLayout
 from asr_adapt.manifest.layouts.parquet import ParquetLayout
+from asr_adapt.manifest.layouts.stm import StmLayout
 from asr_adapt.manifest.layouts.table import TableLayout
 from asr_adapt.manifest.layouts.textgrid import TextGridLayout
 
@@ -34,6 +35,7 @@ LAYOUTS: Mapping[str, Layout] = {
         LibriSpeechLayout(),
         TextGridLayout(),
         ParquetLayout(),
+        StmLayout(),
         TableLayout(),
         SidecarLayout(),
         FileNamesLayout(),

@@ -59,7 +59,7 @@ def plan_columns(header: Sequence[str], wanted: Mapping[str, str], place: Place)
             path=place.source,
             line=1,
         )
-    return taken | {name: _extra_name(name) for name in header if name not in taken}
+    return {name: taken.get(name) or _extra_name(name) for name in header}
 
 
 def require_text(plan: Mapping[str, str], place: Place) -> None:

@@ -57,6 +57,8 @@ class KaldiLayout:
             if name in texts:
                 row["text"] = texts[name][0]
             row |= tables.fields(name)
+            if row.get("speaker") == name:  # Kaldi's way of saying that the speaker is unknown
+                del row["speaker"]
             yield from_row(
                 {options.columns.get(key, key): value for key, value in row.items()}, place, segment.line
             )

@@ -1,0 +1,75 @@
+"""STM files: ``audio channel speaker start end <labels> transcript``.
+
+Knows STM's line and its ``;;`` comments. Does not know which labels a corpus puts between ``< >``; they are
+kept as one extra field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from asr_adapt.errors import DataError
+from asr_adapt.manifest.layouts.contract import (
+    AUDIO_SUFFIXES,
+    ImportOptions,
+    find_files,
+    place_of,
+    read_lines,
+)
+from asr_adapt.manifest.utterance import Utterance, from_row
+
+_LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(-?[\d.]+)\s+(-?[\d.]+)(?:\s+<([^>]*)>)?(?:\s+(.*))?$")
+_IGNORED = "ignore_time_segment_in_scoring"
+
+
+class StmLayout:
+    """One STM file; audio is named with or without its suffix."""
+
+    name = "stm"
+    description = "NIST STM (audio channel speaker start end transcript)"
+    folders: tuple[str, ...] = ("",)
+
+    def recognise(self, source: Path) -> str | None:
+        """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
+        return "it is a .stm file" if source.is_file() and source.suffix.lower() == ".stm" else None
+
+    def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
+        """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
+        place, by_stem = place_of(source), _audio_by_stem(source.parent)
+        for number, line in read_lines(source):
+            if line.startswith(";;"):
+                continue
+            match = _LINE.match(line.strip())
+            if match is None:
+                raise DataError(
+                    "must read: audio channel speaker start end transcript.", path=source, line=number
+                )
+            name, _, speaker, start, end, labels, text = match.groups()
+            if text == _IGNORED:
+                continue
+            row: dict[str, Any] = {
+                "audio_filepath": by_stem.get(name, name),
+                "offset": _seconds(start, source, number),
+                "text": text or "",
+            }
+            row["duration"] = round(_seconds(end, source, number) - row["offset"], 6)
+            if speaker != "unknown":
+                row["speaker"] = speaker
+            if labels:
+                row["labels"] = labels
+            yield from_row({options.columns.get(k, k): v for k, v in row.items()}, place, number)
+
+
+def _audio_by_stem(folder: Path) -> dict[str, str]:
+    """STM names audio without suffix; this finds the file below the STM's folder."""
+    return {path.stem: path.relative_to(folder).as_posix() for path in find_files(folder, AUDIO_SUFFIXES)}
+
+
+def _seconds(text: str, path: Path, line: int) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise DataError(f"{text!r} is no time in seconds.", path=path, line=line) from error
