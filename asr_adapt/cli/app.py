@@ -54,7 +54,7 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     def root(
         debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
     ) -> None:
-        """``run`` reads the flag itself, so that it works before and after the command."""
+        del debug  # ``run`` reads the flag itself, so that it works before and after the command
 
     for name in modules:
         importlib.import_module(name).register(app)

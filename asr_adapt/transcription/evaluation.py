@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.transcription.api import DEFAULT_MODEL, load, make_options
 from asr_adapt.transcription.engine import Engine, Outcome, Progress
 from asr_adapt.transcription.inputs import Failure, source_of_row
+from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import Transcript, word_json
 
 
@@ -78,6 +81,7 @@ def evaluate(
     )
     if output is not None:
         write_manifest(output, predictions)
+        write_json(settings_path(output), _settings(recogniser, engine.options))
     return Evaluation(
         rows=predictions,
         failures=tuple(o.failure for _, o in sorted(finished.items()) if o.failure is not None),
@@ -110,6 +114,18 @@ def predicted_row(row: Utterance, transcript: Transcript) -> Utterance:
     found["time"] = round(transcript.compute_seconds, 5)
     duration = transcript.duration if row.duration is None else row.duration
     return row.replace(duration=duration, extra={**row.extra, **found})
+
+
+def _settings(recogniser: Recogniser, options: TranscribeOptions) -> dict[str, Any]:
+    """What made the predictions, kept beside them, so that unlike runs are not compared."""
+    return {
+        "model": recogniser.name,
+        "decoding": "greedy",
+        "segmenter": options.segmenter,
+        "language": options.language,
+        "runtime": f"torch {str(recogniser.dtype).removeprefix('torch.')}",
+        "device": recogniser.device.type,
+    }
 
 
 def _manifest(manifest: str | Path | Manifest | Iterable[Utterance] | Sequence[Utterance]) -> Manifest:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.engine import Engine, Outcome, Progress
+from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.outputs import Outputs
@@ -40,11 +40,11 @@ class RunReport:
 class RunSettings:
     """Options of a run beside those of transcription itself."""
 
-    options: TranscribeOptions = TranscribeOptions()
+    options: TranscribeOptions = field(default_factory=TranscribeOptions)
     skip_existing: bool = False
     each_channel: bool = False
-    on_failure: Callable[[Failure], None] = lambda failure: None
-    on_start: Callable[[Expansion], Callable[[Progress], None] | None] = lambda expansion: None
+    #: Called with the seconds of audio to do; gives a callback for the seconds done.
+    on_start: Callable[[float], Callable[[float], None] | None] = lambda seconds: None
 
 
 def transcribe_files(
@@ -87,7 +87,6 @@ class _Run:
 
     def fail(self, failure: Failure) -> None:
         self.report.failures.append(failure)
-        self.settings.on_failure(failure)
 
     def without_existing(self, sources: list[Source]) -> list[Source]:
         if not self.settings.skip_existing:
@@ -99,11 +98,12 @@ class _Run:
     def transcribe(self, todo: Expansion, recogniser: Recogniser) -> None:
         started = time.perf_counter()
         self._sources = len(todo.sources)
+        tell = self.settings.on_start(todo.duration)
         engine = Engine(
             recogniser,
             self.settings.options,
             journal_path=self.outputs.journal,
-            on_progress=self.settings.on_start(todo),
+            on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
         )
         for outcome in engine.run(todo.sources):
             self._finish(outcome)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -77,25 +77,6 @@ class Transcript:
             "model": self.model,
             "confidence": _rounded(self.confidence),
         }
-
-
-def from_json(value: Mapping[str, Any], source: str) -> Transcript:
-    """A transcript from its own or whisper's JSON; raises KeyError for a missing required field."""
-    segments = tuple(
-        Segment(
-            start=float(row["start"]),
-            end=float(row["end"]),
-            text=str(row["text"]).strip(),
-            words=tuple(
-                Word(str(w["word"]).strip(), float(w["start"]), float(w["end"]), float(w["probability"]))
-                for w in row.get("words", ())
-            ),
-            confidence=row.get("confidence"),
-        )
-        for row in value["segments"]
-    )
-    duration = value.get("duration", segments[-1].end if segments else 0.0)
-    return Transcript(source, segments, duration, value.get("model", ""), value.get("language"))
 
 
 def phrases(

@@ -103,8 +103,9 @@ def _lines(words: Sequence[Word], rules: CueRules) -> tuple[str, ...]:
 def _timed(found: list[Cue], rules: CueRules, duration: float) -> list[Cue]:
     """Cues held long enough to be read, and ended before the next one starts."""
     timed: list[Cue] = []
-    starts = [cue.start for cue in found[1:]] + [max(duration, found[-1].end) + rules.gap if found else 0.0]
-    for cue, next_start in zip(found, starts, strict=True):
+    for number, cue in enumerate(found):
+        last = number + 1 == len(found)
+        next_start = max(duration, cue.end) + rules.gap if last else found[number + 1].start
         characters = sum(map(len, cue.lines))
         wanted = cue.start + max(rules.shortest, characters / rules.reading_speed)
         end = min(max(cue.end, wanted), max(next_start - rules.gap, cue.start + 0.001))

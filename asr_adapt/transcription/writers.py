@@ -99,7 +99,7 @@ def _jsonl(transcript: Transcript, options: WriterOptions) -> str:
         "audio_filepath": transcript.source,
         "duration": round(transcript.duration, 3),
         "pred_text": transcript.text,
-        "confidence": transcript.confidence,
+        "confidence": None if transcript.confidence is None else round(transcript.confidence, 4),
         "time": round(transcript.compute_seconds, 4),
     }
     if transcript.words:

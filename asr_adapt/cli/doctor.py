@@ -1,0 +1,281 @@
+"""The checks behind ``asr-adapt doctor``: Python, packages, codecs, devices, cache, write permission.
+
+Knows what a healthy installation looks like and the fix for each fault. Does not print. Every check runs the
+real thing (decodes, multiplies, writes), because an import that works proves little.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+State = Literal["good", "warning", "broken"]
+
+#: Packages without which nothing works, with the oldest version that does.
+REQUIRED = {
+    "torch": "2.6",
+    "transformers": "5.0",
+    "accelerate": "1.10",
+    "librosa": "0.11",
+    "soundfile": "0.13",
+    "soxr": "0.5",
+    "av": "14",
+    "jiwer": "4.0",
+    "numpy": "2.0",
+    "pydantic": "2.7",
+}
+#: Optional package → (import name, extra, what it adds).
+OPTIONAL = {
+    "silero-vad": ("silero_vad", "vad", "speech detection (--vad)"),
+    "peft": ("peft", "lora", "LoRA adapters"),
+    "scikit-learn": ("sklearn", "probe", "probes"),
+    "matplotlib": ("matplotlib", "plots", "plots"),
+}
+CODECS = (
+    ("WAV", "PCM_16"),
+    ("FLAC", "PCM_16"),
+    ("OGG", "VORBIS"),
+    ("OGG", "OPUS"),
+    ("MP3", "MPEG_LAYER_III"),
+)
+OLDEST_PYTHON = (3, 11)
+LEAST_FREE_GB = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check: its subject, its state, what was seen, and the fix where one is needed."""
+
+    subject: str
+    state: State
+    seen: str
+    fix: str = ""
+
+    def line(self) -> str:
+        """One line for people."""
+        sign = {"good": "ok  ", "warning": "note", "broken": "BAD "}[self.state]
+        return f"{sign} {self.subject}: {self.seen}" + (f" Fix: {self.fix}" if self.fix else "")
+
+    def to_json(self) -> dict[str, str]:
+        """The same for programs."""
+        return {"subject": self.subject, "state": self.state, "seen": self.seen, "fix": self.fix}
+
+
+def examine() -> list[Finding]:
+    """Run every check; one that fails in an unforeseen way is itself a finding."""
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python, _packages, _torch, _torchaudio, _devices, _codecs, _speech_synthesis, _extras, _models,
+        _cache, _writing,
+    ]  # fmt: skip
+    findings: list[Finding] = []
+    for check in checks:
+        try:
+            findings.extend(check())
+        except Exception as error:  # the doctor reports, it does not fall ill
+            name = check.__name__.strip("_").replace("_", " ")
+            findings.append(
+                Finding(name, "broken", f"{type(error).__name__}: {error}", "reinstall asr-adapt")
+            )
+    return findings
+
+
+def bundled() -> list[dict[str, Any]]:
+    """Models that travel with the package: name, architecture, size, licence, one line of its card."""
+    import json
+
+    root = Path(__file__).parent.parent / "assets"
+    rows = []
+    for config in sorted(root.glob("*/config.json")):
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        card = config.with_name("README.md")
+        text = card.read_text(encoding="utf-8") if card.is_file() else ""
+        rows.append(
+            {
+                "name": config.parent.name,
+                "architecture": ", ".join(settings.get("architectures") or [settings["model_type"]]),
+                "megabytes": sum(f.stat().st_size for f in config.parent.rglob("*") if f.is_file()) / 1e6,
+                "licence": _front_matter(text, "license") or "licence: see its card",
+                "summary": _first_sentence(text),
+                "path": str(config.parent),
+            }
+        )
+    return rows
+
+
+def _front_matter(card: str, name: str) -> str:
+    for line in card.splitlines()[:30]:
+        if line.startswith(f"{name}:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+def _first_sentence(card: str) -> str:
+    """The first line of prose below the front matter."""
+    body = card.split("---", 2)[2] if card.startswith("---") and card.count("---") > 1 else card
+    lines = [line.strip() for line in body.splitlines()]
+    return next((line for line in lines if line and line[0] not in "#|-<!["), "")
+
+
+def _python() -> Iterator[Finding]:
+    seen = f"{sys.version.split()[0]} at {sys.executable}"
+    if tuple(sys.version_info) < OLDEST_PYTHON:
+        yield Finding("Python", "broken", seen, "use Python 3.11 or newer")
+    else:
+        yield Finding("Python", "good", seen)
+
+
+def _packages() -> Iterator[Finding]:
+    problems = 0
+    for name, oldest in REQUIRED.items():
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = ""
+        if not found or _numbers(found) < _numbers(oldest):
+            problems += 1
+            seen = f"{found or 'not installed'}, {oldest} or newer is needed"
+            yield Finding(name, "broken", seen, f"pip install '{name}>={oldest}'")
+    if not problems:
+        yield Finding("packages", "good", f"all {len(REQUIRED)} required ones are there")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    parts = text.split("+")[0].split(".")
+    return tuple(int(part) for part in parts if part.isdigit())
+
+
+def _torch() -> Iterator[Finding]:
+    import torch
+
+    product = float((torch.ones(8, 8) @ torch.ones(8, 8)).sum())
+    build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
+    seen = f"{torch.__version__} ({build}), {torch.get_num_threads()} threads"
+    if product != 512.0:
+        yield Finding("torch", "broken", f"{seen}: 8 x 8 ones multiply to {product}", "reinstall torch")
+    elif not torch.version.cuda and shutil.which("nvidia-smi"):
+        yield Finding("torch", "warning", f"{seen}, but there is a GPU", "install torch's CUDA build")
+    else:
+        yield Finding("torch", "good", seen)
+
+
+def _torchaudio() -> Iterator[Finding]:
+    """A torchaudio that cannot load also breaks ``import transformers``; a child process tells safely."""
+    if find_spec("torchaudio") is None:
+        yield Finding("torchaudio", "good", "not installed (it is optional)")
+        return
+    child = subprocess.run(
+        [sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False
+    )
+    if child.returncode == 0:
+        yield Finding("torchaudio", "good", version("torchaudio"))
+    else:
+        reason = (child.stderr.strip().splitlines() or ["it does not load"])[-1]
+        yield Finding("torchaudio", "broken", reason, "pip uninstall torchaudio (asr-adapt does not need it)")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            free, total = torch.cuda.mem_get_info(index)
+            seen = f"{torch.cuda.get_device_name(index)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
+            yield Finding(f"cuda:{index}", "good", seen)
+    elif torch.backends.mps.is_available():
+        yield Finding("mps", "good", "Apple GPU")
+    else:
+        yield Finding("devices", "good", f"CPU with {os.cpu_count()} cores; no GPU")
+
+
+def _codecs() -> Iterator[Finding]:
+    """Encode and decode a short tone in each format, then one through FFmpeg's libraries."""
+    import numpy as np
+    import soundfile
+
+    tone = np.sin(np.arange(4800) / 10).astype(np.float32)
+    missing = []
+    for container, encoding in CODECS:
+        buffer = io.BytesIO()
+        try:
+            soundfile.write(buffer, tone, 48_000, format=container, subtype=encoding)
+            buffer.seek(0)
+            soundfile.read(buffer)
+        except (soundfile.LibsndfileError, ValueError, TypeError):
+            missing.append(f"{container}/{encoding}")
+    if missing:
+        yield Finding("libsndfile", "warning", f"no {', '.join(missing)}", "pip install -U soundfile")
+    else:
+        names = ", ".join(sorted({container.lower() for container, _ in CODECS}))
+        yield Finding("libsndfile", "good", f"{soundfile.__libsndfile_version__}: {names}, opus")
+    av = importlib.import_module("av")
+    lacking = [name for name in ("aac", "opus", "mp3", "vorbis") if name not in av.codecs_available]
+    if lacking:
+        yield Finding("FFmpeg", "warning", f"no {', '.join(lacking)} decoder", "pip install -U av")
+    else:
+        yield Finding("FFmpeg", "good", f"PyAV {version('av')}: m4a, mp4, webm and the rest")
+
+
+def _speech_synthesis() -> Iterator[Finding]:
+    if find_spec("espeakng_loader") is None:
+        yield Finding("espeak-ng", "warning", "not installed, so no demo", "pip install espeakng-loader")
+        return
+    loader = importlib.import_module("espeakng_loader")
+    there = Path(loader.get_library_path()).is_file() and Path(loader.get_data_path()).is_dir()
+    if there:
+        yield Finding("espeak-ng", "good", version("espeakng-loader"))
+    else:
+        yield Finding("espeak-ng", "warning", "its library is missing", "pip install -U espeakng-loader")
+
+
+def _extras() -> Iterator[Finding]:
+    present = [name for name, (module, _, _) in OPTIONAL.items() if find_spec(module) is not None]
+    yield Finding("extras", "good", ", ".join(present) or "none installed")
+    for name, (_, extra, use) in OPTIONAL.items():
+        if name not in present:
+            yield Finding(name, "warning", f"not installed: no {use}", f"pip install 'asr-adapt[{extra}]'")
+
+
+def _models() -> Iterator[Finding]:
+    names = [row["name"] for row in bundled()]
+    if names:
+        yield Finding("models", "good", f"bundled: {', '.join(names)}")
+    else:
+        yield Finding("models", "broken", "no bundled model", "reinstall asr-adapt")
+
+
+def _cache() -> Iterator[Finding]:
+    from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
+
+    folder = Path(HF_HUB_CACHE)
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    free = shutil.disk_usage(nearest).free / 1e9
+    seen = f"{folder}, {free:.1f} GB free" + (", offline by HF_HUB_OFFLINE" if HF_HUB_OFFLINE else "")
+    if not os.access(nearest, os.W_OK):
+        yield Finding("model cache", "warning", f"{seen}, not writable", "set HF_HOME to a folder of yours")
+    elif free < LEAST_FREE_GB:
+        yield Finding("model cache", "warning", seen, "free some space or set HF_HOME to another disk")
+    else:
+        yield Finding("model cache", "good", seen)
+
+
+def _writing() -> Iterator[Finding]:
+    for subject, folder in (
+        ("working folder", Path.cwd()),
+        ("temporary folder", Path(tempfile.gettempdir())),
+    ):
+        try:
+            with tempfile.NamedTemporaryFile(dir=folder):
+                yield Finding(subject, "good", f"{folder} can be written")
+        except OSError as error:
+            yield Finding(subject, "broken", f"{folder}: {error.strerror}", "change to a folder of yours")

@@ -1,0 +1,113 @@
+"""``asr-adapt evaluate``: transcribe a manifest and score it.
+
+Knows the options, what is printed, and the exit status. Does not know how rows are transcribed or scored.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
+
+if TYPE_CHECKING:
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.transcription import Evaluation
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("evaluate", no_args_is_help=True)(evaluate)
+
+
+def evaluate(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")
+    ] = "nano-en",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Predictions file to write (JSONL).")
+    ] = None,
+    by: Annotated[list[str] | None, typer.Option(help="Field to score apart; may be repeated.")] = None,
+    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
+    language: Annotated[
+        str | None, typer.Option(help="BCP-47 language, for models that know several.")
+    ] = None,
+    word_timestamps: Annotated[
+        bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")
+    ] = False,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Most rows in one batch.")] = None,
+    batch_seconds: Annotated[
+        float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The score as JSON on standard output.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> int:
+    """Transcribe every row of a manifest and score the result.
+
+    Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
+    """
+    from asr_adapt.cli.progress import audio_progress
+    from asr_adapt.transcription import evaluate as run
+
+    rows = _scorable(manifest)
+    with audio_progress("Evaluating", quiet=quiet) as start:
+        tell = start(_seconds(rows))
+        evaluation = run(
+            rows,
+            model=model,
+            output=output,
+            on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
+            language=language,
+            word_timestamps=word_timestamps,
+            batch_size=batch_size,
+            batch_seconds=batch_seconds,
+            device=device,
+            compute_type=compute_type,
+        )
+    for failure in evaluation.failures:
+        print(f"asr-adapt: {failure.message}", file=sys.stderr)
+    _show(evaluation, by or [], normalise, as_json)
+    return EXIT_FAILED if evaluation.failures else EXIT_OK
+
+
+def _scorable(manifest: str) -> Manifest:
+    """The manifest; raises DataError for the first row without text, before any work is done."""
+    from asr_adapt.manifest import Manifest, require_rows
+
+    rows = require_rows(Manifest.open(manifest))
+    for row in rows:
+        if row.text is None:
+            raise row.error('missing: add the reference transcript ("" for silence).', "text")
+    return rows
+
+
+def _seconds(rows: Manifest) -> float:
+    """Seconds of audio in all; 0 when any duration is unknown."""
+    total = float(rows.durations.sum())
+    return total if total == total else 0.0
+
+
+def _show(evaluation: Evaluation, by: list[str], normalise: str, as_json: bool) -> None:
+    from asr_adapt.scoring import score
+
+    if not evaluation.rows:
+        raise UsageError("No row could be transcribed, so there is nothing to score.")
+    result = score(evaluation.rows, by=by, normalise=normalise)
+    if not as_json:
+        from asr_adapt.cli.score_view import show_score
+
+        show_score(result)
+        return
+    extra = {
+        "model": evaluation.model,
+        "failed_rows": len(evaluation.failures),
+        "wall_seconds": evaluation.wall_seconds,
+    }
+    print(json.dumps(result.to_json() | extra, ensure_ascii=False, indent=2, allow_nan=False))
