@@ -1,0 +1,92 @@
+"""``asr-adapt evaluate``: predictions in order, their score, and what happens to bad rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr_adapt.cli.app import run
+from asr_adapt.transcription import evaluate
+
+
+@pytest.fixture
+def manifest(speak, tmp_path) -> Path:
+    rows = []
+    for number, (said, text) in enumerate([("bad cafe", "bad cafe"), ("gag", "gab"), ("a b c d", "a b c d")]):
+        speak(f"audio/{number}.wav", said)
+        rows.append(
+            {"audio_filepath": f"audio/{number}.wav", "text": text, "accent": "xy"[number % 2], "take": 7}
+        )
+    path = tmp_path / "m.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_scores_and_writes_predictions(manifest, tone_model, tmp_path, capfd):
+    output = tmp_path / "elsewhere/p.jsonl"
+    status = run(
+        ["evaluate", str(manifest), "--model", str(tone_model), "-o", str(output), "--json", "--by", "accent"]
+    )
+    score = json.loads(capfd.readouterr().out)
+    assert status == 0
+    assert score["wer"] == pytest.approx(1 / 7)
+    assert score["groups"]["accent"]["y"]["wer"] == 1.0
+    rows = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [row["pred_text"] for row in rows] == ["bad cafe", "gag", "a b c d"]
+    assert all(row["take"] == 7 and 0 < row["confidence"] <= 1 and row["time"] > 0 for row in rows)
+    assert all((output.parent / row["audio_filepath"]).is_file() for row in rows)
+    assert run(["score", str(output), "--json"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    assert again["wer"] == score["wer"]
+    assert again["settings"]["model"] == str(tone_model)
+
+
+def test_table_is_readable_at_80_columns(manifest, tone_model, capfd):
+    assert run(["evaluate", str(manifest), "--model", str(tone_model), "--by", "accent"]) == 0
+    out = capfd.readouterr().out
+    assert "WER 14.29 %" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_bad_row_is_named_and_the_others_scored(manifest, tone_model, capfd):
+    with manifest.open("a") as handle:
+        handle.write('{"audio_filepath": "audio/gone.wav", "text": "a"}\n')
+    status = run(["evaluate", str(manifest), "--model", str(tone_model), "--json"])
+    out, err = capfd.readouterr()
+    assert status == 1 and "gone.wav" in err
+    score = json.loads(out)
+    assert score["failed_rows"] == 1 and score["rows"] == 3
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"audio_filepath": "audio/0.wav"}', ":4: text: missing"),
+        ('{"audio_filepath": ', ":4: the line is not valid"),
+    ],
+)
+def test_invalid_rows_are_status_3_before_any_work(manifest, capfd, line, message):
+    with manifest.open("a") as handle:
+        handle.write(line + "\n")
+    assert run(["evaluate", str(manifest), "--model", "no-such-model"]) == 3
+    err = capfd.readouterr().err
+    assert message in err and len(err.strip().splitlines()) == 1
+
+
+def test_missing_and_empty_manifest(tmp_path, capfd):
+    assert run(["evaluate", str(tmp_path / "none.jsonl")]) == 3
+    (tmp_path / "empty.jsonl").write_text("")
+    assert run(["evaluate", str(tmp_path / "empty.jsonl")]) == 3
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_python_api_takes_a_recogniser_and_rows(manifest, tone_recogniser):
+    from asr_adapt.manifest import Manifest
+
+    whole = evaluate(manifest, model=tone_recogniser)
+    rows = evaluate(list(Manifest.open(manifest)), model=tone_recogniser, batch_size=1)
+    assert whole.hypotheses == rows.hypotheses == ["bad cafe", "gag", "a b c d"]
+    assert whole.references == ["bad cafe", "gab", "a b c d"]
+    assert whole.audio_seconds > 1 and whole.real_time_factor > 0

@@ -1,0 +1,88 @@
+"""``doctor``, ``models`` and the application itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+from asr_adapt.cli.app import run
+from asr_adapt.cli.doctor import Finding, examine
+
+
+def test_doctor_prints_a_line_a_check(capfd):
+    run(["doctor"])
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) >= 10
+    assert all(line[:4] in ("ok  ", "note", "BAD ") for line in lines)
+    assert all("Fix: " in line for line in lines if not line.startswith("ok"))
+    for subject in ("Python", "torch", "torchaudio", "libsndfile", "model cache", "working folder"):
+        assert any(line[5:].startswith(subject) for line in lines), subject
+
+
+def test_doctor_json_and_status(capfd):
+    status = run(["doctor", "--json"])
+    findings = json.loads(capfd.readouterr().out)
+    assert status == int(any(finding["state"] == "broken" for finding in findings))
+    assert all(finding["fix"] for finding in findings if finding["state"] != "good")
+
+
+def test_doctor_sees_a_torchaudio_that_does_not_load(tmp_path):
+    """A real broken package on the path, as a build for other CUDA libraries is."""
+    (tmp_path / "torchaudio").mkdir()
+    (tmp_path / "torchaudio/__init__.py").write_text(
+        "raise OSError('libc10_cuda.so: cannot open shared object')"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    child = subprocess.run(
+        [sys.executable, "-m", "asr_adapt", "doctor", "--json"],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    (finding,) = [f for f in json.loads(child.stdout) if f["subject"] == "torchaudio"]
+    assert child.returncode == 1
+    assert finding["state"] == "broken" and "libc10_cuda.so" in finding["seen"]
+    assert "pip uninstall torchaudio" in finding["fix"]
+
+
+def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(gone / "deeper"))
+    broken = [finding for finding in examine() if finding.state == "broken"]
+    assert any(finding.subject == "temporary folder" and finding.fix for finding in broken)
+
+
+def test_finding_reads_as_one_line():
+    line = Finding("torch", "broken", "it multiplies wrongly", "reinstall torch").line()
+    assert line == "BAD  torch: it multiplies wrongly Fix: reinstall torch"
+
+
+def test_models_lists_what_travels_with_the_package(capfd):
+    assert run(["models"]) == 0
+    assert "hub id" in capfd.readouterr().out
+    assert run(["models", "--json"]) == 0
+    for row in json.loads(capfd.readouterr().out):
+        assert {"name", "architecture", "megabytes", "licence"} <= row.keys()
+
+
+def test_unknown_command_is_usage(capfd):
+    assert run(["transcrybe"]) == 2
+    assert "transcrybe" in capfd.readouterr().err
+
+
+def test_unexpected_error_is_one_sentence_and_a_traceback_only_under_debug(tmp_path):
+    """A folder given where a manifest file belongs."""
+    for extra, traceback in (([], False), (["--debug"], True)):
+        command = [sys.executable, "-m", "asr_adapt", "evaluate", str(tmp_path), *extra]
+        child = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert child.returncode != 0
+        assert ("Traceback" in child.stderr) == traceback
+        assert str(tmp_path) in child.stderr
+
+
+def test_broken_pipe_is_quiet():
+    command = f"{sys.executable} -m asr_adapt doctor --json | head -n 1"
+    child = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert child.stdout.strip() == "["
+    assert "Error" not in child.stderr
