@@ -16,9 +16,8 @@ def manifest(speak, tmp_path) -> Path:
     rows = []
     for number, (said, text) in enumerate([("bad cafe", "bad cafe"), ("gag", "gab"), ("a b c d", "a b c d")]):
         speak(f"audio/{number}.wav", said)
-        rows.append(
-            {"audio_filepath": f"audio/{number}.wav", "text": text, "accent": "xy"[number % 2], "take": 7}
-        )
+        row = {"audio_filepath": f"audio/{number}.wav", "text": text}
+        rows.append(row | {"accent": "xy"[number % 2], "take": 7})
     path = tmp_path / "m.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
@@ -26,9 +25,8 @@ def manifest(speak, tmp_path) -> Path:
 
 def test_scores_and_writes_predictions(manifest, tone_model, tmp_path, capfd):
     output = tmp_path / "elsewhere/p.jsonl"
-    status = run(
-        ["evaluate", str(manifest), "--model", str(tone_model), "-o", str(output), "--json", "--by", "accent"]
-    )
+    options = ["-o", str(output), "--json", "--by", "accent"]
+    status = run(["evaluate", str(manifest), "--model", str(tone_model), *options])
     score = json.loads(capfd.readouterr().out)
     assert status == 0
     assert score["wer"] == pytest.approx(1 / 7)

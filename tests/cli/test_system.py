@@ -31,9 +31,7 @@ def test_doctor_json_and_status(capfd):
 def test_doctor_sees_a_torchaudio_that_does_not_load(tmp_path):
     """A real broken package on the path, as a build for other CUDA libraries is."""
     (tmp_path / "torchaudio").mkdir()
-    (tmp_path / "torchaudio/__init__.py").write_text(
-        "raise OSError('libc10_cuda.so: cannot open shared object')"
-    )
+    (tmp_path / "torchaudio/__init__.py").write_text("raise OSError('libc10_cuda.so: no such file')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     child = subprocess.run(
         [sys.executable, "-m", "asr_adapt", "doctor", "--json"],
