@@ -188,8 +188,10 @@ class Reader:
 
 
 def failure_of(source: Source, error: Exception) -> Failure:
-    """The failure of ``source``, in one sentence that names it."""
+    """The failure of ``source``, in one sentence that names it and, for a manifest row, its line."""
     message = str(error) if isinstance(error, AsrAdaptError) else f"{type(error).__name__}: {error}"
     if source.path is None or str(source.path) not in message:
         message = f"{source.label}: {message}"
+    if source.row is not None and source.row.source is not None:
+        message = f"{source.row.source}:{source.row.line}: audio_filepath: {message}"
     return Failure(source.label, message, error)
