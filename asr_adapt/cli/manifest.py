@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from asr_adapt.cli.manifest_check import check
 from asr_adapt.cli.manifest_output import print_json, print_table, progress
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the ``manifest`` group."""
     group = typer.Typer(help="Build, check, split and audit manifests.", no_args_is_help=True)
     group.command("build")(build)
+    group.command("check")(check)
     group.command("stats")(stats)
     group.command("split")(split)
     group.command("export")(export)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import typer
@@ -54,6 +54,18 @@ def progress(items: Iterable[Item], noun: str) -> Iterator[Item]:
             sys.stderr.flush()
     if shown:
         sys.stderr.write(f"\r{count:,} {noun}\n")
+
+
+def row_counter(total: int, noun: str) -> Callable[[int], None] | None:
+    """A callback that shows ``done/total`` on standard error; None where that is not a terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int) -> None:
+        sys.stderr.write(f"\r{done:,}/{total:,} {noun}" + ("\n" if done >= total else ""))
+        sys.stderr.flush()
+
+    return show
 
 
 def _cell(value: Any) -> str:

@@ -54,21 +54,20 @@ class LineIndex:
             raise DataError("changed after it was opened; run the command again.", path=self.path)
         return descriptor
 
-    def raw_lines(self) -> Iterator[bytes]:
-        """Every row's bytes in order, reading the file once in large blocks."""
+    def raw_lines(self, first: int = 0, last: int | None = None) -> Iterator[bytes]:
+        """The bytes of rows ``first`` to ``last`` in order, reading the file once in large blocks."""
+        last = len(self) if last is None else last
         descriptor = self.open()
         try:
-            for first in _block_starts(self.starts, self.ends):
-                last = int(np.searchsorted(self.starts, self.starts[first] + BLOCK_BYTES, side="left"))
-                last = max(last, first + 1)
+            while first < last:
+                limit = self.starts[first] + BLOCK_BYTES
+                end = min(last, max(first + 1, int(np.searchsorted(self.starts, limit, side="left"))))
                 base = int(self.starts[first])
-                block = _read_range(descriptor, base, int(self.ends[last - 1]), self.path)
-                for start, end in zip(
-                    (self.starts[first:last] - base).tolist(),
-                    (self.ends[first:last] - base).tolist(),
-                    strict=True,
-                ):
-                    yield block[start:end]
+                block = _read_range(descriptor, base, int(self.ends[end - 1]), self.path)
+                begins, stops = self.starts[first:end] - base, self.ends[first:end] - base
+                for begin, stop in zip(begins.tolist(), stops.tolist(), strict=True):
+                    yield block[begin:stop]
+                first = end
         finally:
             os.close(descriptor)
 
@@ -125,14 +124,6 @@ def _scan(descriptor: int, begin: int) -> tuple[NDArray[np.int64], NDArray[np.bo
     if not starts:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.bool_)
     return np.concatenate(starts), np.concatenate(suspicious)
-
-
-def _block_starts(starts: NDArray[np.int64], ends: NDArray[np.int64]) -> Iterator[int]:
-    first = 0
-    while first < len(starts):
-        yield first
-        following = int(np.searchsorted(starts, starts[first] + BLOCK_BYTES, side="left"))
-        first = max(following, first + 1)
 
 
 def _read_range(descriptor: int, start: int, end: int, path: Path) -> bytes:

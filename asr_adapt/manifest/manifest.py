@@ -45,6 +45,14 @@ class _FileShard:
         for raw, line in zip(self.index.raw_lines(), self.index.lines.tolist(), strict=True):
             yield parse_line(raw, self.place, line)
 
+    def scan(self, first: int, last: int) -> Iterator[Utterance | DataError]:
+        lines = self.index.lines[first:last].tolist()
+        for raw, line in zip(self.index.raw_lines(first, last), lines, strict=True):
+            try:
+                yield parse_line(raw, self.place, line)
+            except DataError as error:
+                yield error
+
     def durations(self) -> NDArray[np.float64]:
         return self.index.durations()
 
@@ -70,6 +78,9 @@ class _MemoryShard:
 
     def __iter__(self) -> Iterator[Utterance]:
         return iter(self.rows)
+
+    def scan(self, first: int, last: int) -> Iterator[Utterance | DataError]:
+        yield from self.rows[first:last]
 
     def durations(self) -> NDArray[np.float64]:
         return np.array([np.nan if r.duration is None else r.duration for r in self.rows], dtype=np.float64)
@@ -155,8 +166,29 @@ class Manifest(Sequence[Utterance]):
         for shard in self._shards:
             yield from shard
 
+    def scan(self, start: int = 0, stop: int | None = None) -> Iterator[Utterance | DataError]:
+        """Rows ``start`` to ``stop`` in order, broken ones as the DataError that reading them raises."""
+        stop = len(self) if stop is None else stop
+        if self._order is not None:
+            yield from (_attempt(self, row) for row in range(start, stop))
+            return
+        begin = 0
+        for shard in self._shards:
+            end = begin + len(shard)
+            first, last = max(start, begin) - begin, min(stop, end) - begin
+            if first < last:
+                yield from shard.scan(first, last)
+            begin = end
+
     def __repr__(self) -> str:
         return f"Manifest({len(self)} rows from {', '.join(map(str, self.paths)) or 'memory'})"
+
+
+def _attempt(manifest: Manifest, row: int) -> Utterance | DataError:
+    try:
+        return manifest[row]
+    except DataError as error:
+        return error
 
 
 def _expand(name: str | Path) -> list[Path]:

@@ -1,0 +1,126 @@
+"""``asr-adapt manifest check`` and ``audit``.
+
+Knows options and how findings are printed, and hands a model's limits to the manifest room. Does not know
+what is checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from asr_adapt.cli.manifest_output import print_json, print_table, row_counter
+
+if TYPE_CHECKING:
+    from asr_adapt.manifest.check import Repairer, Report
+    from asr_adapt.manifest.limits import ModelLimits
+
+#: Findings of one code shown on screen; ``--json`` has up to 1,000.
+SHOWN = 5
+
+
+def check(
+    manifests: list[str] = typer.Argument(..., help="Manifest files or globs; - is standard input."),
+    model: str | None = typer.Option(None, "--model", help="Also check what this model can take."),
+    fix: str | None = typer.Option(
+        None, "--fix", help="Write a repaired manifest here; - is standard output."
+    ),
+    audio: bool = typer.Option(True, "--audio/--no-audio", help="Decode and measure the audio."),
+    profile: str = typer.Option("basic", "--normalise", help="Text profile for the model's view."),
+    workers: int | None = typer.Option(None, help="Processes [all cores]."),
+    cache: Path | None = typer.Option(None, help="Where measurements are kept [user cache]."),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Measure everything anew and keep nothing."),
+    as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
+) -> int:
+    """Find what is wrong with a manifest, with file and line; exit 3 on errors."""
+    from asr_adapt.errors import EXIT_INVALID, EXIT_OK
+    from asr_adapt.manifest import Manifest, require_rows
+    from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
+
+    manifest = require_rows(Manifest.open(manifests))
+    options = CheckOptions(
+        audio=audio,
+        limits=_limits(model) if model is not None else None,
+        profile=profile,
+        workers=workers,
+        cache=None if no_cache else cache or default_cache_path(),
+    )
+    report = check_manifest(manifest, options, row_counter(len(manifest), "rows checked"))
+    if as_json:
+        print_json(report.to_json())
+    else:
+        _print_report(report)
+    if fix is not None:
+        _write_repaired(Repairer(manifest, report.findings), fix)
+    return EXIT_INVALID if report.failed else EXIT_OK
+
+
+def _limits(model: str) -> ModelLimits:
+    from asr_adapt.models import Recogniser
+
+    return Recogniser.load(model, device="cpu").limits()
+
+
+def _print_report(report: Report) -> None:
+    from asr_adapt.manifest.check import KINDS
+
+    errors, warnings = report.findings.count("error"), report.findings.count("warning")
+    shown: dict[str, int] = {}
+    for finding in report.findings:
+        shown[finding.code] = shown.get(finding.code, 0) + 1
+        if shown[finding.code] <= SHOWN:
+            typer.echo(f"{finding.severity}: {finding}")
+        elif shown[finding.code] == SHOWN + 1:
+            typer.echo(
+                f"  … {len(report.findings.rows[finding.code]) - SHOWN:,} more {finding.code} (--json)"
+            )
+    if report.findings.rows:
+        typer.echo("")
+        print_table(
+            [
+                {
+                    "finding": code,
+                    "weight": KINDS[code].severity,
+                    "rows": len(rows),
+                    "meaning": KINDS[code].meaning,
+                }
+                for code, rows in sorted(report.findings.rows.items(), key=lambda item: -len(item[1]))
+            ]
+        )
+    if report.unknown:
+        typer.echo("\ncharacters the model lacks:")
+        print_table(
+            [
+                {"character": repr(c), "count": n, "example": report.examples[c]}
+                for c, n in report.unknown.most_common(15)
+            ]
+        )
+    typer.echo(
+        f"\n{report.rows:,} rows, {report.seconds / 3600:.2f} hours: {errors} errors, {warnings} warnings"
+    )
+
+
+def _write_repaired(repairer: Repairer, output: str) -> None:
+    """The repaired manifest, and beside it ``OUT.changes.txt``: what was done to which row."""
+    import sys
+
+    from asr_adapt.files import atomic_write
+    from asr_adapt.manifest import write_manifest, write_rows
+
+    if output == "-":
+        count = write_rows(sys.stdout, repairer.rows(), Path())
+        for action in repairer.actions:
+            typer.echo(str(action), err=True)
+    else:
+        count = write_manifest(output, repairer.rows())
+        with atomic_write(f"{output}.changes.txt") as handle:
+            handle.writelines(f"{action}\n" for action in repairer.actions)
+    done: dict[str, int] = {}
+    for action in repairer.actions:
+        done[action.repair] = done.get(action.repair, 0) + 1
+    summary = (
+        ", ".join(f"{repair} {number:,}" for repair, number in sorted(done.items())) or "nothing to repair"
+    )
+    typer.echo(f"Wrote {count:,} rows to {output} ({summary}).", err=True)
