@@ -13,10 +13,9 @@ from pathlib import Path
 
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Outcome
-from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand
+from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.outputs import Outputs
-from asr_adapt.transcription.reading import failure_of
 from asr_adapt.transcription.result import Transcript
 
 
@@ -132,7 +131,7 @@ class _Run:
         try:
             self.outputs.write_files(source, transcript)
         except (OSError, ValueError) as error:
-            self.fail(failure_of(source, error))
+            self.fail(source_failure(source, error))
             return
         self.report.done += 1
         if (journal := self.outputs.journal(source)) is not None:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_adapt.audio import AudioError, probe
+from asr_adapt.audio import probe
 from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError
-from asr_adapt.manifest import Manifest, Utterance
+from asr_adapt.manifest import Manifest, Utterance, require_rows
 
 #: Endings looked for in folders; a file named by itself may end in anything.
 AUDIO_SUFFIXES = (
@@ -44,7 +44,8 @@ class Source:
     """One thing to transcribe: a segment of a file, or samples (float32 mono at the recogniser's rate).
 
     ``name`` is the path of its outputs without suffix, relative to the output folder. ``duration`` is seconds
-    of audio where known, ``segment`` whether offset and duration cut the file.
+    of audio where known, ``segment`` whether offset and duration cut the file, ``origin`` the file and line
+    that named it.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Source:
     segment: bool = False
     channel: int | None = None
     row: Utterance | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,9 +93,21 @@ def expand(names: Sequence[str], *, spool: Path, each_channel: bool = False) -> 
         try:
             for source in _named(name, spool):
                 _add(source, sources, failures, each_channel)
-        except (AsrAdaptError, OSError) as error:
-            failures.append(Failure(name, str(error), error))
+        except Exception as error:  # whatever one input does to a decoder, the others are transcribed
+            failures.append(failure_of(name, error))
     return Expansion(_unique_names(_without_repeats(sources)), failures)
+
+
+def failure_of(label: str, error: Exception) -> Failure:
+    """The failure of an input, in one sentence that names it."""
+    message = str(error) if isinstance(error, AsrAdaptError) else f"{type(error).__name__}: {error}"
+    return Failure(label, message if label in message else f"{label}: {message}", error)
+
+
+def source_failure(source: Source, error: Exception) -> Failure:
+    """The failure of ``source``, naming the manifest or list and line that it comes from."""
+    message = failure_of(source.label, error).message
+    return Failure(source.label, f"{source.origin}: {message}" if source.origin else message, error)
 
 
 def source_of_row(row: Utterance) -> Source:
@@ -107,6 +121,7 @@ def source_of_row(row: Utterance) -> Source:
         duration=row.duration,
         segment=segment,
         row=row,
+        origin="" if row.source is None else f"{row.source}:{row.line}: audio_filepath",
     )
 
 
@@ -117,8 +132,8 @@ def _add(source: Source, sources: list[Source], failures: list[Failure], each_ch
         return
     try:
         info = probe(source.path)
-    except AudioError as error:
-        failures.append(Failure(source.label, str(error), error))
+    except Exception as error:  # as in expand
+        failures.append(source_failure(source, error))
         return
     known = replace(source, duration=info.duration)
     if each_channel and info.channels > 1:
@@ -138,7 +153,8 @@ def _named(name: str, spool: Path) -> Iterator[Source]:
     elif not _exists(path) and glob.has_magic(name):
         yield from _glob(name, spool)
     elif path.suffix.lower() in MANIFEST_SUFFIXES:
-        yield from [source_of_row(row) for row in Manifest.open(path)]  # a broken manifest counts as a whole
+        # a list, because a manifest with a broken row counts as a whole
+        yield from [source_of_row(row) for row in require_rows(Manifest.open(path))]
     elif path.suffix.lower() in LIST_SUFFIXES and _exists(path):
         yield from _list(path, spool)
     else:
@@ -188,7 +204,7 @@ def _list(path: Path, spool: Path) -> Iterator[Source]:
         if "://" in entry:
             yield from _named(entry, spool)
         else:
-            yield Source(label=str(target), name=target.stem, path=target)
+            yield Source(str(target), target.stem, target, origin=f"{path}:{number}")
 
 
 def _standard_input(spool: Path) -> Source:

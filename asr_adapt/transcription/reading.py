@@ -15,8 +15,7 @@ from itertools import islice
 import numpy as np
 
 from asr_adapt.audio import AudioError, read_audio, stream_audio
-from asr_adapt.errors import AsrAdaptError
-from asr_adapt.transcription.inputs import Failure, Source
+from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.speech import (
     Detector,
@@ -170,7 +169,7 @@ class Reader:
                 if not self._put(Read(job, piece=piece), len(piece.samples)):
                     return
         except Exception as error:  # a damaged file must not stop the others, whatever its decoder raises
-            self._put(Read(job, failure=failure_of(source, error)), 0)
+            self._put(Read(job, failure=source_failure(source, error)), 0)
             return
         duration = source.duration if source.duration is not None else end / self._hearing.sample_rate
         self._put(Read(job, duration=duration), 0)
@@ -185,13 +184,3 @@ class Reader:
             self._waiting += samples
             self._changed.notify_all()
         return True
-
-
-def failure_of(source: Source, error: Exception) -> Failure:
-    """The failure of ``source``, in one sentence that names it and, for a manifest row, its line."""
-    message = str(error) if isinstance(error, AsrAdaptError) else f"{type(error).__name__}: {error}"
-    if source.path is None or str(source.path) not in message:
-        message = f"{source.label}: {message}"
-    if source.row is not None and source.row.source is not None:
-        message = f"{source.row.source}:{source.row.line}: audio_filepath: {message}"
-    return Failure(source.label, message, error)
