@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from asr_adapt.cli.manifest_check import check
-from asr_adapt.cli.manifest_output import print_json, print_table, progress
+from asr_adapt.cli.manifest_output import name_values, print_json, print_table, progress
+from asr_adapt.cli.manifest_parts import audit, split
 
 if TYPE_CHECKING:
     from asr_adapt.manifest.stats import Stats
@@ -29,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("stats")(stats)
     group.command("split")(split)
+    group.command("audit")(audit)
     group.command("export")(export)
     app.add_typer(group, name="manifest")
 
@@ -60,9 +62,9 @@ def build(
         BuildOptions(
             layout=layout,
             root=root,
-            source_options=ImportOptions(_pairs(column, "--column"), name_pattern, tier),
-            values=_pairs(set_values, "--set"),
-            replacements={field: _mapping(text) for field, text in _pairs(map_values, "--map").items()},
+            source_options=ImportOptions(name_values(column, "--column"), name_pattern, tier),
+            values=name_values(set_values, "--set"),
+            replacements={field: _mapping(text) for field, text in name_values(map_values, "--map").items()},
             skip_unreadable=skip_unreadable,
         ),
     )
@@ -90,54 +92,6 @@ def stats(
         print_json(result.to_json())
     else:
         _print_stats(result)
-    return 0
-
-
-def split(
-    manifests: list[str] = _MANIFESTS,
-    output: Path | None = typer.Option(None, "-o", "--output", help="Folder for the parts [manifest's own]."),
-    by: str = typer.Option(
-        "speaker", help="Fields that parts must not share, such as speaker or speaker,sentence."
-    ),
-    parts: str = typer.Option("train=0.8,dev=0.1,test=0.1", help="Names and shares of the hours."),
-    stratify: str | None = typer.Option(None, help="Field whose values each part gets alike."),
-    seed: int = typer.Option(0, help="Chooses among equally good splits."),
-    as_json: bool = _JSON,
-) -> int:
-    """Split a manifest into parts that share no speaker (or other field)."""
-    from asr_adapt.errors import UsageError
-    from asr_adapt.manifest import Manifest, require_rows, write_manifest
-    from asr_adapt.manifest.split import SplitOptions, split_rows
-
-    try:
-        shares = {name: float(share) for name, share in _pairs(parts.split(","), "--parts").items()}
-    except ValueError as error:
-        raise UsageError(f"--parts {parts!r} must read like train=0.8,dev=0.1,test=0.1.") from error
-    manifest = require_rows(Manifest.open(manifests))
-    fields = tuple(name.strip() for name in by.split(",") if name.strip())
-    chosen = split_rows(manifest, SplitOptions(shares, fields, stratify, seed))
-    first = Path(manifests[0])
-    folder = output or first.parent
-    rows = []
-    for name, numbers in chosen.items():
-        path = folder / (f"{name}.jsonl" if output else f"{first.stem}.{name}.jsonl")
-        part = manifest.select(numbers)
-        write_manifest(path, part)
-        keys = {str(row.get("text" if fields[0] == "sentence" else fields[0])) for row in part}
-        hours = sum(row.duration or 0.0 for row in part) / 3600
-        rows.append(
-            {
-                "part": name,
-                "file": str(path),
-                "rows": len(part),
-                "hours": round(hours, 3),
-                fields[0]: len(keys),
-            }
-        )
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
     return 0
 
 
@@ -184,18 +138,6 @@ def _write(output: str, rows: object) -> int:
     if output == "-":
         return write_rows(sys.stdout, utterances, Path())
     return write_manifest(output, utterances)
-
-
-def _pairs(items: list[str], option: str) -> dict[str, str]:
-    from asr_adapt.errors import UsageError
-
-    pairs: dict[str, str] = {}
-    for item in items:
-        name, equals, value = item.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise UsageError(f"{option} {item!r} must read NAME=VALUE.")
-        pairs[name.strip()] = value.strip()
-    return pairs
 
 
 def _mapping(text: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Printing for the manifest commands: plain tables, JSON, a progress count.
+"""Printing for the manifest commands, and the ``NAME=VALUE`` options they share.
 
 Knows columns and terminals. Does not know what the values mean.
 """
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import typer
+
+from asr_adapt.errors import UsageError
 
 Item = TypeVar("Item")
 #: The widest a table may be where the terminal is not asked.
@@ -54,6 +56,17 @@ def progress(items: Iterable[Item], noun: str) -> Iterator[Item]:
             sys.stderr.flush()
     if shown:
         sys.stderr.write(f"\r{count:,} {noun}\n")
+
+
+def name_values(items: Iterable[str], option: str) -> dict[str, str]:
+    """``NAME=VALUE`` items of an option. Raises UsageError."""
+    pairs: dict[str, str] = {}
+    for item in items:
+        name, equals, value = item.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(f"{option} {item!r} must read NAME=VALUE.")
+        pairs[name.strip()] = value.strip()
+    return pairs
 
 
 def row_counter(total: int, noun: str) -> Callable[[int], None] | None:

@@ -1,7 +1,7 @@
-"""Parts that share no speaker: a manifest into train, dev and test.
+"""Parts that leak nothing: a manifest into train, dev and test.
 
-Knows groups, shares and strata. Does not know audio. Rows linked by any of the chosen fields (the same
-speaker, or the same sentence) always land in one part.
+Knows groups, shares and strata. Rows with the same speaker (or other chosen field) always land in one part;
+rows of a larger part that repeat a sentence or a sound of a smaller one are left over. Does not decode audio.
 """
 
 from __future__ import annotations
@@ -11,11 +11,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from asr_adapt.errors import DataError, UsageError
+from asr_adapt.manifest.fingerprints import Prints, Rows, sentence_key
 from asr_adapt.manifest.utterance import Utterance
 
 #: A field name that stands for the transcript's words rather than its exact spelling.
 SENTENCE = "sentence"
+#: A part that would lose more than this share of its rows has a closed set of sentences.
+MOST_LEFT_OVER = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,7 @@ class _Group:
     strata: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
 
-def split_rows(
-    rows: Sequence[Utterance] | Iterable[Utterance], options: SplitOptions
-) -> dict[str, list[int]]:
+def split_rows(rows: Iterable[Utterance], options: SplitOptions) -> dict[str, Rows]:
     """Row numbers of each part, in manifest order. Raises DataError when a row has no value to split by.
 
     Groups go, largest first, to the part that is furthest below its share of the group's stratum and of the
@@ -60,7 +63,7 @@ def split_rows(
         for value, seconds in group.strata.items():
             strata[value] += seconds
     filled = {
-        name: _Part(share * total, {v: share * s for v, s in strata.items()})
+        name: _Part(share * total, {value: share * seconds for value, seconds in strata.items()})
         for name, share in shares.items()
     }
     ordered = sorted(groups, key=lambda group: (-group.seconds, _shuffle_key(group.key, options.seed)))
@@ -69,7 +72,29 @@ def split_rows(
         candidates = empty if len(empty) >= len(ordered) - position else list(filled)
         best = max(candidates, key=lambda name: filled[name].need(group))
         filled[best].add(group)
-    return {name: sorted(part.rows) for name, part in filled.items()}
+    return {name: np.array(sorted(part.rows), dtype=np.int64) for name, part in filled.items()}
+
+
+def left_over(parts: Mapping[str, Rows], prints: Mapping[str, Prints]) -> dict[str, Rows]:
+    """Rows to leave out of each part so that no two share a sentence, a near-sentence or a sound.
+
+    The larger of two parts loses. Raises DataError when a part would lose more than half: then its sentences
+    are a closed set (digits, commands) and sharing them is the task, not a leak.
+    """
+    order = sorted(parts, key=lambda name: -len(parts[name]))
+    removed: dict[str, set[int]] = {name: set() for name in parts}
+    for position, large in enumerate(order):
+        own = {kind: found.of_rows(parts[large]) for kind, found in prints.items()}
+        for small in order[position + 1 :]:
+            other = {kind: found.of_rows(parts[small]) for kind, found in prints.items()}
+            for kind in (SENTENCE, "near", "audio"):
+                removed[large].update(own[kind].rows_in(other[kind]).tolist())
+        if len(removed[large]) > MOST_LEFT_OVER * len(parts[large]):
+            raise DataError(
+                f"{len(removed[large])} of {len(parts[large])} rows of {large!r} repeat sentences or sounds "
+                "of other parts; split by speaker,sentence or, for a closed set of them, say --shared-text."
+            )
+    return {name: np.array(sorted(numbers), dtype=np.int64) for name, numbers in removed.items()}
 
 
 class _Part:
@@ -95,36 +120,57 @@ class _Part:
             self.have[value] += seconds
 
 
-def sentence_key(text: str) -> str:
-    """A transcript reduced to its letters and digits, so that case and punctuation hide no repetition."""
-    kept = "".join(c if c.isalnum() or ord(c) > 0x2FF else " " for c in text.casefold())
-    return " ".join(kept.split())
+class _Links:
+    """Union-find over the values of the fields."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._parent: list[int] = []
+
+    def number(self, name: str, value: str) -> int:
+        """The number of a value, given at first sight."""
+        number = self._numbers.setdefault((name, value), len(self._parent))
+        if number == len(self._parent):
+            self._parent.append(number)
+        return number
+
+    def find(self, number: int) -> int:
+        """The representative of a value's group."""
+        while self._parent[number] != number:
+            self._parent[number] = self._parent[self._parent[number]]
+            number = self._parent[number]
+        return number
+
+    def join(self, one: int, other: int) -> None:
+        """Put two values into one group."""
+        self._parent[self.find(other)] = self.find(one)
+
+    def names(self) -> list[str]:
+        """The values by number."""
+        return [value for _, value in self._numbers]
 
 
 def _groups(rows: Iterable[Utterance], options: SplitOptions) -> list[_Group]:
-    """Rows joined whenever they share a value of any field in ``by`` (union-find over the values)."""
-    parent: dict[tuple[str, str], tuple[str, str]] = {}
-
-    def find(key: tuple[str, str]) -> tuple[str, str]:
-        while parent.setdefault(key, key) != key:
-            parent[key] = parent[parent[key]]
-            key = parent[key]
-        return key
-
-    keys: list[tuple[str, str]] = []
-    weights: list[tuple[float, str]] = []
+    """Rows joined whenever they share a value of any field in ``by``."""
+    links = _Links()
+    keys: list[int] = []
+    seconds: list[float] = []
+    strata: list[str] = []
     for row in rows:
-        values = [(name, _value(row, name)) for name in options.by]
-        for other in values[1:]:
-            parent[find(other)] = find(values[0])
-        keys.append(values[0])
-        weights.append((row.duration or 1.0, str(row.get(options.stratify)) if options.stratify else ""))
-    groups: dict[tuple[str, str], _Group] = {}
-    for number, (key, (seconds, stratum)) in enumerate(zip(keys, weights, strict=True)):
-        group = groups.setdefault(find(key), _Group(key[1]))
+        first, *others = [links.number(name, _value(row, name)) for name in options.by]
+        for other in others:
+            links.join(first, other)
+        keys.append(first)
+        seconds.append(row.duration or 1.0)
+        strata.append(str(row.get(options.stratify)) if options.stratify else "")
+    names = links.names()
+    groups: dict[int, _Group] = {}
+    for number, (key, weight, stratum) in enumerate(zip(keys, seconds, strata, strict=True)):
+        root = links.find(key)
+        group = groups.setdefault(root, _Group(names[root]))
         group.rows.append(number)
-        group.seconds += seconds
-        group.strata[stratum] += seconds
+        group.seconds += weight
+        group.strata[stratum] += weight
     return list(groups.values())
 
 

@@ -5,6 +5,7 @@ Knows how rows are counted in one pass. Does not read audio and does not judge; 
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -41,7 +42,7 @@ class Stats:
     seconds: float = 0.0
     words: int = 0
     characters: Counter[str] = field(default_factory=Counter)
-    durations: list[float] = field(default_factory=list)
+    durations: array[float] = field(default_factory=lambda: array("d"))
     fields: dict[str, FieldStats] = field(default_factory=dict)
 
     def add(self, row: Utterance, by: Iterable[str]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest import Utterance
-from asr_adapt.manifest.split import SplitOptions, sentence_key, split_rows
+from asr_adapt.manifest.fingerprints import sentence_key
+from asr_adapt.manifest.split import SplitOptions, split_rows
 from asr_adapt.manifest.stats import compute_stats
 
 
@@ -39,11 +41,13 @@ def test_parts_follow_shares_and_strata() -> None:
         assert sum(row.duration for row in part) / total == pytest.approx(share, abs=0.04)
         stats = compute_stats(part).fields["accent"]
         assert stats.rows["heavy"] / len(part) == pytest.approx(0.25, abs=0.15)
-    assert parts == split_rows(rows, options)
-    assert parts != split_rows(rows, SplitOptions(options.parts, stratify="accent", seed=1))
+    again = split_rows(rows, options)
+    assert all(np.array_equal(parts[name], again[name]) for name in parts)
+    other = split_rows(rows, SplitOptions(options.parts, stratify="accent", seed=1))
+    assert not all(np.array_equal(parts[name], other[name]) for name in parts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), min_size=1, max_size=80),
     st.integers(1, 4),
@@ -56,7 +60,7 @@ def test_no_speaker_and_no_sentence_is_shared(pairs: list[tuple[int, int]], part
     except DataError as error:
         assert "cannot fill" in str(error)
         return
-    assert all(chosen.values())
+    assert all(len(numbers) for numbers in chosen.values())
     assert sorted(n for numbers in chosen.values() for n in numbers) == list(range(len(rows)))
     for one, other in combinations(chosen.values(), 2):
         for field in (lambda row: row.speaker, lambda row: sentence_key(row.text)):

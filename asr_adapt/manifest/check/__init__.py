@@ -6,7 +6,7 @@ Knows rows, audio measurements and the limits of a model. Changes nothing in pla
 from asr_adapt.manifest.check.cache import default_cache_path
 from asr_adapt.manifest.check.findings import KINDS, Finding, Findings
 from asr_adapt.manifest.check.fix import Action, Repairer
-from asr_adapt.manifest.check.run import CheckOptions, Report, check_manifest
+from asr_adapt.manifest.check.run import CheckOptions, Report, check_manifest, measure_rows
 
 __all__ = [
     "KINDS",
@@ -18,4 +18,5 @@ __all__ = [
     "Report",
     "check_manifest",
     "default_cache_path",
+    "measure_rows",
 ]

@@ -6,7 +6,6 @@ made. Does not know processes or other ranges.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from asr_adapt.manifest.check.columns import Columns
 from asr_adapt.manifest.check.findings import Finding, Findings
 from asr_adapt.manifest.check.limits import LabelRules, frames_needed
 from asr_adapt.manifest.check.text import text_findings
+from asr_adapt.manifest.fingerprints import digest
 from asr_adapt.manifest.manifest import Manifest
 from asr_adapt.manifest.utterance import Utterance
 
@@ -162,12 +162,6 @@ class _Adder:
     def __call__(self, code: str, message: str) -> None:
         row = self.row
         self.findings.add(Finding(code, self.number, message, row.source, row.line, row.id))
-
-
-def digest(text: str) -> int:
-    """64 bits of a string, equal in every process; never 0."""
-    raw = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(raw, "little") or 1
 
 
 def _sentence(error: DataError) -> str:

@@ -58,6 +58,12 @@ class Report:
         """Whether any error was found."""
         return self.findings.count("error") > 0
 
+    def take(self, result: RangeResult) -> None:
+        """Add what a range of rows showed."""
+        self.findings.extend(result.findings)
+        self.unknown.update(result.unknown)
+        self.examples = {**result.examples, **self.examples}
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: totals by code with what each means, and the listed findings."""
         return {
@@ -84,23 +90,29 @@ def check_manifest(
 
     Nothing is changed. Raises DataError only when the manifest itself cannot be opened or read.
     """
+    columns, report = measure_rows(manifest, options, progress)
+    AcrossRows(manifest, columns, report.findings).find(options.limits)
+    return report
+
+
+def measure_rows(
+    manifest: Manifest, options: CheckOptions, progress: Callable[[int], None] | None = None
+) -> tuple[Columns, Report]:
+    """Check every row on its own; returns the numbers of all rows and the findings so far."""
     limits = options.limits
     settings = RowSettings(
         audio=options.audio,
         rules=None if limits is None else LabelRules.of(limits, options.profile),
         cache=options.cache,
     )
-    columns = Columns.blank(len(manifest))
-    report = Report(len(manifest))
+    columns, report = Columns.blank(len(manifest)), Report(len(manifest))
     cache = HealthCache(options.cache) if options.cache is not None and options.audio else None
     done = 0
     try:
         for result in _run(manifest, settings, _workers(options, len(manifest))):
             if cache is not None and result.measured:
                 cache.put(result.measured)
-            report.findings.extend(result.findings)
-            report.unknown.update(result.unknown)
-            report.examples = {**result.examples, **report.examples}
+            report.take(result)
             columns.put(result.start, result.columns)
             done += len(result.columns.ids)
             if progress is not None:
@@ -109,8 +121,7 @@ def check_manifest(
         if cache is not None:
             cache.close()
     report.seconds = float(np.nansum(columns.durations, dtype=np.float64))
-    AcrossRows(manifest, columns, report.findings).find(limits)
-    return report
+    return columns, report
 
 
 def _workers(options: CheckOptions, rows: int) -> int:
@@ -140,7 +151,7 @@ def _run(manifest: Manifest, settings: RowSettings, workers: int) -> Iterator[Ra
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
 
 
 _worker: list[RangeChecker] = []

@@ -1,0 +1,150 @@
+"""``asr-adapt manifest split`` and ``audit``: parts without leaks, and leaks between parts.
+
+Knows options and how results are printed. Does not know what a leak is; the manifest room does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from asr_adapt.cli.manifest_output import name_values, print_json, print_table, row_counter
+from asr_adapt.errors import UsageError
+
+if TYPE_CHECKING:
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.fingerprints import Digests
+
+_AUDIO = typer.Option(True, "--audio/--no-audio", help="Decode audio and compare the sounds.")
+_CACHE = typer.Option(True, "--cache/--no-cache", help="Keep measurements of audio for the next time.")
+
+
+def split(
+    manifests: list[str] = typer.Argument(..., help="Manifest files or globs; several are read as one."),
+    output: Path | None = typer.Option(None, "-o", "--output", help="Folder for the parts [manifest's own]."),
+    by: str = typer.Option("speaker", help="Fields that parts must not share, such as speaker,session."),
+    parts: str = typer.Option("train=0.8,dev=0.1,test=0.1", help="Names and shares of the hours."),
+    stratify: str | None = typer.Option(None, help="Field whose values each part gets alike."),
+    seed: int = typer.Option(0, help="Chooses among equally good splits."),
+    shared_text: bool = typer.Option(
+        False, "--shared-text", help="Parts may share sentences and sounds (digits, commands)."
+    ),
+    audio: bool = _AUDIO,
+    cache: bool = _CACHE,
+    as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
+) -> int:
+    """Split a manifest into parts that share no speaker (or other field), sentence or sound."""
+    import numpy as np
+
+    from asr_adapt.manifest import Manifest, require_rows
+    from asr_adapt.manifest.fingerprints import fingerprint
+    from asr_adapt.manifest.split import SplitOptions, left_over, split_rows
+
+    manifest = require_rows(Manifest.open(manifests))
+    fields = tuple(name.strip() for name in by.split(",") if name.strip())
+    if not fields:
+        raise UsageError("--by needs at least one field, such as speaker.")
+    chosen = split_rows(manifest, SplitOptions(_shares(parts), fields, stratify, seed))
+    if not shared_text:
+        prints = fingerprint(manifest, _sounds(manifest, cache) if audio else None)
+        dropped = left_over(chosen, prints)
+        chosen = {name: np.setdiff1d(rows, dropped[name]) for name, rows in chosen.items()}
+        rest = np.sort(np.concatenate(list(dropped.values())))
+        if len(rest):
+            chosen["leftover"] = rest
+    first = Path(manifests[0])
+    paths = {name: _part_path(name, first, output) for name in chosen}
+    table = [
+        _write_part(name, manifest.select(rows), paths[name], fields[0]) for name, rows in chosen.items()
+    ]
+    if as_json:
+        print_json(table)
+    else:
+        print_table(table)
+        if "leftover" in chosen:
+            typer.echo(
+                "leftover: rows that repeat a sentence or sound of a smaller part; --shared-text keeps them"
+            )
+    return 0
+
+
+def audit(
+    manifests: list[str] = typer.Argument(..., help="Two manifests or more, each one part."),
+    ignore: str = typer.Option("", help="Kinds not to look for: speaker, sentence, near, audio."),
+    audio: bool = _AUDIO,
+    cache: bool = _CACHE,
+    as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
+) -> int:
+    """Find speakers, sentences and sounds that parts share; exit 1 when there are any."""
+    from asr_adapt.errors import EXIT_FAILED, EXIT_OK
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.audit import LEAK_KINDS, Part, audit_parts
+
+    ignored = {name.strip() for name in ignore.split(",") if name.strip()}
+    if ignored - set(LEAK_KINDS):
+        raise UsageError(
+            f"--ignore knows {', '.join(LEAK_KINDS)}, not {', '.join(sorted(ignored - set(LEAK_KINDS)))}."
+        )
+    names = _short_names(manifests)
+    parts = []
+    for name, path in zip(names, manifests, strict=True):
+        manifest = Manifest.open(path)
+        sounds = _sounds(manifest, cache) if audio and "audio" not in ignored else None
+        parts.append(Part.of(name, manifest, sounds))
+    result = audit_parts(parts, [kind for kind in LEAK_KINDS if kind not in ignored])
+    if as_json:
+        print_json(result.to_json())
+        return EXIT_FAILED if result.leaks else EXIT_OK
+    for leak in result.leaks:
+        typer.echo(f"{leak.first} and {leak.second} share {leak.values:,} × {LEAK_KINDS[leak.kind]}")
+        typer.echo(f"  ({leak.first_rows:,} and {leak.second_rows:,} rows)")
+        for example in leak.examples:
+            typer.echo(f"  {example}")
+    for note in result.notes:
+        typer.echo(f"note: {note}", err=True)
+    if not result.leaks:
+        typer.echo(f"No leaks between {len(parts)} parts.")
+    return EXIT_FAILED if result.leaks else EXIT_OK
+
+
+def _sounds(manifest: Manifest, cache: bool) -> Digests:
+    """A digest of every row's sound, 0 where it cannot be decoded."""
+    from asr_adapt.manifest.check import CheckOptions, default_cache_path, measure_rows
+
+    options = CheckOptions(workers=None, cache=default_cache_path() if cache else None)
+    return measure_rows(manifest, options, row_counter(len(manifest), "rows heard"))[0].sounds
+
+
+def _shares(parts: str) -> dict[str, float]:
+    try:
+        return {name: float(share) for name, share in name_values(parts.split(","), "--parts").items()}
+    except ValueError as error:
+        raise UsageError(f"--parts {parts!r} must read like train=0.8,dev=0.1,test=0.1.") from error
+
+
+def _part_path(name: str, manifest: Path, output: Path | None) -> Path:
+    return output / f"{name}.jsonl" if output else manifest.parent / f"{manifest.stem}.{name}.jsonl"
+
+
+def _write_part(name: str, part: Manifest, path: Path, field: str) -> dict[str, str | int | float]:
+    from asr_adapt.manifest import write_manifest
+
+    write_manifest(path, part)
+    key = "text" if field == "sentence" else field
+    values = {str(row.get(key)) for row in part}
+    hours = sum(row.duration or 0.0 for row in part) / 3600
+    return {
+        "part": name,
+        "file": str(path),
+        "rows": len(part),
+        "hours": round(hours, 3),
+        f"{field}s": len(values),
+    }
+
+
+def _short_names(manifests: list[str]) -> list[str]:
+    """File names, or whole paths where two manifests have the same name."""
+    names = [Path(path).stem for path in manifests]
+    return names if len(set(names)) == len(names) else manifests
