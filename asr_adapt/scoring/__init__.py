@@ -4,7 +4,25 @@ Knows rows with ``text`` and ``pred_text``. Does not know audio, networks or tra
 """
 
 from asr_adapt.scoring.bootstrap import Interval
+from asr_adapt.scoring.compare import Comparison, compare
 from asr_adapt.scoring.counts import Counts, count_errors, word_errors
 from asr_adapt.scoring.estimate import Estimate, wer_with_interval
+from asr_adapt.scoring.gap import Gap
+from asr_adapt.scoring.predictions import Predictions, read_predictions
+from asr_adapt.scoring.score import Score, score
 
-__all__ = ["Counts", "Estimate", "Interval", "count_errors", "wer_with_interval", "word_errors"]
+__all__ = [
+    "Comparison",
+    "Counts",
+    "Estimate",
+    "Gap",
+    "Interval",
+    "Predictions",
+    "Score",
+    "compare",
+    "count_errors",
+    "read_predictions",
+    "score",
+    "wer_with_interval",
+    "word_errors",
+]

@@ -78,6 +78,13 @@ class Confusions:
     deletions: Counter[str]
     insertions: Counter[str]
 
+    def missed(self) -> Counter[str]:
+        """How often each reference word was substituted or deleted."""
+        missed = Counter(self.deletions)
+        for (reference, _), count in self.substitutions.items():
+            missed[reference] += count
+        return missed
+
     def to_json(self, top: int = 20) -> dict[str, list[dict[str, Any]]]:
         """The ``top`` most frequent of each kind; ties in alphabetical order, so that output is stable."""
         return {

@@ -1,0 +1,181 @@
+"""Scores, comparisons and gate results as tables on screen, readable at 80 columns.
+
+Knows how a result is laid out for a person: percentages, labelled. Does not compute anything.
+Imported by the score commands only when they print, since rich is not free.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from asr_adapt.scoring import Comparison, Estimate, Interval, Score
+    from asr_adapt.scoring.compare import GroupComparison
+    from asr_adapt.scoring.gate import GateResult
+
+_STYLES = {
+    "better": "green",
+    "worse": "bold red",
+    "passed": "green",
+    "failed": "bold red",
+    "not compared": "yellow",
+    "underpowered": "yellow",
+}
+
+
+def console() -> Console:
+    """Standard output; no colour and 80 columns when it is not a terminal."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 80, highlight=False)
+
+
+def percent(rate: float, sign: bool = False) -> str:
+    """A rate as a percentage with two decimals."""
+    return f"{100 * rate:+.2f} %" if sign else f"{100 * rate:.2f} %"
+
+
+def interval(bounds: Interval, sign: bool = False) -> str:
+    """The bounds of an interval in percent; ``*`` marks one over utterances."""
+    low, high = (
+        f"{100 * bound:+.2f}" if sign else f"{100 * bound:.2f}" for bound in (bounds.low, bounds.high)
+    )
+    return f"{low} … {high}{'*' if bounds.unit == 'utterance' else ''}"
+
+
+def show_score(result: Score) -> None:
+    """Overall rates, groups with their gap, frequent confusions, notes."""
+    out = console()
+    counts = result.counts
+    name = f"{result.normaliser['name']}@{result.normaliser['version']}"
+    out.print(
+        f"[bold]WER {percent(counts.wer)}[/bold]  (95 %: {interval(result.interval)})   normaliser {name}"
+    )
+    out.print(
+        f"CER {percent(counts.cer)}   sentences with errors {percent(counts.ser)}   "
+        f"{counts.rows} rows, {counts.words} words"
+    )
+    out.print(
+        f"{counts.errors} errors: {counts.substitutions} substituted, {counts.deletions} deleted, "
+        f"{counts.insertions} inserted; {counts.hits} hits"
+    )
+    if result.rtfx is not None:
+        out.print(f"{result.rtfx:.1f} × real time")
+    for by, groups in result.groups.items():
+        out.print(_group_table(by, groups))
+        if gap := result.gaps.get(by):
+            bounds = interval(gap.interval, sign=True)
+            out.print(f"  gap {gap.worst} − {gap.best}: {percent(gap.gap)} absolute (95 %: {bounds})")
+    _confusions(out, result)
+    for note in result.notes:
+        out.print(f"* {note}")
+
+
+def _group_table(by: str, groups: dict[str, Estimate] | object) -> Table:
+    table = _table(by, "WER", "95 % interval", "CER", "rows", "words", "speakers")
+    for value, group in groups.items():  # type: ignore[attr-defined]
+        counts, bounds = group.counts, group.interval
+        speakers = str(bounds.blocks) if bounds.unit == "speaker" else "–"
+        table.add_row(
+            value, percent(counts.wer), interval(bounds), percent(counts.cer), str(counts.rows),
+            str(counts.words), speakers,
+        )  # fmt: skip
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(headings[0], overflow="fold")
+    for heading in headings[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _confusions(out: Console, result: Score, top: int = 5) -> None:
+    kinds = result.confusions
+    pairs = [f"{c['reference']} → {c['hypothesis']} ({c['count']})" for c in kinds["substitutions"][:top]]
+    for label, texts in (
+        ("substituted", pairs),
+        ("deleted", [f"{c['word']} ({c['count']})" for c in kinds["deletions"][:top]]),
+        ("inserted", [f"{c['word']} ({c['count']})" for c in kinds["insertions"][:top]]),
+    ):
+        if texts:
+            out.print(f"most {label}: {', '.join(texts)}", markup=False)
+
+
+def show_comparison(result: Comparison) -> None:
+    """Overall and per group: both WERs, the difference with interval and p, the verdict."""
+    out = console()
+    out.print(f"A: {result.name_a}\nB: {result.name_b}", markup=False)
+    table = _table("group", "A", "B", "B − A", "95 % interval", "p", "verdict")
+    _comparison_row(table, "all rows", result.overall)
+    for by, groups in result.groups.items():
+        for value, group in groups.items():
+            _comparison_row(table, f"{by}={value}", group)
+    out.print(table)
+    parts = [f"all rows {percent(result.overall.difference.detectable)}"]
+    parts += [
+        f"{v} {percent(g.difference.detectable)}" for gs in result.groups.values() for v, g in gs.items()
+    ]
+    out.print(f"smallest difference detectable with 80 % power: {', '.join(parts)}", markup=False)
+    for label, changes in (("worse", result.worse_words), ("better", result.better_words)):
+        if changes:
+            words = [f"{c.word} ({c.missed_a} → {c.missed_b} of {c.occurrences})" for c in changes[:5]]
+            out.print(f"words {label} in B: {', '.join(words)}", markup=False)
+    if result.overall.difference.interval.unit == "utterance":
+        out.print("* over utterances: says nothing about other speakers")
+
+
+def _comparison_row(table: Table, name: str, group: GroupComparison) -> None:
+    difference = group.difference
+    table.add_row(
+        name,
+        f"{100 * difference.wer_a:.2f}",
+        f"{100 * difference.wer_b:.2f}",
+        f"{100 * difference.delta:+.2f}",
+        interval(difference.interval, sign=True),
+        p_value(group.p_adjusted),
+        styled(group.verdict),
+    )
+
+
+def p_value(p: float) -> str:
+    """A p-value with three decimals."""
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def styled(verdict: str) -> str:
+    """A verdict in its colour."""
+    style = _STYLES.get(verdict)
+    return f"[{style}]{verdict}[/{style}]" if style else verdict
+
+
+def show_gate(result: GateResult) -> None:
+    """Every rule that was checked, failed ones first, then one line that says the outcome."""
+    out = console()
+    table = _table("group", "baseline", "now", "change", "p", "rule", "outcome")
+    for check in sorted(result.checks, key=lambda check: check.passed):
+        table.add_row(
+            check.group,
+            "–" if check.baseline is None else percent(check.baseline),
+            percent(check.value),
+            "–" if check.baseline is None else percent(check.value - check.baseline, sign=True),
+            "–" if check.p is None else p_value(check.p),
+            check.rule,
+            styled("passed" if check.passed else "failed"),
+        )
+    out.print(table)
+    print_lines(out, [f"* {note}" for note in result.notes])
+    failed = sum(not check.passed for check in result.checks)
+    out.print(
+        f"gate {styled('failed' if failed else 'passed')}: {failed} of {len(result.checks)} checks failed"
+    )
+
+
+def print_lines(out: Console, lines: Iterable[str]) -> None:
+    """Plain lines, square brackets included."""
+    for line in lines:
+        out.print(line, markup=False)

@@ -1,0 +1,208 @@
+"""Reading predictions: manifest rows with ``pred_text``, held as columns.
+
+Knows which fields scoring needs and what to say when one is missing. Does not count, group or resample.
+Audio is never opened here: a prediction scores without its sound.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_adapt.errors import DataError, UsageError
+from asr_adapt.manifest import Manifest, Utterance, default_id
+
+#: Fields of a row that hold no groups and are not kept as columns.
+_BULKY = {"words", "segments", "text", "pred_text", "id"}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Columns of a predictions file, all of the same length, in its order.
+
+    ``columns`` holds every other scalar field; ``audio`` resolved audio paths where the rows came from a
+    file; ``settings`` what :func:`write_settings` stored beside it (model, decoding, noise floor …).
+    """
+
+    ids: list[str]
+    references: list[str]
+    hypotheses: list[str]
+    columns: Mapping[str, list[Any]]
+    audio: list[str]
+    source: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @classmethod
+    def open(cls, source: str | Path) -> Predictions:
+        """Read a predictions file (or several, as a glob); :class:`DataError` names file, line and field."""
+        return cls.of(Manifest.open(source), source=str(source), settings=read_settings(source))
+
+    @classmethod
+    def of(
+        cls,
+        rows: Iterable[Utterance | Mapping[str, Any]],
+        *,
+        source: str = "predictions",
+        settings: Mapping[str, Any] | None = None,
+    ) -> Predictions:
+        """Collect rows: utterances, or plain mappings with at least ``text`` and ``pred_text``."""
+        reader = _Collector(source)
+        for number, row in enumerate(rows, start=1):
+            reader.add(row, number)
+        if not reader.ids:
+            raise DataError(
+                "there are no predictions in it: write some with `asr-adapt evaluate`.", path=source
+            )
+        return cls(
+            reader.ids,
+            reader.references,
+            reader.hypotheses,
+            reader.columns,
+            reader.audio,
+            source,
+            settings or {},
+        )
+
+    def column(self, name: str) -> list[Any]:
+        """Values of a field, ``None`` where absent; :class:`UsageError` when no row has it."""
+        if name not in self.columns:
+            known = ", ".join(sorted(self.columns)) or "none"
+            raise UsageError(f"{self.source} has no field {name!r} to group by; its fields are: {known}.")
+        return self.columns[name]
+
+    @property
+    def speakers(self) -> list[str | None] | None:
+        """The speaker of each row, or nothing when no row names one."""
+        return self.columns.get("speaker")
+
+    def seconds(self, name: str) -> np.ndarray:
+        """A numeric field (``duration``, ``time``) as float64, NaN where absent."""
+        values = self.columns.get(name) or [None] * len(self)
+        return np.array(
+            [value if isinstance(value, int | float) else np.nan for value in values], dtype=float
+        )
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> Predictions:
+        """Some rows, in the given order."""
+        picked = [int(row) for row in rows]
+        return Predictions(
+            [self.ids[row] for row in picked],
+            [self.references[row] for row in picked],
+            [self.hypotheses[row] for row in picked],
+            {name: [values[row] for row in picked] for name, values in self.columns.items()},
+            [self.audio[row] for row in picked],
+            self.source,
+            self.settings,
+        )
+
+
+PredictionSource = str | Path | Predictions | Iterable[Utterance | Mapping[str, Any]]
+
+
+class _Collector:
+    """Turns rows into columns of equal length, whatever fields each row has."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.ids: list[str] = []
+        self.references: list[str] = []
+        self.hypotheses: list[str] = []
+        self.columns: dict[str, list[Any]] = {}
+        self.audio: list[str] = []
+
+    def add(self, row: Utterance | Mapping[str, Any], number: int) -> None:
+        path, line = self.source, number
+        if isinstance(row, Utterance):
+            path, line = row.source or path, row.line or number
+            self.audio.append(str(row.audio_path))
+            row = row.to_row()
+        else:
+            self.audio.append(str(row.get("audio_filepath") or ""))
+        self.references.append(_text(row, "text", path, line))
+        self.hypotheses.append(_text(row, "pred_text", path, line))
+        self._columns({name: value for name, value in row.items() if _scalar(name, value)}, len(self.ids))
+        self.ids.append(str(row.get("id") or _default_id(row, number)))
+
+    def _columns(self, row: dict[str, Any], filled: int) -> None:
+        for name in row.keys() - self.columns.keys():
+            self.columns[name] = [None] * filled
+        for name, values in self.columns.items():
+            values.append(row.get(name))
+
+
+def _default_id(row: Mapping[str, Any], number: int) -> str:
+    name = row.get("audio_filepath")
+    return default_id(name, row.get("offset") or 0.0) if name else f"row-{number}"
+
+
+def _scalar(name: str, value: Any) -> bool:
+    return name not in _BULKY and isinstance(value, str | int | float | bool)
+
+
+_MISSING = {
+    "text": 'has no reference transcript: scoring needs `text` in every row ("" for silence).',
+    "pred_text": "has no prediction: write predictions with `asr-adapt evaluate` or add `pred_text`.",
+}
+
+
+def _text(row: Mapping[str, Any], name: str, path: str, line: int) -> str:
+    value = row.get(name)
+    if value is None:
+        raise DataError(f"the row {_MISSING[name]}", path=path, line=line, field=name)
+    if not isinstance(value, str):
+        raise DataError(
+            f"is {type(value).__name__}, not text: put it in quotes.", path=path, line=line, field=name
+        )
+    return value
+
+
+def read_predictions(source: PredictionSource) -> Predictions:
+    """Predictions from a path, a glob, a :class:`Manifest`, rows, or as they are."""
+    if isinstance(source, Predictions):
+        return source
+    if isinstance(source, str | Path):
+        return Predictions.open(source)
+    return Predictions.of(source)
+
+
+def label_of(source: Predictions) -> str:
+    """A short name for a set of predictions: the model that made them, else the file's name."""
+    model = source.settings.get("model")
+    return str(model) if model else Path(source.source).stem
+
+
+def settings_path(predictions: str | Path) -> Path:
+    """Where the settings of a predictions file are kept: ``x.jsonl`` → ``x.settings.json``."""
+    path = Path(predictions)
+    return path.with_name(f"{path.stem}.settings.json")
+
+
+def read_settings(predictions: str | Path) -> dict[str, Any]:
+    """What produced a predictions file: ``model``, ``decoding``, ``runtime``, ``noise_floor``; or nothing."""
+    path = settings_path(predictions)
+    if not path.is_file():
+        return {}
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"is not JSON ({error}): delete it or evaluate again.", path=path) from None
+    if not isinstance(settings, dict):
+        raise DataError("must be a JSON object: delete it or evaluate again.", path=path)
+    return settings
+
+
+def iterate_groups(values: Sequence[Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Distinct values in order of first appearance, each with its row indices; ``None`` is "unknown"."""
+    rows: dict[str, list[int]] = {}
+    for row, value in enumerate(values):
+        rows.setdefault("unknown" if value is None else str(value), []).append(row)
+    for name, indices in rows.items():
+        yield name, np.array(indices)
