@@ -51,7 +51,7 @@ class Wav2Vec2Anatomy:
 
     def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (batch, samples) to features (batch, frames, channels)."""
-        frames = self.base._get_feat_extract_output_lengths(lengths, add_adapter=False).to(torch.long)
+        frames = self._convolved(lengths)
         if getattr(self.config, "feat_extract_norm", "layer") == "group" and len(set(lengths.tolist())) > 1:
             return self._unpadded_front_end(values, lengths), frames
         return self.base.feature_extractor(values).transpose(1, 2), frames
@@ -71,10 +71,14 @@ class Wav2Vec2Anatomy:
         if masking is not None:
             hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
         hidden = hidden * valid_frames(lengths, hidden.shape[1])[..., None]
-        hidden = hidden + self.encoder.pos_conv_embed(hidden)
+        hidden = hidden + self.positions(hidden, lengths)
         if not self.final_norm:
             hidden = self.encoder.layer_norm(hidden)
         return self.encoder.dropout(hidden)
+
+    def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """The convolutional position embedding of zero-padded ``hidden``."""
+        return self.encoder.pos_conv_embed(hidden)
 
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
         """Keyword arguments that every layer takes; no mask where nothing is padded (the fast kernels)."""
@@ -96,9 +100,7 @@ class Wav2Vec2Anatomy:
         adapter = getattr(self.base, "adapter", None)
         if adapter is None:
             return hidden, lengths
-        for _ in range(self.config.num_adapter_layers):
-            lengths = torch.div(lengths - 1, self.config.adapter_stride, rounding_mode="floor") + 1
-        return adapter(hidden), lengths
+        return adapter(hidden), self._adapted(lengths)
 
     def head(self, hidden: Tensor) -> Tensor:
         """Logits (batch, frames, vocabulary)."""
@@ -106,8 +108,33 @@ class Wav2Vec2Anatomy:
 
     def frames(self, units: int) -> int:
         """Frames that the head sees for ``units`` samples."""
-        count = int(self.model._get_feat_extract_output_lengths(torch.tensor(units)))
-        return max(count, 0)
+        count = self._convolved(torch.tensor(units))
+        if getattr(self.base, "adapter", None) is not None:
+            count = self._adapted(count)
+        return max(int(count), 0)
+
+    def _convolved(self, lengths: Tensor) -> Tensor:
+        for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
+            lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
+        return lengths.to(torch.long)
+
+    def _adapted(self, lengths: Tensor) -> Tensor:
+        for _ in range(self.config.num_adapter_layers):
+            lengths = torch.div(lengths - 1, self.config.adapter_stride, rounding_mode="floor") + 1
+        return lengths
+
+
+class Data2VecAnatomy(Wav2Vec2Anatomy):
+    """Data2VecAudio: a stack of position convolutions, whose second layer would hear the padding."""
+
+    def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Row by row without padding where rows differ in length."""
+        if bool((lengths == hidden.shape[1]).all()):
+            return self.encoder.pos_conv_embed(hidden)
+        out = torch.zeros_like(hidden)
+        for row, length in enumerate(lengths.tolist()):
+            out[row, :length] = self.encoder.pos_conv_embed(hidden[row : row + 1, :length])[0]
+        return out
 
 
 class WavLmAnatomy(Wav2Vec2Anatomy):
@@ -116,7 +143,8 @@ class WavLmAnatomy(Wav2Vec2Anatomy):
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
         """Two-dimensional mask and the shared position bias (batch · heads, frames, frames)."""
         batch, frames, _ = hidden.shape
-        bias = self.layers[0].attention.compute_bias(frames, frames)
+        first: Any = self.layers[0]
+        bias = first.attention.compute_bias(frames, frames)
         padded = bool((lengths < frames).any())
         return {
             "attention_mask": valid_frames(lengths, frames).long() if padded else None,
@@ -183,7 +211,7 @@ class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
 ANATOMIES: dict[str, type[Wav2Vec2Anatomy]] = {
     "wav2vec2": Wav2Vec2Anatomy,
     "hubert": Wav2Vec2Anatomy,
-    "data2vec-audio": Wav2Vec2Anatomy,
+    "data2vec-audio": Data2VecAnatomy,
     "unispeech": Wav2Vec2Anatomy,
     "wavlm": WavLmAnatomy,
     "wav2vec2-bert": Wav2Vec2BertAnatomy,

@@ -125,7 +125,7 @@ class Recogniser(ABC):
         labels: Sequence[Sequence[int]],
         masking: SpecAugment | None = None,
     ) -> Tensor:
-        """Negative log-likelihood (nats, float32) of each row, (batch,), from the output of :meth:`encode`."""
+        """Negative log-likelihood (nats, float32) of each row (batch,), from what :meth:`encode` gave."""
 
     @abstractmethod
     def transcribe(

@@ -24,6 +24,9 @@ from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
 
 WINDOW_SECONDS = 20.0
+#: Samples that every batch is padded to a multiple of (0.32 s): few distinct shapes, because a CPU compiles its
+#: kernels anew for each (seen: 0.5 s a step with known shapes, 4 s with new ones).
+PADDING_MULTIPLE = 5_120
 
 
 class CtcRecogniser(Recogniser):
@@ -42,6 +45,7 @@ class CtcRecogniser(Recogniser):
         self.stack = LayerStack(model, self.anatomy.stages())
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self._layer_drop = float(getattr(model.config, "layerdrop", 0.0))
+        self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
 
     def set_dropout(self, dropout: Dropout) -> None:
         """Set the rates of the encoder's dropout modules; layer drop is this object's own."""
@@ -89,6 +93,7 @@ class CtcRecogniser(Recogniser):
             padded,
             sampling_rate=self.sample_rate,
             padding=True,
+            pad_to_multiple_of=self._multiple,
             return_attention_mask=True,
             return_tensors="pt",
         )

@@ -66,7 +66,7 @@ def _with_tokens(recogniser: CtcRecogniser, old: dict[str, int], new: dict[str, 
     source = _sources(old, new, recogniser.blank)
     model.lm_head = _head(model.lm_head, source, float(getattr(model.config, "initializer_range", 0.02)))
     model.config.vocab_size = len(new)
-    model.config.pad_token_id = new[PAD] if PAD in new else recogniser.blank
+    model.config.pad_token_id = new.get(PAD, recogniser.blank)
     processor.tokenizer = character_tokenizer(new)
     return CtcRecogniser(model, processor, recogniser.name)
 

@@ -28,7 +28,7 @@ class SpecAugment:
     seeds: Sequence[int]
 
     def __call__(self, hidden: Tensor, lengths: Tensor, fill: Tensor | None = None) -> Tensor:
-        """A masked copy of ``hidden`` (batch, frames, width); hidden frames become ``fill`` (width,) or zero."""
+        """A masked copy of ``hidden`` (batch, frames, width); masked frames become ``fill`` or zero."""
         batch, frames, width = hidden.shape
         in_time = torch.zeros(batch, frames, dtype=torch.bool)
         in_feature = torch.zeros(batch, width, dtype=torch.bool)

@@ -1,7 +1,7 @@
 """Batches by seconds of audio: length-homogeneous, shuffled, reproducible, with a share of replayed rows.
 
-Knows durations and seeds. Does not know audio, text or models. The order is a function of (seed, epoch) alone;
-a position is two numbers, so that resuming mid-epoch needs nothing else.
+Knows durations and seeds. Does not know audio, text or models. The order is a function of (seed, epoch)
+alone; a position is two numbers, so that resuming mid-epoch needs nothing else.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 #: Relative jitter of the lengths before sorting: enough to change neighbours, little enough to pad ≤ 3 %.
 LENGTH_JITTER = 0.02
+#: Lengths are rounded up to this many seconds before they are added up, so that few batch shapes occur.
+LENGTH_STEP = 0.32
 #: Replayed rows are drawn among this many times as many rows of the nearest length …
 REPLAY_POOL = 8
 #: … but from no more than this share of all, lest a small replay set bring in clips of any length.
@@ -90,7 +92,7 @@ class BatchPlan:
         budget = self.limits.seconds * (1.0 - self.share)
         most_rows = self.limits.rows or len(order)
         most_rows = max(1, round(most_rows * (1.0 - self.share)))
-        costs = self.limits.cost(self.durations)
+        costs = self.limits.cost(np.ceil(self.durations / LENGTH_STEP) * LENGTH_STEP)
         batches: list[list[int]] = []
         current: list[int] = []
         longest = 0.0
@@ -107,10 +109,10 @@ class BatchPlan:
         count = int(exact + random.random())
         if count == 0:
             return batch
-        middle = float(self.durations[batch].mean())
-        at = int(np.searchsorted(self.replay[self._replay_order], middle))
+        longest = float(self.durations[batch].max())
+        at = int(np.searchsorted(self.replay[self._replay_order], longest, side="right"))
         pool = max(count, min(count * REPLAY_POOL, round(len(self.replay) * REPLAY_SPREAD)))
-        low = max(0, min(at - pool // 2, len(self.replay) - pool))
-        near = self._replay_order[low : low + pool]
+        low = max(0, at - pool)  # the rows just below the longest, so that replay adds no padding
+        near = self._replay_order[low : max(at, low + count)]
         chosen = random.choice(near, size=count, replace=len(near) < count)
         return batch + [len(self.durations) + int(i) for i in chosen]

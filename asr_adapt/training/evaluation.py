@@ -1,6 +1,7 @@
-"""WER during training: greedy transcripts of a manifest, scored.
+"""WER of a recogniser that is being trained.
 
-Knows how to measure a recogniser that is being trained. Does not know intervals, reports or files.
+Knows how a manifest becomes numbers for early stopping and for before/after; transcribes exactly as
+``asr-adapt evaluate`` does. Does not know intervals, reports or what is done with the numbers.
 """
 
 from __future__ import annotations
@@ -13,18 +14,16 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
-from asr_adapt.training.batching import BatchLimits, BatchPlan
-from asr_adapt.training.data import prefetched, read_waveform
+from asr_adapt.transcription import evaluate
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores of one manifest; rates are fractions."""
+    """Scores of one manifest; rates are fractions, ``hypotheses`` in the manifest's order."""
 
     wer: float
     errors: int
     words: int
-    rows: int
     empty_rate: float
     hypotheses: list[str]
 
@@ -37,19 +36,10 @@ def spread(manifest: Manifest, rows: int | None) -> Manifest:
 
 
 def measure(recogniser: Recogniser, manifest: Manifest, profile: str, batch_seconds: float) -> Measured:
-    """Transcribe every row, in length-sorted batches, and count word errors; modes are put back."""
-    texts: list[str] = [""] * len(manifest)
-    durations = np.nan_to_num(manifest.durations, nan=10.0)
-    batches = BatchPlan(durations, BatchLimits(batch_seconds), seed=0).epoch(0)
-    rows = list(manifest)
-
-    def load(batch: list[int]) -> list[np.ndarray]:
-        return [read_waveform(rows[i], recogniser.sample_rate) for i in batch]
-
-    for batch, waveforms in prefetched(batches, load, depth=2):
-        for number, hypothesis in zip(batch, recogniser.transcribe(waveforms), strict=True):
-            texts[number] = hypothesis.text
-    counts = word_errors([row.text or "" for row in rows], texts, profile)
-    empty = sum(not normalise(text, profile) for text in texts) / max(len(texts), 1)
-    wer = counts.errors / max(counts.words, 1)
-    return Measured(wer, counts.errors, counts.words, len(rows), empty, texts)
+    """Transcribe every row and count word errors; raises the first error of a row that cannot be read."""
+    found = evaluate(manifest, model=recogniser, batch_seconds=batch_seconds)
+    if found.failures:
+        raise found.failures[0].error
+    counts = word_errors(found.references, found.hypotheses, profile)
+    empty = sum(not normalise(text, profile) for text in found.hypotheses) / max(len(found.hypotheses), 1)
+    return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses)

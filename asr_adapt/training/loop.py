@@ -1,7 +1,7 @@
 """THE training loop: one loop for every family, strategy and number of processes.
 
-Knows steps, gradients, evaluation, early stopping and checkpoints. Does not know architectures, recipes' files,
-where rows come from, or how results are written up.
+Knows steps, gradients, evaluation, early stopping and checkpoints. Does not know architectures,
+recipes' files, where rows come from, or how results are written up.
 
 Everything random in a step is a function of (seed, step or row), so a resumed run repeats the killed one and
 the trajectory does not depend on how micro-batches are shared among processes.

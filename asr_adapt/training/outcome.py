@@ -5,7 +5,6 @@ Knows how before and after are stated. Does not know how the model was trained o
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 from collections.abc import Mapping
@@ -127,7 +126,7 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
     shutil.rmtree(work, ignore_errors=True)
     recogniser.save(work)
     for path in sorted(work.iterdir()):
-        os.replace(path, folder / path.name)
+        path.replace(folder / path.name)
     work.rmdir()
     for name, manifest in outcome.tests.items():
         for when, measured in (("before", outcome.before[name]), ("after", outcome.after[name])):
@@ -154,7 +153,7 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
         "",
         f"Trained with asr_adapt {asr_adapt.__version__}: strategy `{outcome.recipe.strategy.name}`, "
         f"{outcome.progress.step} steps (best at {outcome.progress.best_step}), {outcome.rows} rows, "
-        f"{outcome.hours:.2f} h, {outcome.trainable_parameters:,} of {outcome.parameters:,} parameters trained.",
+        f"{outcome.hours:.2f} h, {outcome.trainable_parameters:,} of {outcome.parameters:,} parameters.",
         "",
         "| set | utterances | speakers | WER before (95 %) | WER after (95 %) |",
         "|---|---|---|---|---|",
@@ -166,8 +165,8 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
     normalisation = summary["normalisation"]
     lines += [
         "",
-        f"WER under normalisation `{normalisation['profile']}` version {normalisation['version']}; intervals by "
-        "bootstrap over speakers. `recipe.yaml` holds every setting, `metrics.jsonl` every step.",
+        f"WER under normalisation `{normalisation['profile']}` version {normalisation['version']}; intervals "
+        "by bootstrap over speakers. `recipe.yaml` holds every setting, `metrics.jsonl` every step.",
         "",
         "```python",
         "from transformers import pipeline",

@@ -64,7 +64,7 @@ def expand(paths: Iterable[str]) -> list[Path]:
     """Files that a recipe's paths and globs name; raises :class:`RecipeError` for one that names none."""
     found: list[Path] = []
     for text in paths:
-        matches = sorted(glob.glob(text)) if any(c in text for c in "*?[") else [text]
+        matches = sorted(glob.glob(text)) if glob.has_magic(text) else [text]  # noqa: PTH207 (absolute patterns)
         if not matches or not all(Path(m).is_file() for m in matches):
             raise RecipeError("no such manifest: write it with asr-adapt manifest build.", path=text)
         found.extend(Path(m) for m in matches)

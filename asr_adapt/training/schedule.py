@@ -1,6 +1,7 @@
 """Learning rates over time and over depth.
 
-Knows the shape of the schedule and how the stack's depth becomes optimiser groups. Does not know data or loss.
+Knows the shape of the schedule and how the stack's depth becomes optimiser groups. Does not
+know data or loss.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from asr_adapt.training.recipe import Optimiser, Schedule, Strategy
 
 
 def rate_factor(schedule: Schedule, step: int) -> float:
-    """Share of the peak rate at optimiser step ``step`` (0-based); a pure function, so resuming needs no state.
+    """Share of the peak rate at optimiser step ``step`` (0-based); a pure function, so resuming needs none.
 
     ``tri_stage`` follows wav2vec 2.0 (Baevski et al. 2020): linear rise, hold, exponential decay.
     """

@@ -1,0 +1,67 @@
+"""``asr-adapt train``: a recipe carried out.
+
+Knows the options of the command. Does not know how training works.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``train`` to the command line."""
+    app.command("train")(train)
+
+
+def train(
+    recipe: Path = typer.Argument(..., metavar="RECIPE.yaml", help="The recipe; see docs/recipes.md."),
+    overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Fields set over the file."),
+    output: Path = typer.Option(None, "--output", "-o", help="Result folder; default runs/RECIPE."),
+    resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
+    as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
+) -> int:
+    """Adapt a recogniser and state WER before and after, on the target and on the guard."""
+    import json
+    import logging
+
+    from asr_adapt.training import adapt, load_recipe
+
+    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    resolved = load_recipe(recipe, overrides or [])
+    folder = output or Path("runs") / recipe.stem
+    summary = adapt(resolved, folder, resume=resume, quiet=quiet).summary()
+    if as_json:
+        print(json.dumps(summary, indent=2, ensure_ascii=False))
+    else:
+        _show(summary, folder)
+    return 0
+
+
+def _show(summary: dict[str, Any], folder: Path) -> None:
+    """Before and after as a table, then what to do next."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    table = Table("set", "utterances", "WER before (95 %)", "WER after (95 %)", box=None, pad_edge=False)
+    for name in ("target", "guard"):
+        if name in summary:
+            pair = summary[name]
+            cells = [f"{pair[w]:.1%} ({_range(pair[f'{w}_interval'])})" for w in ("before", "after")]
+            table.add_row(name, str(pair["utterances"]), *cells)
+    console.print(table)
+    steps = f"best model: step {summary['best_step']} of {summary['steps']}"
+    console.print(f"{steps}, {summary['training_seconds']:.0f} s of training; in {folder}")
+    for hint in summary["hints"]:
+        console.print(f"note: {hint}")
+    console.print(f"next: asr-adapt transcribe recording.wav --model {folder}")
+
+
+def _range(interval: dict[str, Any]) -> str:
+    return f"{interval['low']:.1%}–{interval['high']:.1%}"
