@@ -8,9 +8,13 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from asr_adapt.scoring.gate import GateResult
+    from asr_adapt.scoring.rules import GateRules
 
 _BY = typer.Option([], "--by", "-b", help="Field to report apart; repeat it for several and their cross.")
 _PROFILE = typer.Option("basic", "--normalise", "-n", help="Normalisation profile: none, basic, whisper-en.")
@@ -22,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add the four commands."""
     app.command("score")(score_command)
     app.command("compare")(compare_command)
+    app.command("gate")(gate_command)
 
 
 def print_json(value: Any) -> None:
@@ -86,3 +91,60 @@ def compare_command(
 
         show_comparison(result)
     return 0
+
+
+def gate_command(
+    predictions: str = typer.Argument(..., help="Predictions of the run to judge."),
+    baseline: Path = typer.Option(..., "--baseline", help="Baseline file (JSON), written by --update."),
+    update: bool = typer.Option(False, "--update", help="Write the baseline from these predictions."),
+    by: list[str] = _BY,
+    rules: Path | None = typer.Option(None, "--rules", help="Rules in YAML; options below override them."),
+    rise: str = typer.Option("", "--rise", help="Allowed rise: 5% (relative) or 0.01 (absolute). Default 0."),
+    ceiling: float | None = typer.Option(None, "--ceiling", help="Highest WER allowed, a fraction."),
+    gap: float | None = typer.Option(None, "--gap", help="Largest gap between groups allowed, a fraction."),
+    guard: list[str] = typer.Option([], "--guard", help="Group that must not rise at all, e.g. us."),
+    level: float | None = typer.Option(None, "--level", help="False-alarm level [0.05]; 1: any rise fails."),
+    accept: list[str] = typer.Option(
+        [], "--accept", help="A difference that is wanted, e.g. rows, decoding."
+    ),
+    normalise: str = typer.Option("", "--normalise", "-n", help="Text profile [the baseline's; new: basic]."),
+    junit: Path | None = typer.Option(None, "--junit", help="Write JUnit XML to this file."),
+    markdown: Path | None = typer.Option(None, "--markdown", help="Write Markdown to this file."),
+    as_json: bool = _JSON,
+) -> int:
+    """Judge predictions against a baseline: exit status 0 passed, 1 failed, 4 not comparable."""
+    from asr_adapt.scoring import gate, make_baseline, read_predictions
+
+    if update:
+        made = make_baseline(read_predictions(predictions), normalise or "basic")
+        made.save(baseline)
+        typer.echo(f"wrote {baseline}: {len(made.ids)} rows, WER {100 * made.wer:.2f} %", err=True)
+        return 0
+    options = {"by": by, "rise": rise, "ceiling": ceiling, "gap": gap, "guard": guard, "level": level}
+    result = gate(predictions, baseline, _rules(rules, options), accept=accept, normalise=normalise or None)
+    _write_gate(result, junit, markdown)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        from asr_adapt.cli.score_view import show_gate
+
+        show_gate(result)
+    return result.exit_status
+
+
+def _rules(path: Path | None, options: dict[str, Any]) -> GateRules:
+    """Rules of the file, if any, with every option that was given in place of its key."""
+    from asr_adapt.scoring.rules import load_rules, override_rules
+
+    given = {name: value for name, value in options.items() if value not in (None, "", [])}
+    return override_rules(load_rules(path) if path else None, given)
+
+
+def _write_gate(result: GateResult, junit: Path | None, markdown: Path | None) -> None:
+    from asr_adapt.files import atomic_write
+    from asr_adapt.scoring import gate_output
+
+    for path, render in ((junit, gate_output.junit_xml), (markdown, gate_output.markdown)):
+        if path is not None:
+            with atomic_write(path) as handle:
+                handle.write(render(result))

@@ -7,7 +7,7 @@ Imported by the score commands only when they print, since rich is not free.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -74,9 +74,9 @@ def show_score(result: Score) -> None:
         out.print(f"* {note}")
 
 
-def _group_table(by: str, groups: dict[str, Estimate] | object) -> Table:
+def _group_table(by: str, groups: Mapping[str, Estimate]) -> Table:
     table = _table(by, "WER", "95 % interval", "CER", "rows", "words", "speakers")
-    for value, group in groups.items():  # type: ignore[attr-defined]
+    for value, group in groups.items():
         counts, bounds = group.counts, group.interval
         speakers = str(bounds.blocks) if bounds.unit == "speaker" else "–"
         table.add_row(

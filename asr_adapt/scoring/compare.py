@@ -6,7 +6,7 @@ gate, or how a comparison is shown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,11 +126,11 @@ def paired_rows(a: Predictions, b: Predictions) -> Predictions:
     problems = []
     for missing, where in ((rows_a.keys() - rows_b.keys(), b), (rows_b.keys() - rows_a.keys(), a)):
         if missing:
-            problems.append(f"{len(missing)} rows are not in {where.source} ({_some(missing)})")
+            problems.append(f"{len(missing)} rows are not in {where.source} ({shorten(missing)})")
     shared = rows_a.keys() & rows_b.keys()
     changed = [i for i in shared if a.references[rows_a[i]].strip() != b.references[rows_b[i]].strip()]
     if changed:
-        problems.append(f"{len(changed)} references differ ({_some(changed)})")
+        problems.append(f"{len(changed)} references differ ({shorten(changed)})")
     if problems:
         raise NotComparableError(
             f"{a.source} and {b.source} cannot be compared: {'; '.join(problems)}. "
@@ -139,7 +139,8 @@ def paired_rows(a: Predictions, b: Predictions) -> Predictions:
     return b.take([rows_b[name] for name in a.ids])
 
 
-def _some(ids: Any) -> str:
+def shorten(ids: Collection[str]) -> str:
+    """The first few ids in order, for a message."""
     shown = sorted(ids)[:_SHOWN_IDS]
     return ", ".join(shown) + (", …" if len(ids) > _SHOWN_IDS else "")
 

@@ -1,0 +1,187 @@
+"""A baseline: what a recogniser did on each test row, stored so that a later run can be compared with it.
+
+Knows which facts make two runs comparable and where they differ. Does not judge: see ``gate``.
+
+Only numbers and hashes are stored, no transcripts, so a baseline of private speech can be committed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_adapt.errors import DataError
+from asr_adapt.files import write_json
+from asr_adapt.scoring.compare import shorten
+from asr_adapt.scoring.counts import ErrorTable, count_errors
+from asr_adapt.scoring.predictions import Predictions
+from asr_adapt.scoring.score import require_unique_ids, software
+from asr_adapt.text import profile as profile_named
+
+FORMAT = 1
+#: Settings that say what ran; all others say how it was decoded and must agree.
+INFORMATIVE = frozenset({"model", "runtime", "device", "noise_floor"})
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Per row: id, hash of the reference, word errors, words; and the rules they were counted under."""
+
+    ids: list[str]
+    references: list[str]
+    errors: list[int]
+    words: list[int]
+    normaliser: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    software: Mapping[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def wer(self) -> float:
+        """Corpus word error rate, a fraction."""
+        return sum(self.errors) / max(sum(self.words), 1)
+
+    def save(self, path: str | Path) -> None:
+        """Write it as JSON, atomically."""
+        write_json(path, {"wer": self.wer, **asdict(self)})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Baseline:
+        """Read it back; :class:`DataError` says what is wrong and how to write a new one."""
+        fix = "write one with `asr-adapt gate PREDICTIONS --baseline FILE --update`."
+        if not Path(path).is_file():
+            raise DataError(f"there is no baseline; {fix}", path=path)
+        try:
+            value = json.loads(Path(path).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"is not JSON ({error}); {fix}", path=path) from None
+        names = cls.__dataclass_fields__.keys()
+        if not isinstance(value, dict) or not names <= value.keys():
+            raise DataError(f"is not a baseline; {fix}", path=path)
+        if value["format"] != FORMAT:
+            raise DataError(f"has format {value['format']}, this version reads {FORMAT}; {fix}", path=path)
+        baseline = cls(**{name: value[name] for name in names})
+        if len({len(getattr(baseline, name)) for name in ("ids", "references", "errors", "words")}) != 1:
+            raise DataError(f"has columns of unequal length; {fix}", path=path)
+        return baseline
+
+
+def make_baseline(predictions: Predictions, normalise: str, table: ErrorTable | None = None) -> Baseline:
+    """The baseline of some predictions; :class:`DataError` when an id occurs twice."""
+    require_unique_ids(predictions)
+    if table is None:
+        table = count_errors(predictions.references, predictions.hypotheses, normalise)
+    profile = profile_named(normalise)
+    return Baseline(
+        ids=list(predictions.ids),
+        references=[reference_hash(text) for text in predictions.references],
+        errors=table.errors.tolist(),
+        words=table.words.tolist(),
+        normaliser={"name": profile.name, "version": profile.version},
+        settings=dict(predictions.settings),
+        software=software(),
+    )
+
+
+def merge_baselines(parts: Sequence[Baseline]) -> Baseline:
+    """One baseline of disjoint parts made under the same rules (:class:`DataError` otherwise)."""
+    first = parts[0]
+    ids = [name for part in parts for name in part.ids]
+    if len(set(ids)) != len(ids):
+        raise DataError(
+            "the same row was scored twice for one baseline: give each test its own rows or file."
+        )
+    if any(part.normaliser != first.normaliser for part in parts):
+        raise DataError("rows of one baseline were scored under different profiles: use one for all tests.")
+    return replace(
+        first,
+        ids=ids,
+        references=[value for part in parts for value in part.references],
+        errors=[value for part in parts for value in part.errors],
+        words=[value for part in parts for value in part.words],
+    )
+
+
+def reference_hash(text: str) -> str:
+    """Sixteen hexadecimal digits that identify a reference transcript."""
+    return hashlib.blake2b(text.strip().encode("utf-8"), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One reason why two runs must not be compared; ``field`` is what ``--accept`` takes."""
+
+    field: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Rows of the current run and of the baseline that belong together, and what does not fit."""
+
+    rows: np.ndarray
+    baseline_rows: np.ndarray
+    mismatches: tuple[Mismatch, ...]
+    notes: tuple[str, ...]
+
+
+def pair_with(baseline: Baseline, current: Baseline, *, subset: bool = False) -> Pairing:
+    """Pair rows by id and list every difference; ``subset`` allows the baseline to hold further rows."""
+    places = {name: row for row, name in enumerate(baseline.ids)}
+    rows = [row for row, name in enumerate(current.ids) if name in places]
+    pairs = [places[current.ids[row]] for row in rows]
+    changed = [
+        current.ids[row]
+        for row, place in zip(rows, pairs, strict=True)
+        if current.references[row] != baseline.references[place]
+    ]
+    added = [name for name in current.ids if name not in places]
+    missing = [] if subset else sorted(places.keys() - set(current.ids))
+    mismatches = [
+        *_rows("rows", added, "rows are not in the baseline"),
+        *_rows("rows", missing, "rows of the baseline are missing"),
+        *_rows("references", changed, "reference transcripts have changed"),
+        *_values("normaliser", baseline.normaliser, current.normaliser),
+        *_settings(baseline.settings, current.settings),
+    ]
+    return Pairing(
+        np.array(rows, int), np.array(pairs, int), tuple(mismatches), tuple(_notes(baseline, current))
+    )
+
+
+def _rows(name: str, ids: Sequence[str], message: str) -> Iterable[Mismatch]:
+    if ids:
+        yield Mismatch(name, f"{len(ids)} {message} ({shorten(ids)})")
+
+
+def _values(name: str, before: Any, now: Any) -> Iterable[Mismatch]:
+    if before != now:
+        yield Mismatch(name, f"{name} was {_plain(before)}, is {_plain(now)}")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping) and value.keys() == {"name", "version"}:
+        return f"{value['name']}@{value['version']}"
+    return "not set" if value is None else str(value)
+
+
+def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[Mismatch]:
+    if not before or not now:  # predictions made elsewhere: nothing is known that could differ
+        return
+    for name in sorted((before.keys() | now.keys()) - INFORMATIVE):
+        yield from _values(name, before.get(name), now.get(name))
+
+
+def _notes(before: Baseline, now: Baseline) -> Iterable[str]:
+    for name in ("model", "runtime", "device"):
+        old, new = before.settings.get(name), now.settings.get(name)
+        if old != new:
+            yield f"{name}: baseline {_plain(old)}, now {_plain(new)}"
+    if before.software.get("jiwer") != now.software.get("jiwer"):
+        yield f"jiwer: baseline {before.software.get('jiwer')}, now {now.software.get('jiwer')}"
