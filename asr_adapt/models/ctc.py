@@ -24,8 +24,8 @@ from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
 
 WINDOW_SECONDS = 20.0
-#: Samples that every batch is padded to a multiple of (0.32 s): few distinct shapes, because a CPU compiles its
-#: kernels anew for each (seen: 0.5 s a step with known shapes, 4 s with new ones).
+#: Samples that every batch is padded to a multiple of (0.32 s): few distinct shapes, because a CPU compiles
+#: its kernels anew for each (seen: 0.5 s a step with known shapes, 4 s with new ones).
 PADDING_MULTIPLE = 5_120
 
 

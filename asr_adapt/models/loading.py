@@ -6,24 +6,38 @@ Does not know what a model computes.
 
 from __future__ import annotations
 
-import json
-import logging
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoFeatureExtractor,
+    AutoModelForCTC,
+    AutoProcessor,
+    Wav2Vec2BertProcessor,
+    Wav2Vec2Processor,
+)
+from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.anatomy import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.heads import character_tokenizer
+from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-logger = logging.getLogger(__name__)
+_TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "tokenizer.json")
+_QUIET: dict[str, Any] = {
+    "_raise_exceptions_for_missing_entries": False,
+    "_raise_exceptions_for_connection_errors": False,
+    "_raise_exceptions_for_gated_repo": False,
+}
 
 
 def bundled_models() -> dict[str, Path]:
@@ -78,8 +92,14 @@ def choose_dtype(compute_type: str, device: torch.device) -> torch.dtype:
     return COMPUTE_TYPES[compute_type]
 
 
-def load_recogniser(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:
-    """Load ``source`` onto ``device``; see :meth:`Recogniser.load`."""
+def load_recogniser(
+    source: str | Path, *, device: str = "auto", compute_type: str = "auto", new_head: bool = False
+) -> Recogniser:
+    """Load ``source`` onto ``device``; see :meth:`Recogniser.load`.
+
+    ``new_head`` admits a self-supervised checkpoint without vocabulary (XLS-R, say); its head knows no
+    character until :func:`~asr_adapt.models.heads.set_vocabulary` gives it some.
+    """
     place = choose_device(device)
     dtype = choose_dtype(compute_type, place)
     where = resolve(source)
@@ -89,7 +109,7 @@ def load_recogniser(source: str | Path, *, device: str = "auto", compute_type: s
         raise ModelError(
             f"architecture {config.model_type!r} is not supported: use one of {known}.", path=str(source)
         )
-    model, processor = _load_parts(where, str(source), dtype)
+    model, processor = _load_parts(where, str(source), dtype, new_head)
     return CtcRecogniser(model.to(place).eval(), processor, str(source))
 
 
@@ -100,18 +120,40 @@ def _config(where: str, shown: str) -> Any:
         raise _explained(where, shown, error) from error
 
 
-def _load_parts(where: str, shown: str, dtype: torch.dtype) -> tuple[Any, Any]:
+def _load_parts(where: str, shown: str, dtype: torch.dtype, new_head: bool) -> tuple[Any, Any]:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        processor = AutoProcessor.from_pretrained(where)
-        model = AutoModelForCTC.from_pretrained(where, dtype=dtype)
-    except (OSError, ValueError, TypeError, RuntimeError, json.JSONDecodeError) as error:
+        processor, arguments = _processor(where, shown, new_head)
+        model = AutoModelForCTC.from_pretrained(where, dtype=dtype, **arguments)
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise _explained(where, shown, error) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
     return model, processor
+
+
+def _processor(where: str, shown: str, new_head: bool) -> tuple[Any, dict[str, Any]]:
+    """The processor, and model arguments: a head of three tokens where the checkpoint has no vocabulary."""
+    if has_vocabulary(where):
+        return AutoProcessor.from_pretrained(where), {}
+    if not new_head:
+        raise ModelError(
+            "the checkpoint is only pretrained and has no vocabulary: "
+            "adapt it first, with vocabulary: from_manifest in the recipe.",
+            path=shown,
+        )
+    extractor = AutoFeatureExtractor.from_pretrained(where)
+    tokens = {PAD: 0, UNKNOWN: 1, WORD_DELIMITER: 2}
+    mels = hasattr(extractor, "num_mel_bins")
+    processor = (Wav2Vec2BertProcessor if mels else Wav2Vec2Processor)(extractor, character_tokenizer(tokens))
+    return processor, {"vocab_size": len(tokens), "pad_token_id": 0, "ignore_mismatched_sizes": True}
+
+
+def has_vocabulary(where: str) -> bool:
+    """Whether the directory or hub repository holds tokeniser files."""
+    return any(cached_file(where, name, **_QUIET) is not None for name in _TOKENIZER_FILES)
 
 
 def _explained(where: str, shown: str, error: Exception) -> ModelError:

@@ -139,7 +139,12 @@ def _open(recipe: Recipe) -> Sets:
 
 
 def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogniser:
-    recogniser = load_recogniser(recipe.model, device=str(accelerator.device), compute_type="float32")
+    recogniser = load_recogniser(
+        recipe.model,
+        device=str(accelerator.device),
+        compute_type="float32",
+        new_head=recipe.vocabulary.mode == "replace",
+    )
     if recipe.initialise == "random":
         _seed(recipe.seed)
         _reinitialise(recogniser.model)
