@@ -69,6 +69,11 @@ def open_inside(path: str | Path) -> BinaryIO | None:
     return stream
 
 
+def one_line(error: Exception) -> str:
+    """A library's message without line breaks, at most 120 characters."""
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
 def _tar_member(shard: str, member: str) -> bytes:
     index = _tar_index(shard, _stamp(shard))
     if member not in index:
@@ -107,7 +112,7 @@ def _parquet_row(shard: str, member: str) -> bytes:
     except ImportError as error:
         raise MissingExtraError("reading parquet", "parquet") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise AudioError(f"row {member} cannot be read ({str(error)[:120]}).", path=shard) from error
+        raise AudioError(f"row {member} cannot be read ({one_line(error)}).", path=shard) from error
     content = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(content, bytes) or not content:
         raise AudioError(f"row {member} holds no audio bytes.", path=shard)
@@ -162,4 +167,4 @@ def _open_url(address: str) -> BinaryIO:
         handle: BinaryIO = opened(address, "rb").open()
         return handle
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise AudioError(f"cannot be opened ({str(error)[:120]}).", path=address) from error
+        raise AudioError(f"cannot be opened ({one_line(error)}).", path=address) from error

@@ -155,7 +155,8 @@ def _high_band(mono: Samples, rate: int) -> float:
     frames = mono[: count * size].reshape(count, size)
     if count > _SPECTRUM_FRAMES:
         frames = frames[np.linspace(0, count - 1, _SPECTRUM_FRAMES).astype(int)]
-    power = (np.abs(np.fft.rfft(frames * np.hanning(size).astype(np.float32), axis=1)) ** 2).mean(axis=0)
+    spectra = np.fft.rfft(frames * np.hanning(size), axis=1)
+    power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
     frequencies = np.arange(len(power)) * rate / size
     low = float(power[(frequencies > 80) & (frequencies < NARROW_BAND_HZ)].sum())
     high = float(power[(frequencies > NARROW_BAND_HZ + _GUARD_HZ) & (frequencies < 0.475 * rate)].sum())

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asr_adapt.audio.containers import one_line
 from asr_adapt.errors import DataError, MissingExtraError
 from asr_adapt.manifest.layouts.columns import SYNONYMS, plan_columns, row_from_columns
 from asr_adapt.manifest.layouts.contract import ImportOptions, find_files, first_file
@@ -53,7 +54,7 @@ def read_parquet_rows(path: Path, skip: str | None = None) -> Iterator[tuple[int
                     number += 1
                     yield number, row
         except (OSError, ValueError, RuntimeError, OverflowError) as error:
-            raise DataError(f"is damaged after row {number} ({str(error)[:120]}).", path=path) from error
+            raise DataError(f"is damaged after row {number} ({one_line(error)}).", path=path) from error
 
 
 def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
@@ -66,7 +67,7 @@ def open_parquet(path: Path) -> pyarrow.parquet.ParquetFile:
     try:
         return pyarrow.parquet.ParquetFile(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise DataError(f"is not a readable parquet file ({str(error)[:120]}).", path=path) from error
+        raise DataError(f"is not a readable parquet file ({one_line(error)}).", path=path) from error
 
 
 def _read_shard(path: Path, folder: Path, options: ImportOptions) -> Iterator[Utterance]:
