@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import settings
 
 # Before any test imports transformers: a test that reaches for the hub must fail the way a user offline does.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# Timings are never asserted, and a busy machine is no failure.
+settings.register_profile("asr_adapt", deadline=None)
+settings.load_profile("asr_adapt")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 RATE = 16_000
@@ -77,13 +83,20 @@ def tone_recogniser(tone_model: Path) -> Any:
     return Recogniser.load(str(tone_model), device="cpu")
 
 
-def tones(words: str, *, pause: float = 0.2, lead: float = 0.1) -> np.ndarray:
-    """Tones of ``words``; between words the delimiter's tone and ``pause`` seconds of silence."""
+def tones(words: str, *, pause: float = 0.2, lead: float = 0.1, mumbled: float = 0.0) -> np.ndarray:
+    """Tones of ``words``; between words the delimiter's tone and ``pause`` seconds of silence.
+
+    A share ``mumbled`` of the letters sounds a little more like another letter.
+    """
+    rng = random.Random(words)
     parts = [np.zeros(round(lead * RATE), np.float32)]
     gap = np.zeros(round(0.04 * RATE), np.float32)
     for word in words.split():
         for letter in (*word, "|"):
-            parts += [_tone(TONES[letter]), gap]
+            tone = _tone(TONES[letter])
+            if letter != "|" and rng.random() < mumbled:
+                tone = 0.8 * tone + _tone(TONES[rng.choice("abcdefg")])
+            parts += [tone, gap]
         parts.append(np.zeros(round(pause * RATE), np.float32))
     return np.concatenate(parts)
 

@@ -44,6 +44,14 @@ def evaluate(
     batch_seconds: Annotated[
         float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
     ] = None,
+    lm: Annotated[
+        Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
+    ] = None,
+    hotword: Annotated[
+        list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")
+    ] = None,
+    lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
+    beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The score as JSON on standard output.")] = False,
@@ -53,23 +61,26 @@ def evaluate(
 
     Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
     """
+    from asr_adapt.cli.decoding import decoding_from
     from asr_adapt.cli.progress import audio_progress
+    from asr_adapt.models import Recogniser
     from asr_adapt.transcription import evaluate as run
+    from asr_adapt.transcription.decoding.fusion import with_decoding
 
     rows = _scorable(manifest)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
+    recogniser = with_decoding(Recogniser.load(model, device=device, compute_type=compute_type), decoding)
     with audio_progress("Evaluating", quiet=quiet) as start:
         tell = start(_seconds(rows))
         evaluation = run(
             rows,
-            model=model,
+            model=recogniser,
             output=output,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
             language=language,
             word_timestamps=word_timestamps,
             batch_size=batch_size,
             batch_seconds=batch_seconds,
-            device=device,
-            compute_type=compute_type,
         )
     for failure in evaluation.failures:
         print(f"asr-adapt: {failure.message}", file=sys.stderr)

@@ -74,6 +74,14 @@ def transcribe(
     batch_seconds: Annotated[
         float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
     ] = None,
+    lm: Annotated[
+        Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
+    ] = None,
+    hotword: Annotated[
+        list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")
+    ] = None,
+    lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
+    beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")] = None,
@@ -90,7 +98,9 @@ def transcribe(
     Text goes to standard output or into a folder, everything else to stderr. Exit status 1 when any input
     failed; the others are done all the same.
     """
+    from asr_adapt.cli.decoding import decoding_from
     from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.decoding.fusion import with_decoding
     from asr_adapt.transcription.files_run import RunSettings, transcribe_files
     from asr_adapt.transcription.options import TranscribeOptions
     from asr_adapt.transcription.subtitles import CueRules
@@ -101,6 +111,7 @@ def transcribe(
     writer = WriterOptions(CueRules(line_length=max_line_length, line_count=max_line_count), highlight_words)
     outputs = _outputs(output, format, writer)
     each, channel = _channels(channels)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
     options = TranscribeOptions(
         language=language,
         word_timestamps=word_timestamps or outputs.needs_words,
@@ -117,7 +128,7 @@ def transcribe(
     with audio_progress("Transcribing", quiet=quiet) as start:
         report = transcribe_files(
             inputs,
-            lambda: Recogniser.load(model, device=device, compute_type=compute_type),
+            lambda: with_decoding(Recogniser.load(model, device=device, compute_type=compute_type), decoding),
             outputs,
             RunSettings(
                 options=options,

@@ -112,7 +112,8 @@ class Engine:
         if path is None:
             return _Job(source)
         try:
-            key = journal_key(source, self.recogniser.name, self.options)
+            name = f"{self.recogniser.name}, {decoding_name(self.recogniser)}"
+            key = journal_key(source, name, self.options)
         except OSError:  # the file is not there: the reader says so in its own words
             return _Job(source)
         return _Job(source, journal=Journal(path, key))
@@ -199,6 +200,11 @@ class Engine:
             compute_seconds=job.seconds,
         )
         return Outcome(number, job.source, transcript)
+
+
+def decoding_name(recogniser: Recogniser) -> str:
+    """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
+    return str(getattr(recogniser, "description", "greedy"))
 
 
 def _automatic_batch(device: torch.device) -> float:

@@ -18,7 +18,7 @@ from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.transcription.api import DEFAULT_MODEL, load, make_options
-from asr_adapt.transcription.engine import Engine, Outcome, Progress
+from asr_adapt.transcription.engine import Engine, Outcome, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import Transcript, word_json
@@ -120,7 +120,7 @@ def _settings(recogniser: Recogniser, options: TranscribeOptions) -> dict[str, A
     """What made the predictions, kept beside them, so that unlike runs are not compared."""
     return {
         "model": recogniser.name,
-        "decoding": "greedy",
+        "decoding": decoding_name(recogniser),
         "segmenter": options.segmenter,
         "language": options.language,
         "runtime": f"torch {str(recogniser.dtype).removeprefix('torch.')}",

@@ -1,0 +1,110 @@
+"""``asr-adapt lm build`` and ``asr-adapt tune-lm``: language models for CTC decoding.
+
+Knows the options. Does not know how a model is estimated or tuned.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr_adapt.errors import DataError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Language models for CTC decoding.", no_args_is_help=True)
+    group.command("build", no_args_is_help=True)(build)
+    app.add_typer(group, name="lm")
+    app.command("tune-lm", no_args_is_help=True)(tune_lm)
+
+
+def build(
+    text: Annotated[
+        list[str], typer.Argument(metavar="TEXT...", help="Text files, manifests (.jsonl), or - for stdin.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="ARPA file to write.")],
+    order: Annotated[int, typer.Option(min=1, max=6, help="Words in the longest n-gram.")] = 3,
+    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
+) -> None:
+    """Build a word n-gram language model (interpolated modified Kneser-Ney, ARPA format)."""
+    from asr_adapt.transcription.decoding.ngram_build import build_ngram
+
+    model = build_ngram(_sentences(text, normalise), order)
+    model.write(output)
+    sizes = ", ".join(f"{len(table)} of length {length}" for length, table in enumerate(model.grams, 1))
+    print(f"{output}: {sizes}.", file=sys.stderr)
+
+
+def tune_lm(
+    manifest: Annotated[str, typer.Argument(metavar="DEV_MANIFEST", help="Rows with audio and text.")],
+    lm: Annotated[Path, typer.Option("--lm", help="Language model to tune for (ARPA).")],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")
+    ] = "nano-en",
+    rows: Annotated[int, typer.Option(min=1, help="Most rows to use, evenly spread.")] = 200,
+    beam_width: Annotated[int, typer.Option(min=1, help="Width of the beam.")] = 32,
+    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")] = False,
+) -> None:
+    """Find the weights of a language model that give the least WER on a dev manifest.
+
+    They are written beside the language model, where --lm finds them.
+    """
+    from dataclasses import asdict
+
+    from asr_adapt.transcription.decoding.fusion import write_weights
+    from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
+
+    found, used = tune_on_manifest(
+        manifest, lm, model=model, rows=rows, width=beam_width, profile=normalise, device=device
+    )
+    about = {
+        "model": model,
+        "manifest": manifest,
+        "rows": used,
+        "wer": found.after,
+        "wer_without": found.before,
+    }
+    path = write_weights(lm, found.options, about)
+    if as_json:
+        print(json.dumps({"options": asdict(found.options), **about, "path": str(path)}, indent=2))
+        return
+    options = found.options
+    print(
+        f"WER on {used} rows: {100 * found.before:.2f} % without, {100 * found.after:.2f} % with {lm.name}."
+    )
+    print(
+        f"weight {options.weight:g}, word bonus {options.bonus:g}, unknown word {options.unknown:g}: {path}"
+    )
+
+
+def _sentences(names: list[str], profile: str) -> Iterator[list[str]]:
+    from asr_adapt.text import normalise
+
+    for name in names:
+        for line in _lines(name):
+            yield normalise(line, profile).split()
+
+
+def _lines(name: str) -> Iterator[str]:
+    if name.endswith((".jsonl", ".ndjson")):
+        from asr_adapt.manifest import Manifest
+
+        yield from (row.text or "" for row in Manifest.open(name))
+    elif name == "-":
+        yield from sys.stdin
+    else:
+        try:
+            with Path(name).open(encoding="utf-8") as handle:
+                yield from handle
+        except UnicodeDecodeError as error:
+            raise DataError("is not UTF-8 text; convert it.", path=name) from error
+        except OSError as error:
+            raise DataError(f"cannot be read ({error.strerror}); correct the path.", path=name) from error

@@ -1,0 +1,158 @@
+"""A CTC recogniser that decodes with a language model and hotwords.
+
+Knows how beam search, alignment and a recogniser's logits go together, and the file in which tuned weights
+lie beside a language model. Does not know how either is computed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from asr_adapt.errors import DataError, ModelError, UsageError
+from asr_adapt.files import write_json
+from asr_adapt.models import CtcRecogniser, Hypothesis, Recogniser, Word
+from asr_adapt.transcription.decoding.alignment import align
+from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
+from asr_adapt.transcription.decoding.ngram import load_language_model
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a beam search uses: a language model's path, hotwords with boosts, and weights.
+
+    ``options`` None takes the weights tuned for the language model where they lie beside it.
+    """
+
+    language_model: str | Path | None = None
+    hotwords: Mapping[str, float] = field(default_factory=dict)
+    options: BeamOptions | None = None
+
+
+class FusionRecogniser(CtcRecogniser):
+    """``base`` with another decoder; everything else is the base's own."""
+
+    def __init__(self, base: Recogniser, decoding: Decoding) -> None:
+        if not isinstance(base, CtcRecogniser):
+            raise ModelError("language models and hotwords need a CTC model.", path=base.name)
+        super().__init__(base.model, base.processor, base.name)
+        self.decoding = decoding
+        path = decoding.language_model
+        self.options = decoding.options or (tuned_options(path) if path else BeamOptions())
+        characters, delimiter = _alphabet(base)
+        self.beam = BeamSearch(
+            characters,
+            self.blank,
+            delimiter,
+            language_model=load_language_model(path) if path else None,
+            hotwords=decoding.hotwords,
+        )
+        self._token_of = {character: token for token, character in characters.items()} | {" ": delimiter}
+
+    @property
+    def description(self) -> str:
+        """How this decodes, for the settings of a predictions file."""
+        model = f" {Path(self.decoding.language_model).name}" if self.decoding.language_model else ""
+        hot = f" {len(self.decoding.hotwords)} hotwords" if self.decoding.hotwords else ""
+        weights = f"weight {self.options.weight:g} bonus {self.options.bonus:g} width {self.options.width}"
+        return f"beam{model}{hot} {weights}"
+
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
+    ) -> list[Hypothesis]:
+        """Beam-search transcripts; word times and confidence come from an alignment of the best one."""
+        rows = self.log_probabilities(waveforms)
+        return [self._decoded(row, self.beam.search(row, self.options)[0]) for row in rows]
+
+    @torch.inference_mode()
+    def log_probabilities(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Log-probabilities ``(frames, vocabulary)`` of each waveform, without its padding."""
+        if not waveforms:
+            return []
+        self.model.eval()
+        out = self.logits(self.inputs(waveforms).to(self.device))
+        scores = out.states.float().log_softmax(-1).cpu().numpy()
+        return [scores[i, :length] for i, length in enumerate(out.lengths.tolist())]
+
+    def _decoded(self, frames: np.ndarray, best: Candidate) -> Hypothesis:
+        if not best.text:
+            return Hypothesis("")
+        tokens = [self._token_of[character] for character in best.text]
+        silent = frames.copy()  # a delimiter before the first word or behind the last is silence
+        silent[:, self.blank] = np.maximum(frames[:, self.blank], frames[:, self._token_of[" "]])
+        try:
+            spoken = align(silent, tokens, self.blank)
+        except DataError:  # a transcript at the very limit of its frames: it stands, without times
+            return Hypothesis(best.text)
+        second = self.seconds_per_frame
+        found, position = [], 0
+        for text in best.text.split(" "):
+            own = spoken[position : position + len(text)]
+            probability = float(np.mean([part.probability for part in own]))
+            found.append(Word(text, own[0].start * second, own[-1].stop * second, probability))
+            position += len(text) + 1
+        confidence = float(np.mean([part.probability for part in spoken]))
+        return Hypothesis(best.text, tuple(found), confidence)
+
+
+def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
+    """The recogniser itself when ``decoding`` asks for nothing, else one that decodes so."""
+    if decoding.language_model is None and not decoding.hotwords and decoding.options is None:
+        return recogniser
+    return FusionRecogniser(recogniser, decoding)
+
+
+def parse_hotwords(items: Sequence[str], boost: float = 6.0) -> dict[str, float]:
+    """``["Leith", "Arthur's Seat:8"]`` as boosts; raises UsageError for a boost that is no number."""
+    boosts = {}
+    for item in items:
+        phrase, colon, number = item.rpartition(":")
+        try:
+            boosts[(phrase if colon else item).strip()] = float(number) if colon else boost
+        except ValueError as error:
+            raise UsageError(f"--hotword {item!r}: write WORD or WORD:BOOST, such as Leith:8.") from error
+    if "" in boosts:
+        raise UsageError("--hotword is empty: write WORD or WORD:BOOST, such as Leith:8.")
+    return boosts
+
+
+def weights_path(language_model: str | Path) -> Path:
+    """Where tuned weights lie: ``lm.arpa`` → ``lm.arpa.weights.json``."""
+    path = Path(language_model)
+    return path.with_name(f"{path.name}.weights.json")
+
+
+def write_weights(language_model: str | Path, options: BeamOptions, about: Mapping[str, Any]) -> Path:
+    """Keep tuned weights beside a language model, with what they were tuned on."""
+    path = weights_path(language_model)
+    write_json(path, {"options": asdict(options), **about})
+    return path
+
+
+def tuned_options(language_model: str | Path) -> BeamOptions:
+    """The weights beside a language model; the defaults when there are none."""
+    path = weights_path(language_model)
+    if not path.is_file():
+        return BeamOptions()
+    try:
+        return replace(BeamOptions(), **json.loads(path.read_text(encoding="utf-8"))["options"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"holds no weights ({error}); run asr-adapt tune-lm again.", path=path) from error
+
+
+def _alphabet(base: CtcRecogniser) -> tuple[dict[int, str], int]:
+    """Token id → character, and the id of the word delimiter."""
+    tokenizer = base.processor.tokenizer
+    delimiter = base.vocabulary.get(tokenizer.word_delimiter_token or "|")
+    if delimiter is None:
+        raise ModelError("its vocabulary has no word delimiter, so words cannot be scored.", path=base.name)
+    characters = {token: text for text, token in base.vocabulary.items() if len(text) == 1}
+    characters[delimiter] = " "
+    characters.pop(base.blank, None)
+    return characters, delimiter
