@@ -95,7 +95,7 @@ def tones(words: str, *, pause: float = 0.2, lead: float = 0.1, mumbled: float =
         for letter in (*word, "|"):
             tone = _tone(TONES[letter])
             if letter != "|" and rng.random() < mumbled:
-                tone = 0.8 * tone + _tone(TONES[rng.choice("abcdefg")])
+                tone = 0.95 * tone + _tone(TONES[rng.choice("abcdefg")])
             parts += [tone, gap]
         parts.append(np.zeros(round(pause * RATE), np.float32))
     return np.concatenate(parts)
