@@ -27,6 +27,7 @@ def register(app: typer.Typer) -> None:
     app.command("score")(score_command)
     app.command("compare")(compare_command)
     app.command("gate")(gate_command)
+    app.command("report")(report_command)
 
 
 def print_json(value: Any) -> None:
@@ -130,6 +131,33 @@ def gate_command(
 
         show_gate(result)
     return result.exit_status
+
+
+def report_command(
+    predictions: list[str] = typer.Argument(
+        ..., help="Predictions files; those of the same rows side by side."
+    ),
+    output: Path = typer.Option(Path("report.html"), "--output", "-o", help="The page to write."),
+    by: list[str] = _BY,
+    normalise: str = _PROFILE,
+    metrics: Path | None = typer.Option(None, "--metrics", help="metrics.jsonl of a training run."),
+    title: str = typer.Option("Recognition report", "--title", help="Heading of the page."),
+    audio: str = typer.Option(
+        "auto", "--audio", help="auto, embed, link or none; auto embeds up to ten minutes."
+    ),
+    plots: Path | None = typer.Option(None, "--plots", help="Also write the plots as PNG and SVG here."),
+) -> int:
+    """One self-contained HTML page: results, groups, curves, alignments, players."""
+    from asr_adapt.scoring import ReportOptions, write_report
+
+    options = ReportOptions(title=title, by=tuple(by), normalise=normalise, audio=audio)
+    typer.echo(f"wrote {write_report(output, predictions, metrics, options=options)}", err=True)
+    if plots is not None:
+        from asr_adapt.scoring.plots import write_plots
+
+        for path in write_plots(plots, predictions, options):
+            typer.echo(f"wrote {path}", err=True)
+    return 0
 
 
 def _rules(path: Path | None, options: dict[str, Any]) -> GateRules:

@@ -11,6 +11,8 @@ from asr_adapt.scoring.estimate import Estimate, wer_with_interval
 from asr_adapt.scoring.gap import Gap
 from asr_adapt.scoring.gate import GateResult, gate, noise_floor
 from asr_adapt.scoring.predictions import Predictions, read_predictions
+from asr_adapt.scoring.report import write_report
+from asr_adapt.scoring.report_data import ReportOptions
 from asr_adapt.scoring.rules import GateRules, load_rules
 from asr_adapt.scoring.score import Score, score
 
@@ -24,6 +26,7 @@ __all__ = [
     "GateRules",
     "Interval",
     "Predictions",
+    "ReportOptions",
     "Score",
     "compare",
     "count_errors",
@@ -35,4 +38,5 @@ __all__ = [
     "score",
     "wer_with_interval",
     "word_errors",
+    "write_report",
 ]

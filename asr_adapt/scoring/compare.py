@@ -104,10 +104,9 @@ def compare(
     """
     first, second = read_predictions(a), read_predictions(b)
     second = paired_rows(first, second)
-    tables = [count_errors(p.references, p.hypotheses, normalise) for p in (first, second)]
-    pairs = PairedErrors(tables[0].errors, tables[0].words, tables[1].errors, tables[1].words)
-    overall, groups = _all_differences(first, pairs, by, meaningful, seed)
-    worse, better = word_changes(first.references, tables[0], tables[1], normalise)
+    table_a, table_b = (count_errors(p.references, p.hypotheses, normalise) for p in (first, second))
+    overall, groups = compare_tables(first, table_a, table_b, by, meaningful=meaningful, seed=seed)
+    worse, better = word_changes(first.references, table_a, table_b, normalise)
     profile = profile_named(normalise)
     return Comparison(
         name_a=label_of(first),
@@ -154,9 +153,18 @@ def group_difference(
     return paired_difference(pairs.take(rows), speaker_blocks(own, len(rows)), seed=seed)
 
 
-def _all_differences(
-    predictions: Predictions, pairs: PairedErrors, by: Sequence[str], meaningful: float, seed: int
+def compare_tables(
+    predictions: Predictions,
+    a: ErrorTable,
+    b: ErrorTable,
+    by: Sequence[str] = (),
+    *,
+    meaningful: float = MEANINGFUL,
+    seed: int = 0,
 ) -> tuple[GroupComparison, dict[str, dict[str, GroupComparison]]]:
+    """Counted rows of two systems, in the order of ``predictions``: overall and per group."""
+    pairs = PairedErrors(a.errors, a.words, b.errors, b.words)
+
     def judged(rows: np.ndarray, difference: Difference, p: float) -> GroupComparison:
         enough = meaningful * difference.wer_a
         words = int(pairs.words_a[rows].sum())

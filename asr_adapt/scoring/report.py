@@ -1,0 +1,251 @@
+"""One self-contained HTML page about any number of predictions files.
+
+Knows the page's sections and the texts in them. Does not count, resample or draw: see ``report_data``,
+``report_charts`` and ``report_audio``. The page fetches nothing, which a Content-Security-Policy in it holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from asr_adapt.errors import DataError
+from asr_adapt.files import atomic_write
+from asr_adapt.scoring.bootstrap import MINIMUM_SPEAKERS, Interval
+from asr_adapt.scoring.compare import GroupComparison
+from asr_adapt.scoring.predictions import PredictionSource
+from asr_adapt.scoring.report_audio import audio_urls
+from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
+from asr_adapt.scoring.report_data import EvaluationSet, ReportOptions, System, gather_sets, rows_json
+from asr_adapt.scoring.score import software
+from asr_adapt.text import profile as profile_named
+
+_TOP = 12
+_KINDS = ("substitutions", "deletions", "insertions")
+
+
+def write_report(
+    path: str | Path,
+    predictions: Sequence[PredictionSource],
+    metrics: str | Path | None = None,
+    *,
+    options: ReportOptions | None = None,
+    **settings: Any,
+) -> Path:
+    """Write the page and return its path.
+
+    ``predictions`` are files (or rows) of any test sets and systems; those with the same rows are shown side
+    by side, in the order given, and compared with the first. ``metrics`` is a ``metrics.jsonl`` of training.
+    ``settings`` are fields of :class:`ReportOptions`: title, by, normalise, audio, seed, summary. Raises
+    :class:`DataError` for unreadable files, :class:`UsageError` for unknown fields, profiles and modes.
+    """
+    options = options or ReportOptions(**settings)
+    page = Path(path)
+    sets = gather_sets(predictions, options)
+    context = page_context(sets, options, page)
+    context["curves"] = [] if metrics is None else learning_curves(metrics)
+    html = _environment().get_template("report.html.j2").render(context)
+    with atomic_write(page) as handle:
+        handle.write(html)
+    return page
+
+
+@cache
+def _environment() -> Environment:
+    loader = PackageLoader("asr_adapt.scoring", ".")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Path) -> dict[str, Any]:
+    """Everything that the template names, except curves."""
+    rows, notes = [], []
+    for test_set in sets:
+        urls, missing = audio_urls(test_set.first.predictions, page, options.audio)
+        rows.append(rows_json(test_set, urls, options.normalise))
+        notes += [f"{test_set.name}: {note}" for note in test_set.first.score.notes]
+        if missing:
+            notes.append(f"{test_set.name}: the sound of {missing} rows was not found and has no player.")
+    return {
+        "title": options.title,
+        "css": Markup(_asset("report.css")),
+        "js": Markup(_asset("report.js")),
+        "minimum_speakers": MINIMUM_SPEAKERS,
+        "normaliser": profile_named(options.normalise).label,
+        "sets": [_set_context(test_set) for test_set in sets],
+        "notes": notes,
+        "facts": list(_facts(options.summary)),
+        "hints": options.summary.get("hints", []),
+        "bars": [chart for test_set in sets for chart in _bars(test_set)],
+        "confusions": [_confusions(t, s) for t in sets for s in t.systems],
+        "provenance": list(_provenance(sets, options)),
+        "data": Markup(_json_for_script({"sets": rows})),
+    }
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
+def _json_for_script(value: Any) -> str:
+    """JSON that cannot end its script element, whatever the transcripts hold."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _set_context(test_set: EvaluationSet) -> dict[str, Any]:
+    first = test_set.first
+    counts = first.score.counts
+    speakers = {name for name in first.predictions.speakers or () if name is not None}
+    seconds = first.score.audio_seconds
+    changes = [None, *test_set.changes]
+    return {
+        "name": test_set.name,
+        "rows": counts.rows,
+        "words": counts.words,
+        "speakers": len(speakers),
+        "hours": "" if seconds is None else f"{seconds / 60:.1f} minutes",
+        "systems": [_system_context(s, c) for s, c in zip(test_set.systems, changes, strict=True)],
+    }
+
+
+def _system_context(system: System, change: GroupComparison | None) -> dict[str, Any]:
+    counts = system.score.counts
+    return {
+        "label": system.label,
+        "wer": _percent(counts.wer),
+        "interval": _interval(system.score.interval),
+        "cer": _percent(counts.cer),
+        "ser": _percent(counts.ser),
+        "change": None if change is None else _change(change),
+    }
+
+
+def _change(change: GroupComparison) -> dict[str, str]:
+    difference = change.difference
+    relative = "" if difference.relative is None else f" ({100 * difference.relative:+.0f} %)"
+    return {
+        "delta": f"{100 * difference.delta:+.2f}{relative}",
+        "interval": _interval(difference.interval, sign="+"),
+        "p": "< 0.001" if change.p_adjusted < 0.001 else f"{change.p_adjusted:.3f}",
+        "verdict": change.verdict,
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f} %"
+
+
+def _interval(interval: Interval, sign: str = "") -> str:
+    low, high = (f"{100 * bound:{sign}.2f}" for bound in (interval.low, interval.high))
+    return f"{low} … {high}{'*' if interval.unit == 'utterance' else ''}"
+
+
+def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in summary.items():
+        if isinstance(value, bool | int | str):
+            yield name.replace("_", " "), f"{value:,}" if type(value) is int else str(value)
+        elif isinstance(value, float):
+            yield name.replace("_", " "), f"{value:.1%}" if name.endswith("wer") else f"{value:.4g}"
+        elif isinstance(value, Mapping) and "name" in value:
+            yield name.replace("_", " "), str(value["name"])
+
+
+def _bars(test_set: EvaluationSet) -> Iterator[dict[str, Any]]:
+    labels = [system.label for system in test_set.systems]
+    for by, groups in test_set.first.score.groups.items():
+        blocks = [
+            (value, [_bar(value, number, system, by) for number, system in enumerate(test_set.systems)])
+            for value in groups
+        ]
+        gaps = [system.score.gaps[by] for system in test_set.systems if by in system.score.gaps]
+        texts = [f"{g.worst} − {g.best} {100 * g.gap:.1f} points" for g in gaps]
+        yield {
+            "svg": Markup(bar_chart(blocks, f"WER by {by} on {test_set.name}")),
+            "field": by,
+            "set": test_set.name,
+            "labels": labels,
+            "gap": f"Gap: {'; '.join(texts)}." if texts else "",
+        }
+
+
+def _bar(value: str, number: int, system: System, by: str) -> Bar:
+    group = system.score.groups[by][value]
+    return Bar(value, number, system.label, group.wer, group.interval.low, group.interval.high)
+
+
+def _confusions(test_set: EvaluationSet, system: System) -> dict[str, Any]:
+    found = system.score.confusions
+    labels = {
+        kind: [
+            (f"{c['reference']} → {c['hypothesis']}" if kind == "substitutions" else c["word"], c["count"])
+            for c in found[kind][:_TOP]
+        ]
+        for kind in _KINDS
+    }
+    kinds = [{"name": kind, "rows": labels[kind]} for kind in _KINDS]
+    return {"name": f"{test_set.name}, {system.label}", "kinds": kinds}
+
+
+def _provenance(sets: Sequence[EvaluationSet], options: ReportOptions) -> Iterator[tuple[str, str]]:
+    profile = profile_named(options.normalise)
+    yield "normaliser", f"{profile.label}: {profile.description}"
+    for test_set in sets:
+        for system in test_set.systems:
+            name = f"{test_set.name}, {system.label}"
+            settings = ", ".join(f"{key} {value}" for key, value in system.predictions.settings.items())
+            yield name, f"{system.predictions.source} ({settings or 'no settings stored'})"
+            counts = system.score.counts
+            kinds = ", ".join(f"{getattr(counts, kind)} {kind}" for kind in ("hits", *_KINDS))
+            silence = (
+                f"{counts.empty_references} empty references, {counts.insertions_on_silence} words there"
+            )
+            yield f"{name}: counts", f"{counts.rows} rows, {kinds}; {silence}"
+            if system.score.rtfx is not None:
+                yield f"{name}: speed", f"{system.score.rtfx:.1f} × real time"
+    yield "software", ", ".join(f"{name} {number}" for name, number in software().items())
+
+
+def learning_curves(metrics: str | Path) -> list[dict[str, Any]]:
+    """Charts of the loss and of the WERs measured while training."""
+    rows = list(_metrics(Path(metrics)))
+    steps = [row for row in rows if row.get("kind") == "step"]
+    evaluations = [row for row in rows if row.get("kind") == "evaluation"]
+    loss = [Curve("training loss", 1, _points(steps, "loss"))]
+    wers = [
+        Curve(f"{name} WER", n, _points(evaluations, name), dots=True)
+        for n, name in enumerate(("guard", "dev"))
+    ]
+    charts = []
+    for curves, caption, percent in (
+        (wers, "WER by training step.", True),
+        (loss, "Loss by training step.", False),
+    ):
+        if any(curve.points for curve in curves):
+            svg = Markup(line_chart(curves, caption, percent=percent))
+            labels = [curve.label if curve.points else "" for curve in curves]
+            charts.append({"svg": svg, "caption": caption, "labels": labels if percent else []})
+    return charts
+
+
+def _points(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:
+    return [(row["step"], row[name]) for row in rows if isinstance(row.get(name), int | float)]
+
+
+def _metrics(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        raise DataError("there is no such metrics file: leave it out or name metrics.jsonl.", path=path)
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            raise DataError("the line is not JSON.", path=path, line=number) from None
+        if isinstance(row, dict) and isinstance(row.get("step"), int):
+            yield row
