@@ -31,8 +31,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -46,14 +46,14 @@ def atomic_directory(path: str | Path) -> Iterator[Path]:
     work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
     try:
         yield work
-        os.chmod(work, 0o777 & ~_umask())
+        work.chmod(0o777 & ~_umask())
         if target.exists():
             old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old"))
-            os.replace(target, old / "old")
-            os.replace(work, target)
+            target.replace(old / "old")
+            work.replace(target)
             shutil.rmtree(old)
         else:
-            os.replace(work, target)
+            work.replace(target)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise

@@ -91,10 +91,16 @@ def recipe_tree(options: argparse.Namespace, start: Path) -> dict[str, object]:
         "test": [str(corpus / "test_us" / "manifest.jsonl")],
         "invalid_rows": "drop",
         "strategy": {"name": "full", "feature_encoder": True},
-        "optimiser": {"learning_rate": options.rate, "weight_decay": 0.01},
-        "schedule": {"steps": options.steps, "warmup": options.warmup, "hold": options.hold, "final": 0.02},
+        "optimiser": {"kind": options.optimiser, "learning_rate": options.rate, "weight_decay": 0.01},
+        "schedule": {
+            "kind": options.schedule,
+            "steps": options.steps,
+            "warmup": options.warmup,
+            "hold": options.hold,
+            "final": 0.02,
+        },
         "batch": {"seconds": options.seconds},
-        "regularisation": {"spec_augment": {"time_share": 0.06, "time_length": 6, "feature_share": 0.04}},
+        "regularisation": {"spec_augment": {"time_share": 0.02, "time_length": 6, "feature_share": 0.0}},
         "evaluation": {"every": options.evaluate_every, "batch_seconds": 200},
         "checkpoint_every": 100,
         "seed": options.seed,
@@ -114,9 +120,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of prepare_pretraining.py")
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="continue from this model instead of a random one")
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seconds", type=float, default=80.0, help="audio seconds of a batch")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
+    parser.add_argument("--optimiser", choices=("adamw", "muon"), default="muon")
+    parser.add_argument(
+        "--schedule", choices=("tri_stage", "linear", "cosine", "constant"), default="tri_stage"
+    )
     parser.add_argument("--warmup", type=float, default=0.08, help="share of the steps")
     parser.add_argument("--hold", type=float, default=0.42, help="share of the steps")
     parser.add_argument("--evaluate-every", type=int, default=250)
@@ -125,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--install", metavar="NAME", help="copy the result to the package's assets")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    start = options.output / "start"
+    start = options.start or options.output / "start"
     if not (start / "config.json").is_file():
         write_start(start, options.seed)
     outcome = adapt(

@@ -102,6 +102,10 @@ class LayerStack:
         """Whether the parameter belongs to the output head."""
         return self.stages[self._stage(name)].kind == HEAD
 
+    def in_layers(self, name: str) -> bool:
+        """Whether the parameter belongs to a transformer layer."""
+        return self.stages[self._stage(name)].kind == LAYER
+
     def _stage(self, name: str) -> int:
         """Stage of a parameter; one added later (an adapter) belongs where its module lies."""
         if name not in self._stage_of:

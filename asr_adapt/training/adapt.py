@@ -26,6 +26,7 @@ from asr_adapt.training.checkpoints import load_trainable, newest_checkpoint
 from asr_adapt.training.data import Corpus, check_characters, check_rows
 from asr_adapt.training.evaluation import measure, spread
 from asr_adapt.training.loop import Run, train
+from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
@@ -69,9 +70,8 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     before = {
         n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
     }
-    optimiser = torch.optim.AdamW(
-        parameter_groups(recogniser.stack, recogniser.model, recipe.optimiser), betas=recipe.optimiser.betas
-    )
+    groups = parameter_groups(recogniser.stack, recogniser.model, recipe.optimiser)
+    optimiser = build_optimiser(groups, recipe.optimiser)
     checkpoints = folder / "checkpoints"
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
     run = Run(
@@ -170,7 +170,9 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus,
     if recipe.vocabulary.mode == "keep":
         for manifest in manifests:
             check_characters(manifest, recogniser, recipe.normalise)
-    checked = [check_rows(m, recogniser, recipe.normalise, drop=drop) for m in manifests]
+    augmenter = recipe.augment.augmenter(recipe.seed)
+    shortest, longest = (augmenter.shortest, augmenter.longest) if augmenter else (1.0, 1.0)
+    checked = [check_rows(m, recogniser, recipe.normalise, drop=drop, shortest=shortest) for m in manifests]
     parts = [corpus for corpus, _ in checked]
     dropped = [sentence for _, sentences in checked for sentence in sentences]
     for sentence in dropped:
@@ -178,13 +180,13 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus,
     rows = [row for part in parts for row in part.rows]
     labels = [ids for part in parts for ids in part.labels]
     plan = BatchPlan(
-        parts[0].durations,
+        parts[0].durations * longest,
         BatchLimits(recipe.batch.seconds, recipe.batch.quadratic_seconds, recipe.batch.rows),
         seed=recipe.seed,
-        replay=parts[1].durations if len(parts) > 1 else None,
+        replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
     )
-    return Corpus(rows, labels, recogniser.sample_rate), plan, dropped
+    return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan, dropped
 
 
 def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:

@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from asr_adapt.audio import read_audio
+from asr_adapt.audio.augment import Augmenter
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser
@@ -37,17 +38,26 @@ class Example:
 class Corpus:
     """Checked training rows with their labels; target rows first, replayed rows behind them."""
 
-    def __init__(self, rows: Sequence[Utterance], labels: list[list[int]], sample_rate: int) -> None:
-        self.rows, self.labels, self.sample_rate = rows, labels, sample_rate
+    def __init__(
+        self,
+        rows: Sequence[Utterance],
+        labels: list[list[int]],
+        sample_rate: int,
+        augmenter: Augmenter | None = None,
+    ) -> None:
+        self.rows, self.labels, self.sample_rate, self.augmenter = rows, labels, sample_rate, augmenter
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def example(self, number: int) -> Example:
-        """Decode one row; raises :class:`DataError` naming the manifest line."""
+    def example(self, number: int, epoch: int) -> Example:
+        """Decode one row and augment it for ``epoch``; raises :class:`DataError` naming the manifest line."""
         row = self.rows[number]
-        return Example(number, read_waveform(row, self.sample_rate), self.labels[number])
+        waveform = read_waveform(row, self.sample_rate)
+        if self.augmenter is not None:
+            waveform = self.augmenter(waveform, self.sample_rate, epoch=epoch, utterance_id=row.id)
+        return Example(number, waveform, self.labels[number])
 
 
 def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
@@ -59,18 +69,19 @@ def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
 
 
 def check_rows(
-    manifest: Manifest, recogniser: Recogniser, profile: str, *, drop: bool
+    manifest: Manifest, recogniser: Recogniser, profile: str, *, drop: bool, shortest: float = 1.0
 ) -> tuple[Corpus, list[str]]:
     """Labels for every row, or an error that names the first row that cannot be learnt from.
 
     With ``drop`` such rows are left out and their sentences returned. Missing audio, missing text and unknown
     characters are never dropped: they mean that the manifest or the vocabulary is the wrong one.
+    ``shortest`` is the smallest length, relative to its own, that augmentation can give a clip.
     """
     rows, labels, problems = [], [], []
     for row in manifest:
         _require_fields(row)
         ids = recogniser.labels([normalise(row.text or "", profile)])[0]
-        problem = _infeasible(row, ids, recogniser)
+        problem = _infeasible(row, ids, recogniser, shortest)
         if problem is None:
             rows.append(row)
             labels.append(ids)
@@ -120,7 +131,7 @@ def _require_fields(row: Utterance) -> None:
         )
 
 
-def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser) -> str | None:
+def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser, shortest: float) -> str | None:
     if not ids:
         return "nothing is left of the transcript after normalisation."
     limits = recogniser.limits()
@@ -131,7 +142,7 @@ def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser) -> str |
         return f"{len(ids)} labels, the model takes at most {limits.max_labels}."
     if limits.frames is not None:
         needed = len(ids) + sum(a == b for a, b in pairwise(ids))
-        frames = limits.frames(duration)
+        frames = limits.frames(duration * shortest)
         if frames < needed:
             return f"the transcript needs {needed} frames, {duration:.2f} s of audio give {frames}."
     return None

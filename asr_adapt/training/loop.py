@@ -120,9 +120,8 @@ def _steps(run: Run) -> Generator[Any, None, None]:
             yield list(islice(stream, per_step))
 
     def load(step: list[tuple[Position, list[int]]]) -> list[list[Example]]:
-        return [
-            [run.corpus.example(row) for row in rows] for _, rows in step[rank :: accelerator.num_processes]
-        ]
+        own = step[rank :: accelerator.num_processes]
+        return [[run.corpus.example(row, position.epoch) for row in rows] for position, rows in own]
 
     for step, examples in prefetched(planned(), load, recipe.batch.prefetch):
         position = step[-1][0]

@@ -8,18 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from asr_adapt.training.augmentation import Augment
+from asr_adapt.training.section import Count, Positive, Section, Share
 
 Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
-Share = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Strategy(Section):
@@ -38,8 +32,12 @@ class Strategy(Section):
 
 
 class Optimiser(Section):
-    """AdamW with separate rates for body and head."""
+    """Optimiser, with separate rates for body and head."""
 
+    kind: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch.",
+    )
     learning_rate: Positive = Field(2e-4, description="Peak rate of the top trainable layer.")
     head_learning_rate: Positive | None = Field(
         None, description="Peak rate of the head; default: learning_rate."
@@ -161,6 +159,7 @@ class Recipe(Section):
         None, description="Old-accent manifest(s) for before/after; default: guard."
     )
     replay: Replay | None = None
+    augment: Augment = Augment()
     initialise: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: same architecture from scratch (a control)."
     )

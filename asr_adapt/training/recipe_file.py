@@ -82,9 +82,12 @@ def _root_paths(tree: dict[str, Any], root: Path) -> None:
     for field in _PATH_FIELDS:
         if field in tree:
             tree[field] = _rooted(tree[field], root)
-    replay = tree.get("replay")
-    if isinstance(replay, dict) and "manifest" in replay:
-        replay["manifest"] = _rooted(replay["manifest"], root)
+    augment = tree.get("augment")
+    nested = [(tree, "replay", "manifest"), (augment, "noise", "folder"), (augment, "room", "folder")]
+    for parent, section, field in nested:
+        child = parent.get(section) if isinstance(parent, dict) else None
+        if isinstance(child, dict) and field in child:
+            child[field] = _rooted(child[field], root)
 
 
 def _rooted(value: Any, root: Path) -> Any:

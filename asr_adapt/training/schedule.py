@@ -51,12 +51,14 @@ def trainable_stages(stack: LayerStack, strategy: Strategy) -> list[int]:
 
 
 def parameter_groups(stack: LayerStack, model: nn.Module, optimiser: Optimiser) -> list[dict[str, Any]]:
-    """AdamW groups of the trainable parameters, one per (rate, decay); ``peak`` holds the peak rate.
+    """Optimiser groups of the trainable parameters; ``peak`` holds a group's peak rate.
+
+    ``matrix`` marks the weight matrices of the transformer layers.
 
     The rate falls by ``layer_decay`` per layer from the top (Howard & Ruder 2018); biases and norms
     (one-dimensional parameters) are not decayed.
     """
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -65,8 +67,7 @@ def parameter_groups(stack: LayerStack, model: nn.Module, optimiser: Optimiser) 
         if stack.is_head(name):
             rate = optimiser.head_learning_rate or optimiser.learning_rate
         decay = optimiser.weight_decay if parameter.ndim > 1 else 0.0
-        group = groups.setdefault(
-            (rate, decay), {"params": [], "peak": rate, "lr": rate, "weight_decay": decay}
-        )
-        group["params"].append(parameter)
+        matrix = parameter.ndim == 2 and stack.in_layers(name)
+        new = {"params": [], "peak": rate, "lr": rate, "weight_decay": decay, "matrix": matrix}
+        groups.setdefault((rate, decay, matrix), new)["params"].append(parameter)
     return list(groups.values())

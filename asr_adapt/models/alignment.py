@@ -1,0 +1,188 @@
+"""How well a transcript fits its audio, and where its words lie: CTC scores and forced alignment.
+
+Knows log-probabilities and label ids. Does not know manifests or what is done with the scores. torchaudio is
+not used: the score is torch's own CTC loss, the alignment a Viterbi pass in numpy.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from asr_adapt.errors import ModelError
+from asr_adapt.models.contract import Recogniser, Word
+from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.text import WORD_DELIMITER
+
+LogProbabilities = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a transcript fits its audio.
+
+    ``score`` is nats per label by which the transcript is less likely than what the model hears: 0 is as good
+    as the model's own transcript, infinity when CTC has no path. ``heard`` is that own transcript.
+    """
+
+    score: float
+    heard: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Label ``position`` of a transcript between frames ``start`` and ``end`` (exclusive)."""
+
+    position: int
+    start: int
+    end: int
+
+
+def require_ctc(recogniser: Recogniser) -> CtcRecogniser:
+    """The recogniser itself; raises ModelError when it has no CTC head to align with."""
+    if not isinstance(recogniser, CtcRecogniser):
+        raise ModelError(
+            f"is of the {recogniser.family} family: alignment needs a CTC model.", path=recogniser.name
+        )
+    return recogniser
+
+
+@torch.inference_mode()
+def transcript_fits(
+    recogniser: CtcRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
+) -> list[Fit]:
+    """Score each text against its waveform (float32 mono at the model's rate) in one batch.
+
+    The score is the difference of two CTC losses, of the text and of the model's greedy transcript, over the
+    number of labels of the longer one: dividing by the model's own reading cancels how hard the audio is
+    (the likelihood-ratio test of CTC-segmentation's and Common Voice's transcript cleaning, in its simplest
+    form).
+    """
+    recogniser.model.eval()
+    out = recogniser.logits(recogniser.inputs(waveforms).to(recogniser.device))
+    scores = out.states.float().log_softmax(-1)
+    wanted = recogniser.labels(texts)
+    heard = [
+        _collapse(ids[:length], recogniser.blank)
+        for ids, length in zip(scores.argmax(-1).tolist(), out.lengths.tolist(), strict=True)
+    ]
+    wanted_loss = _losses(scores, out.lengths, wanted, recogniser.blank)
+    heard_loss = _losses(scores, out.lengths, heard, recogniser.blank)
+    decode = recogniser.processor.tokenizer.decode
+    return [
+        Fit(max(0.0, float(w - h)) / max(1, len(text), len(own)), decode(own, group_tokens=False))
+        for w, h, text, own in zip(wanted_loss, heard_loss, wanted, heard, strict=True)
+    ]
+
+
+@torch.inference_mode()
+def log_probabilities(recogniser: CtcRecogniser, waveform: np.ndarray) -> LogProbabilities:
+    """Frame-wise log-probabilities (frames, vocabulary) of one waveform of any length.
+
+    Audio longer than the model's window is read in windows whose outer second is thrown away where another
+    window covers it.
+    """
+    recogniser.model.eval()
+    rate, second = recogniser.sample_rate, round(1 / recogniser.seconds_per_frame)
+    margin = rate
+    window = int(recogniser.window_seconds) * rate
+    step = window - 2 * margin
+    pieces = []
+    for start in range(0, max(1, len(waveform)), step):
+        piece = waveform[start : start + window]
+        out = recogniser.logits(recogniser.inputs([piece]).to(recogniser.device))
+        scores = out.states.float().log_softmax(-1)[0, : int(out.lengths[0])].cpu().numpy()
+        last = start + window >= len(waveform)
+        pieces.append(scores[second if start else 0 : None if last else second + step * second // rate])
+        if last:
+            break
+    return np.concatenate(pieces)
+
+
+@torch.inference_mode()
+def word_times(recogniser: CtcRecogniser, waveform: np.ndarray, words: Sequence[str]) -> list[Word]:
+    """Where each word of a known transcript is spoken; words without labels take no time.
+
+    Raises ModelError when the audio is too short for the labels.
+    """
+    scores = log_probabilities(recogniser, waveform)
+    delimiter = recogniser.vocabulary.get(WORD_DELIMITER)
+    labels: list[int] = []
+    owners: list[int] = []
+    for number, ids in enumerate(recogniser.labels(words)):
+        ids = [label for label in ids if label != delimiter]
+        if labels and ids and delimiter is not None:
+            labels.append(delimiter)
+            owners.append(-1)
+        labels += ids
+        owners += [number] * len(ids)
+    spans = forced_alignment(scores, labels, recogniser.blank)
+    found: list[Word] = []
+    second, end = recogniser.seconds_per_frame, 0.0
+    for number, word in enumerate(words):
+        own = [span for span in spans if owners[span.position] == number]
+        if own:
+            heard = [float(scores[span.start, labels[span.position]]) for span in own]
+            start, end = own[0].start * second, own[-1].end * second
+            found.append(Word(word, start, end, math.exp(sum(heard) / len(heard))))
+        else:
+            found.append(Word(word, end, end, 0.0))
+    return found
+
+
+def forced_alignment(scores: LogProbabilities, labels: Sequence[int], blank: int) -> list[Span]:
+    """The most likely frames of each label (Viterbi over the CTC trellis, Graves et al. 2006).
+
+    ``scores`` is (frames, vocabulary). Raises ModelError when there are fewer frames than the labels need.
+    """
+    frames = len(scores)
+    extended = np.full(2 * len(labels) + 1, blank)
+    extended[1::2] = labels
+    skips = np.zeros(len(extended), dtype=bool)
+    skips[3::2] = extended[3::2] != extended[1:-2:2]
+    emissions = scores[:, extended]
+    best = np.full(len(extended), -np.inf)
+    best[:2] = emissions[0, :2]
+    moves = np.zeros((frames, len(extended)), dtype=np.int8)
+    for frame in range(1, frames):
+        stay = best
+        one = np.concatenate([[-np.inf], best[:-1]])
+        two = np.where(skips, np.concatenate([[-np.inf, -np.inf], best[:-2]]), -np.inf)
+        choices = np.stack([stay, one, two])
+        moves[frame] = choices.argmax(0)
+        best = choices.max(0) + emissions[frame]
+    state = len(extended) - 1 if len(extended) < 2 or best[-1] >= best[-2] else len(extended) - 2
+    if not np.isfinite(best[state]):
+        raise ModelError(f"{len(labels)} labels do not fit into {frames} frames.")
+    return _spans(moves, state)
+
+
+def _spans(moves: NDArray[np.int8], state: int) -> list[Span]:
+    """Walk the trellis back and collect the frames of every label state."""
+    ends: dict[int, list[int]] = {}
+    for frame in range(len(moves) - 1, -1, -1):
+        if state % 2:
+            ends.setdefault(state // 2, []).append(frame)
+        state -= int(moves[frame, state])
+    return [Span(position, found[-1], found[0] + 1) for position, found in sorted(ends.items())]
+
+
+def _losses(scores: Tensor, lengths: Tensor, labels: Sequence[Sequence[int]], blank: int) -> list[float]:
+    """CTC loss of each row in nats; infinity where no path exists."""
+    device = scores.device
+    targets = torch.tensor([label for row in labels for label in row], dtype=torch.long, device=device)
+    sizes = torch.tensor([len(row) for row in labels], dtype=torch.long, device=device)
+    losses = F.ctc_loss(scores.transpose(0, 1), targets, lengths, sizes, blank, reduction="none")
+    return [float(loss) for loss in losses]
+
+
+def _collapse(ids: Sequence[int], blank: int) -> list[int]:
+    """Repeats merged, blanks removed."""
+    return [label for i, label in enumerate(ids) if label != blank and (i == 0 or ids[i - 1] != label)]

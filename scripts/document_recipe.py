@@ -1,0 +1,106 @@
+"""Writes docs/recipes.md's table of fields from the recipe's own definitions.
+
+python scripts/document_recipe.py          # writes between the markers
+python scripts/document_recipe.py --check  # exit 1 when the page is out of date
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import types
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from asr_adapt.files import atomic_write
+from asr_adapt.training import Recipe
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
+BEGIN, END = "<!-- fields -->", "<!-- /fields -->"
+
+
+def section_of(annotation: Any) -> type[BaseModel] | None:
+    """The section class inside an annotation such as ``Replay | None``, if there is one."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (section_of(part) for part in typing.get_args(annotation))
+    return next((found for found in inner if found is not None), None)
+
+
+def kind_of(annotation: Any) -> str:
+    """A short name of a field's type."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return kind_of(typing.get_args(annotation)[0])
+    if origin is typing.Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(annotation))
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(kind_of(a) for a in typing.get_args(annotation) if a is not type(None))
+    if origin is list:
+        return "path(s)"
+    if origin is tuple:
+        return "list"
+    return {"str": "text", "int": "whole number", "float": "number", "bool": "true, false"}.get(
+        getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
+    )
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as YAML would show it; ``required`` where there is none."""
+    if field.default is PydanticUndefined:
+        return "required"
+    if field.default is None:
+        return "–"
+    if isinstance(field.default, tuple):
+        return f"`[{', '.join(map(str, field.default))}]`"
+    return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
+
+
+def lines(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """Table lines of a section and of those inside it."""
+    nested = []
+    for name, field in section.model_fields.items():
+        inner = section_of(field.annotation)
+        if inner is not None:
+            nested.append((f"{prefix}{name}.", inner))
+            continue
+        row = [f"`{prefix}{name}`", kind_of(field.annotation), default_of(field), field.description or ""]
+        yield f"| {' | '.join(row)} |"
+    for inner_prefix, inner in nested:
+        yield f"| **`{inner_prefix[:-1]}`** | | | {(inner.__doc__ or '').splitlines()[0]} |"
+        yield from lines(inner, inner_prefix)
+
+
+def page(text: str) -> str:
+    """The page with the table between the markers."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    table = "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *lines(Recipe)])
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only say whether the page is up to date")
+    options = parser.parse_args(arguments)
+    old = PAGE.read_text(encoding="utf-8")
+    new = page(old)
+    if options.check:
+        print(
+            "docs/recipes.md is up to date" if old == new else "docs/recipes.md is out of date",
+            file=sys.stderr,
+        )
+        return int(old != new)
+    with atomic_write(PAGE) as handle:
+        handle.write(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
