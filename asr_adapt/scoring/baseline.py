@@ -90,22 +90,20 @@ def make_baseline(predictions: Predictions, normalise: str, table: ErrorTable | 
 
 
 def merge_baselines(parts: Sequence[Baseline]) -> Baseline:
-    """One baseline of disjoint parts made under the same rules (:class:`DataError` otherwise)."""
+    """One baseline of several tests' rows, made under the same rules.
+
+    A row may come from two tests if both counted the same; :class:`DataError` otherwise.
+    """
     first = parts[0]
-    ids = [name for part in parts for name in part.ids]
-    if len(set(ids)) != len(ids):
-        raise DataError(
-            "the same row was scored twice for one baseline: give each test its own rows or file."
-        )
     if any(part.normaliser != first.normaliser for part in parts):
         raise DataError("rows of one baseline were scored under different profiles: use one for all tests.")
-    return replace(
-        first,
-        ids=ids,
-        references=[value for part in parts for value in part.references],
-        errors=[value for part in parts for value in part.errors],
-        words=[value for part in parts for value in part.words],
-    )
+    rows: dict[str, tuple[object, ...]] = {}
+    for part in parts:
+        for name, *row in zip(part.ids, part.references, part.errors, part.words, strict=True):
+            if rows.setdefault(name, tuple(row)) != tuple(row):
+                raise DataError(f"two tests scored the row {name!r} differently: give each its own baseline.")
+    references, errors, words = (list(column) for column in zip(*rows.values(), strict=True))
+    return replace(first, ids=list(rows), references=references, errors=errors, words=words)
 
 
 def reference_hash(text: str) -> str:

@@ -17,10 +17,11 @@ from asr_adapt.scoring.counts import Counts, ErrorTable, count_errors
 
 @dataclass(frozen=True)
 class Estimate:
-    """Counts of a set of utterances and the 95 % interval of its WER."""
+    """Counts of a set of utterances and the 95 % intervals of its WER and CER."""
 
     counts: Counts
     interval: Interval
+    cer_interval: Interval
 
     @property
     def wer(self) -> float:
@@ -33,16 +34,21 @@ class Estimate:
         return self.counts.cer
 
     def to_json(self) -> dict[str, Any]:
-        """Counts and rates at the top level, the interval under ``interval``."""
-        return self.counts.to_json() | {"interval": self.interval.to_json()}
+        """Counts and rates at the top level, the intervals under ``interval`` (WER) and ``cer_interval``."""
+        return self.counts.to_json() | {
+            "interval": self.interval.to_json(),
+            "cer_interval": self.cer_interval.to_json(),
+        }
 
 
 def estimate(table: ErrorTable, blocks: Blocks, rows: np.ndarray | None = None, *, seed: int = 0) -> Estimate:
     """The estimate over ``rows`` (indices; default all) of a counted set."""
     if rows is None:
         rows = np.arange(len(table))
-    interval = wer_interval(table.errors[rows], table.words[rows], blocks.take(rows), seed=seed)
-    return Estimate(table.total(rows), interval)
+    chosen = blocks.take(rows)
+    interval = wer_interval(table.errors[rows], table.words[rows], chosen, seed=seed)
+    cer = wer_interval(table.character_errors[rows], table.characters[rows], chosen, seed=seed)
+    return Estimate(table.total(rows), interval, cer)
 
 
 def wer_with_interval(

@@ -132,8 +132,9 @@ class _Collector:
         self.ids.append(str(row.get("id") or _default_id(row, number)))
 
     def _columns(self, row: dict[str, Any], filled: int) -> None:
-        for name in row.keys() - self.columns.keys():
-            self.columns[name] = [None] * filled
+        for name in row:
+            if name not in self.columns:
+                self.columns[name] = [None] * filled
         for name, values in self.columns.items():
             values.append(row.get(name))
 

@@ -2,7 +2,7 @@
 // The table of utterances: filtered, sorted, and drawn only where it is in view, so that 10,000 rows stay fluid.
 // Rows arrive as lists, see rows_json in report_data.py. Nothing is fetched.
 const ID = 0, SECONDS = 1, WORDS = 2, REFERENCE = 3, HEARD = 4, ERRORS = 5, FIELDS = 6, AUDIO = 7;
-const ROW_HEIGHT = 34, MARGIN_ROWS = 8, WORST = 20;
+const ROW_HEIGHT = 34, MARGIN_ROWS = 8, WORST = 10;
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 const element = (name, attributes = {}, ...children) => {
@@ -14,18 +14,20 @@ const element = (name, attributes = {}, ...children) => {
 const state = { set: 0, view: [], sort: "change", falling: true, selected: -1, filters: [] };
 const current = () => data.sets[state.set];
 const rate = (row, system) => row[ERRORS][system] / Math.max(row[WORDS], 1);
+const looks = (column) => [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ");
+const count = (number, word) => number + " " + word + (number === 1 ? "" : "s");
 const percent = (value) => (100 * value).toFixed(1) + " %";
 
 function columns() {
   const systems = current().systems;
   const list = [
-    { key: "id", label: "id", width: "9rem", value: (row) => row[ID] },
+    { key: "id", label: "id", width: "9rem", wide: true, value: (row) => row[ID] },
     { key: "text", label: "said", width: "auto", value: (row) => row[REFERENCE] },
-    { key: "seconds", label: "seconds", width: "5.5rem", number: true, value: (row) => row[SECONDS] ?? -1, show: (row) => row[SECONDS] ?? "–" },
-    { key: "words", label: "words", width: "4.5rem", number: true, value: (row) => row[WORDS] },
+    { key: "seconds", label: "seconds", width: "5.5rem", number: true, wide: true, value: (row) => row[SECONDS] ?? -1, show: (row) => row[SECONDS] ?? "–" },
+    { key: "words", label: "words", width: "4.5rem", number: true, wide: true, value: (row) => row[WORDS] },
   ];
   systems.forEach((label, index) => list.push({
-    key: "wer" + index, label: systems.length > 1 ? label : "WER", width: "6rem", number: true,
+    key: "wer" + index, label: systems.length > 1 ? label : "WER", width: "5.4rem", number: true,
     value: (row) => rate(row, index), show: (row) => percent(rate(row, index)),
   }));
   if (systems.length > 1) list.push({
@@ -65,9 +67,9 @@ function alignment(said, heard) {
 function describe(row) {
   const set = current(), parts = [element("h3", {}, row[ID])];
   const facts = set.fields.map((name, index) => row[FIELDS][index] && name + " " + row[FIELDS][index]).filter(Boolean);
-  parts.push(element("p", { class: "quiet" }, [row[SECONDS] === null ? "" : row[SECONDS] + " s", row[WORDS] + " words", ...facts].filter(Boolean).join(" · ")));
+  parts.push(element("p", { class: "quiet" }, [row[SECONDS] === null ? "" : row[SECONDS] + " s", count(row[WORDS], "word"), ...facts].filter(Boolean).join(" · ")));
   set.systems.forEach((label, index) => {
-    parts.push(element("strong", {}, label + " "), element("span", { class: "quiet" }, row[ERRORS][index] + " errors, " + percent(rate(row, index))), alignment(row[REFERENCE], row[HEARD][index]));
+    parts.push(element("strong", {}, label + " "), element("span", { class: "quiet" }, count(row[ERRORS][index], "error") + ", " + percent(rate(row, index))), alignment(row[REFERENCE], row[HEARD][index]));
   });
   return parts;
 }
@@ -82,7 +84,7 @@ function drawHead() {
       refresh();
       document.querySelector(`[data-key="${column.key}"]`).focus();
     });
-    return element("th", { scope: "col", style: "width:" + column.width, class: column.number ? "number" : "", "aria-sort": sorted ? (state.falling ? "descending" : "ascending") : "none" }, button);
+    return element("th", { scope: "col", style: "width:" + column.width, class: looks(column), "aria-sort": sorted ? (state.falling ? "descending" : "ascending") : "none" }, button);
   }));
 }
 
@@ -123,7 +125,7 @@ function drawRows(force) {
   for (let place = first; place < last; place++) {
     const index = state.view[place], row = set.rows[index];
     const line = element("tr", { "data-row": index, "aria-rowindex": place + 2, "aria-selected": String(index === state.selected) });
-    for (const column of list) line.append(element("td", column.number ? { class: "number" } : {}, String((column.show ?? column.value)(row))));
+    for (const column of list) line.append(element("td", { class: looks(column) }, String((column.show ?? column.value)(row))));
     made.push(line);
   }
   if (last < state.view.length) made.push(spacer(state.view.length - last));

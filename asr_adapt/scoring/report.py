@@ -23,7 +23,7 @@ from asr_adapt.scoring.predictions import PredictionSource
 from asr_adapt.scoring.report_audio import audio_urls
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
 from asr_adapt.scoring.report_data import EvaluationSet, ReportOptions, System, gather_sets, rows_json
-from asr_adapt.scoring.score import software
+from asr_adapt.scoring.score import CROSS, software
 from asr_adapt.text import profile as profile_named
 
 _TOP = 12
@@ -81,7 +81,7 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
         "notes": notes,
         "facts": list(_facts(options.summary)),
         "hints": options.summary.get("hints", []),
-        "bars": [chart for test_set in sets for chart in _bars(test_set)],
+        "bars": [chart for test_set in sets for chart in _bars(test_set, bool(options.by))],
         "confusions": [_confusions(t, s) for t in sets for s in t.systems],
         "provenance": list(_provenance(sets, options)),
         "data": Markup(_json_for_script({"sets": rows})),
@@ -158,21 +158,23 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), str(value["name"])
 
 
-def _bars(test_set: EvaluationSet) -> Iterator[dict[str, Any]]:
+def _bars(test_set: EvaluationSet, asked: bool) -> Iterator[dict[str, Any]]:
     labels = [system.label for system in test_set.systems]
     for by, groups in test_set.first.score.groups.items():
+        if CROSS in by and not asked:
+            continue
         blocks = [
             (value, [_bar(value, number, system, by) for number, system in enumerate(test_set.systems)])
             for value in groups
         ]
-        gaps = [system.score.gaps[by] for system in test_set.systems if by in system.score.gaps]
-        texts = [f"{g.worst} − {g.best} {100 * g.gap:.1f} points" for g in gaps]
+        gaps = [(s.label, s.score.gaps[by]) for s in test_set.systems if by in s.score.gaps]
+        texts = [f"{label} {g.worst} − {g.best} {100 * g.gap:.1f}" for label, g in gaps]
         yield {
             "svg": Markup(bar_chart(blocks, f"WER by {by} on {test_set.name}")),
             "field": by,
             "set": test_set.name,
             "labels": labels,
-            "gap": f"Gap: {'; '.join(texts)}." if texts else "",
+            "gap": f"Gap in points: {'; '.join(texts)}." if texts else "",
         }
 
 

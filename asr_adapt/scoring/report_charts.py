@@ -6,6 +6,7 @@ that one drawing serves light, dark and paper.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -70,11 +71,10 @@ def _x_axis(step: float, end: float, scale: float, height: float) -> list[str]:
     return parts
 
 
-def _nice_step(most: float) -> float:
-    for step in (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0):
-        if most / step <= 6:
-            return step
-    return most / 5
+def _nice_step(most: float, ticks: int = 6) -> float:
+    """The smallest of 1, 2, 5 times a power of ten that needs at most ``ticks`` steps up to ``most``."""
+    power = 10.0 ** math.floor(math.log10(most / ticks))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor * ticks >= most)
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,11 @@ def line_chart(curves: Sequence[Curve], title: str, *, percent: bool = False) ->
     x_end, y_end = max(*xs, 1.0), max(*ys, 1e-9, 0.0) * 1.08
     x_scale, y_scale = (_WIDTH - left - right) / x_end, (height - top - bottom) / y_end
     parts = [_open(height, title)]
-    for index in range(5):
-        y = height - bottom - y_scale * y_end * index / 4
-        value = y_end * index / 4
+    for value in _ticks(y_end):
+        y = height - bottom - y_scale * value
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{_WIDTH - right}"/>')
-        parts.append(_text(left - 6, y + 4, f"{value:.0%}" if percent else f"{value:.2g}", "tick", "end"))
-        x = left + x_scale * x_end * index / 4
-        parts.append(_text(x, height - 8, f"{x_end * index / 4:.0f}", "tick", "middle"))
+        parts.append(_text(left - 6, y + 4, f"{100 * value:g} %" if percent else f"{value:g}", "tick", "end"))
+    parts += [_text(left + x_scale * x, height - 8, f"{x:g}", "tick", "middle") for x in _ticks(x_end)]
     for curve in curves:
         places = [(left + x * x_scale, height - bottom - y * y_scale) for x, y in _thin(curve.points)]
         line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
@@ -114,6 +112,11 @@ def line_chart(curves: Sequence[Curve], title: str, *, percent: bool = False) ->
                 f'<circle class="fill{curve.series % 4}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places
             ]
     return "".join([*parts, "</svg>"])
+
+
+def _ticks(end: float) -> list[float]:
+    step = _nice_step(end)
+    return [round(step * index, 10) for index in range(int(end / step) + 1)]
 
 
 def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -16,8 +16,8 @@ from pathlib import Path
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage --autoplay-policy=no-user-gesture-required "
-    "--remote-debugging-pipe"
+    "--disable-component-update --disable-sync --disable-dev-shm-usage "
+    "--autoplay-policy=no-user-gesture-required --remote-debugging-pipe"
 )
 PATIENCE = 60.0
 
@@ -59,7 +59,11 @@ class Browser:
     def open(self, page: Path, width: int = 1440, height: int = 1000, dark: bool = False):
         """Load a local page at a window size and wait until it is complete."""
         self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=width < 500,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])

@@ -122,8 +122,9 @@ def test_the_baseline_survives_its_file_and_holds_no_transcript(rows, tmp_path):
     assert Baseline.load(tmp_path / "b.json") == stored
     assert rows[0]["text"] not in (tmp_path / "b.json").read_text()
     assert merge_baselines([baseline_of(rows[:7]), baseline_of(rows[7:])]) == stored
-    with pytest.raises(DataError, match="scored twice"):
-        merge_baselines([stored, stored])
+    assert merge_baselines([stored, stored]) == stored
+    with pytest.raises(DataError, match="'scottish-0' differently"):
+        merge_baselines([stored, baseline_of(spoil(rows, "scottish", 1.0))])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,123 @@
+"""The pytest plugin, driven as a user drives it: pass, fail, update, not comparable, xdist, fixture."""
+
+import json
+import re
+
+import pytest
+
+import asr_adapt.scoring  # noqa: F401 - numpy must be loaded before pytester keeps and restores sys.modules
+from tests.scoring.conftest import make_rows, spoil, write_rows
+
+pytest_plugins = ["pytester"]
+ROWS = make_rows({"scottish": 0.3, "us": 0.05})
+
+
+@pytest.fixture(autouse=True)
+def files(pytester):
+    write_rows(pytester.path / "good.jsonl", ROWS)
+    write_rows(pytester.path / "worse.jsonl", spoil(ROWS, "us", 0.2))
+
+
+def run(pytester, *arguments):
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *arguments)
+
+
+@pytest.fixture
+def baseline(pytester):
+    run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-update").assert_outcomes(passed=1)
+    return pytester.path / "b.json"
+
+
+def test_update_then_pass_with_a_summary(pytester, baseline):
+    assert len(json.loads(baseline.read_text())["ids"]) == 240
+    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%", "-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*good.jsonl::accent=scottish PASSED*", "*word error rate*"])
+    result.stdout.re_match_lines([r"accent=us: \d+\.\d+% \(baseline .* points\), 120 rows: passed"])
+
+
+def test_a_worse_accent_is_a_failing_test_with_its_worst_rows(pytester, baseline):
+    result = run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:0.01")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.re_match_lines(
+        [r"accent=us: WER .* → .* points, p = ", r"rows that lost most:", r".*said: "]
+    )
+    assert "Traceback" not in result.stdout.str()
+    run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:0.9").assert_outcomes(passed=2)
+
+
+def test_the_baseline_is_left_alone_when_a_test_fails(pytester, baseline):
+    before = baseline.read_bytes()
+    run(pytester, "worse.jsonl", "--wer-baseline=b.json").assert_outcomes(failed=1)
+    assert baseline.read_bytes() == before
+
+
+def test_unlike_rows_are_not_compared(pytester, baseline):
+    changed = [ROWS[0] | {"text": "other words"}, *ROWS[1:]]
+    write_rows(pytester.path / "changed.jsonl", changed)
+    result = run(pytester, "changed.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*NOT COMPARABLE*1 reference transcripts have changed (scottish-0)*"])
+    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-normalise=none")
+    result.stdout.fnmatch_lines(["*normaliser was basic@1, is none@1*"])
+
+
+def test_bad_data_and_options_are_one_sentence(pytester, baseline):
+    (pytester.path / "broken.jsonl").write_text("{")
+    result = run(pytester, "broken.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%")
+    result.stdout.fnmatch_lines(["*broken.jsonl:1: the line is not valid JSON*"])
+    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:lots")
+    result.stdout.fnmatch_lines(["*'lots' is no rise*"])
+    run(pytester, "good.jsonl", "--wer-baseline=none.json").stdout.fnmatch_lines(["*there is no baseline*"])
+    run(pytester, "good.jsonl", "--wer-update").stdout.fnmatch_lines(["*needs --wer-baseline FILE*"])
+
+
+def test_xdist_passes_fails_and_updates(pytester):
+    arguments = ("-n", "2", "--wer-baseline=b.json", "--wer-fail=accent:1%", "--wer-fail=gender:1%")
+    result = run(pytester, "good.jsonl", *arguments, "--wer-update")
+    result.assert_outcomes(passed=4)
+    result.stdout.re_match_lines([r"wrote .*b\.json: 240 rows"])
+    assert len(json.loads((pytester.path / "b.json").read_text())["ids"]) == 240
+    result = run(pytester, "worse.jsonl", *arguments)
+    assert re.search(r"accent=us: .*: failed", result.stdout.str())
+    assert re.search(r"accent=scottish: .*: passed", result.stdout.str())
+
+
+def test_fixture(pytester, baseline):
+    pytester.makepyfile(
+        """
+        import json, pathlib
+
+        def rows(name):
+            return [json.loads(line) for line in pathlib.Path(name).read_text().splitlines()]
+
+        def test_good(wer_gate):
+            wer_gate(rows("good.jsonl"), by="accent")
+
+        def test_worse(wer_gate):
+            wer_gate(rows("worse.jsonl"), by="accent")
+
+        def test_whole(wer_gate):
+            wer_gate("good.jsonl")
+        """
+    )
+    result = run(pytester, "--wer-baseline=b.json", "--wer-fail=accent:0.02")
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.re_match_lines([r"accent=us: WER .* → "])
+    result = run(pytester, "-k", "worse or good", "--wer-baseline=new.json", "--wer-update")
+    result.stdout.fnmatch_lines(["no baseline written: two tests scored the row 'us-*' differently*"])
+    assert result.ret == 1
+    run(pytester, "-k", "good", "--wer-baseline=new.json", "--wer-update").assert_outcomes(passed=1)
+    assert (pytester.path / "new.json").is_file()
+
+
+def test_files_not_named_are_not_collected(pytester):
+    pytester.makepyfile("def test_other(): pass")
+    run(pytester).assert_outcomes(passed=1)
+
+
+def test_the_plugin_costs_an_ordinary_run_nothing_heavy(pytester):
+    pytester.makepyfile(
+        "import sys\ndef test_light(): assert not {'torch', 'numpy', 'jiwer', 'pydantic'} & set(sys.modules)"
+    )
+    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
