@@ -6,16 +6,21 @@ what is checked.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from asr_adapt.cli.manifest_output import print_json, print_table, row_counter
+from asr_adapt.errors import EXIT_INVALID, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
+    from asr_adapt.manifest import Manifest
     from asr_adapt.manifest.check import Repairer, Report
-    from asr_adapt.manifest.limits import ModelLimits
+    from asr_adapt.manifest.check.fix import Splitter
+    from asr_adapt.manifest.check.suspects import Suspect
+    from asr_adapt.models import Recogniser
 
 #: Findings of one code shown on screen; ``--json`` has up to 1,000.
 SHOWN = 5
@@ -28,6 +33,10 @@ def check(
         None, "--fix", help="Write a repaired manifest here; - is standard output."
     ),
     audio: bool = typer.Option(True, "--audio/--no-audio", help="Decode and measure the audio."),
+    align: bool = typer.Option(
+        False, "--align", help="Rank transcripts by how badly they fit (needs --model)."
+    ),
+    worst: int = typer.Option(20, help="How many of the worst transcripts --align lists."),
     profile: str = typer.Option("basic", "--normalise", help="Text profile for the model's view."),
     workers: int | None = typer.Option(None, help="Processes [all cores]."),
     cache: Path | None = typer.Option(None, help="Where measurements are kept [user cache]."),
@@ -35,32 +44,93 @@ def check(
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
     """Find what is wrong with a manifest, with file and line; exit 3 on errors."""
-    from asr_adapt.errors import EXIT_INVALID, EXIT_OK
     from asr_adapt.manifest import Manifest, require_rows
     from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
 
+    if align and model is None:
+        raise UsageError("--align scores transcripts with a model; say --model nano-en or another CTC model.")
     manifest = require_rows(Manifest.open(manifests))
+    recogniser = _load(model) if model is not None else None
     options = CheckOptions(
         audio=audio,
-        limits=_limits(model) if model is not None else None,
+        limits=recogniser.limits() if recogniser is not None else None,
         profile=profile,
         workers=workers,
         cache=None if no_cache else cache or default_cache_path(),
     )
     report = check_manifest(manifest, options, row_counter(len(manifest), "rows checked"))
+    suspects = _suspects(manifest, recogniser, profile, report) if align and recogniser is not None else []
     if as_json:
-        print_json(report.to_json())
+        print_json(
+            report.to_json() | ({"suspects": _suspect_rows(manifest, suspects[:worst])} if align else {})
+        )
     else:
         _print_report(report)
+        _print_suspects(manifest, suspects[:worst])
     if fix is not None:
-        _write_repaired(Repairer(manifest, report.findings), fix)
+        splitter = _splitter(recogniser) if align and recogniser is not None else None
+        _write_repaired(Repairer(manifest, report.findings, splitter), fix)
     return EXIT_INVALID if report.failed else EXIT_OK
 
 
-def _limits(model: str) -> ModelLimits:
+def _load(model: str) -> Recogniser:
     from asr_adapt.models import Recogniser
 
-    return Recogniser.load(model, device="cpu").limits()
+    return Recogniser.load(model)
+
+
+def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: Report) -> list[Suspect]:
+    """Score every transcript, worst first; outliers also become findings."""
+    from asr_adapt.manifest.check.suspects import add_suspects, score_rows
+    from asr_adapt.models.alignment import require_ctc, transcript_fits
+    from asr_adapt.text import normalise
+
+    ctc = require_ctc(recogniser)
+    suspects = score_rows(
+        manifest,
+        lambda waveforms, texts: [(fit.score, fit.heard) for fit in transcript_fits(ctc, waveforms, texts)],
+        sample_rate=ctc.sample_rate,
+        prepare=lambda text: normalise(text, profile),
+        progress=row_counter(len(manifest), "rows aligned"),
+    )
+    add_suspects(manifest, suspects, report.findings)
+    return suspects
+
+
+def _splitter(recogniser: Recogniser) -> Splitter:
+    from asr_adapt.manifest.check.suspects import splitter
+    from asr_adapt.models.alignment import require_ctc, word_times
+
+    ctc = require_ctc(recogniser)
+    longest = ctc.limits().max_seconds or ctc.window_seconds
+    return splitter(
+        lambda samples, words: [
+            (word.text, word.start, word.end) for word in word_times(ctc, samples, words)
+        ],
+        sample_rate=ctc.sample_rate,
+        max_seconds=longest,
+    )
+
+
+def _suspect_rows(manifest: Manifest, suspects: list[Suspect]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for suspect in suspects:
+        row = manifest[suspect.row]
+        score = round(suspect.score, 4) if math.isfinite(suspect.score) else None
+        rows.append(
+            {"line": row.line, "id": row.id, "score": score, "text": row.text, "heard": suspect.heard}
+        )
+    return rows
+
+
+def _print_suspects(manifest: Manifest, suspects: list[Suspect]) -> None:
+    if not suspects:
+        return
+    typer.echo("\ntranscripts that fit their audio worst (nats a label; 0 fits as well as what was heard):")
+    for row in _suspect_rows(manifest, suspects):
+        score = "no path" if row["score"] is None else f"{row['score']:.2f}"
+        typer.echo(f"{score:>8}  line {row['line']}  {row['id']}\n          text   {row['text']}")
+        typer.echo(f"          heard  {row['heard']}")
 
 
 def _print_report(report: Report) -> None:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from asr_adapt.errors import ModelError
 from asr_adapt.models.contract import Recogniser, Word
 from asr_adapt.models.ctc import CtcRecogniser
-from asr_adapt.text import WORD_DELIMITER
+from asr_adapt.text import UNKNOWN, WORD_DELIMITER
 
 LogProbabilities = NDArray[np.float32]
 
@@ -68,10 +68,13 @@ def transcript_fits(
     recogniser.model.eval()
     out = recogniser.logits(recogniser.inputs(waveforms).to(recogniser.device))
     scores = out.states.float().log_softmax(-1)
-    wanted = recogniser.labels(texts)
     heard = [
         _collapse(ids[:length], recogniser.blank)
         for ids, length in zip(scores.argmax(-1).tolist(), out.lengths.tolist(), strict=True)
+    ]
+    delimiter = recogniser.vocabulary.get(WORD_DELIMITER)
+    wanted = [
+        _with_edges(text, own, delimiter) for text, own in zip(recogniser.labels(texts), heard, strict=True)
     ]
     wanted_loss = _losses(scores, out.lengths, wanted, recogniser.blank)
     heard_loss = _losses(scores, out.lengths, heard, recogniser.blank)
@@ -114,10 +117,11 @@ def word_times(recogniser: CtcRecogniser, waveform: np.ndarray, words: Sequence[
     """
     scores = log_probabilities(recogniser, waveform)
     delimiter = recogniser.vocabulary.get(WORD_DELIMITER)
+    silent = {delimiter, recogniser.vocabulary.get(UNKNOWN)}
     labels: list[int] = []
     owners: list[int] = []
     for number, ids in enumerate(recogniser.labels(words)):
-        ids = [label for label in ids if label != delimiter]
+        ids = [label for label in ids if label not in silent]
         if labels and ids and delimiter is not None:
             labels.append(delimiter)
             owners.append(-1)
@@ -154,7 +158,8 @@ def forced_alignment(scores: LogProbabilities, labels: Sequence[int], blank: int
     for frame in range(1, frames):
         stay = best
         one = np.concatenate([[-np.inf], best[:-1]])
-        two = np.where(skips, np.concatenate([[-np.inf, -np.inf], best[:-2]]), -np.inf)
+        two = np.full(len(best), -np.inf)
+        two[2:] = np.where(skips[2:], best[:-2], -np.inf)
         choices = np.stack([stay, one, two])
         moves[frame] = choices.argmax(0)
         best = choices.max(0) + emissions[frame]
@@ -172,6 +177,13 @@ def _spans(moves: NDArray[np.int8], state: int) -> list[Span]:
             ends.setdefault(state // 2, []).append(frame)
         state -= int(moves[frame, state])
     return [Span(position, found[-1], found[0] + 1) for position, found in sorted(ends.items())]
+
+
+def _with_edges(wanted: list[int], heard: Sequence[int], delimiter: int | None) -> list[int]:
+    """The transcript with a delimiter before or after it where the model heard one: no fault of the text."""
+    if delimiter is None or not heard:
+        return wanted
+    return [delimiter] * (heard[0] == delimiter) + wanted + [delimiter] * (heard[-1] == delimiter)
 
 
 def _losses(scores: Tensor, lengths: Tensor, labels: Sequence[Sequence[int]], blank: int) -> list[float]:
