@@ -33,7 +33,6 @@ from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- accents:begin -->", "<!-- accents:end -->"
 PROFILE = "basic"
 
 
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for experiment in experiments(options.data, options.output, options.model):
         if not options.only or re.search(options.only, experiment.name):
             results.append(run(experiment, options.output, options.model))
-    write_tables(results, DOCUMENT)
+    replace_block(DOCUMENT, "accents", tables(results))
 
 
 def experiments(data: Path, output: Path, model: str) -> list[Experiment]:
@@ -186,13 +185,14 @@ def _score(name: str, rows: Sequence[Utterance]) -> dict[str, Any]:
     return {"test": name, "utterances": len(rows), "speakers": len(set(speakers))} | estimate
 
 
-def write_tables(results: Sequence[dict[str, Any]], document: Path) -> None:
-    """Replace what stands between the markers of ``document``, or append it."""
+def replace_block(document: Path, name: str, content: str) -> None:
+    """Replace what stands between the markers of ``name`` in ``document``, or append it."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     text = document.read_text(encoding="utf-8") if document.is_file() else "# Benchmarks\n"
-    block = f"{BEGIN}\n{tables(results)}\n{END}"
-    if BEGIN in text:
-        start, rest = text.split(BEGIN, 1)
-        text = start + block + rest.split(END, 1)[1]
+    block = f"{begin}\n{content}\n{end}"
+    if begin in text:
+        start, rest = text.split(begin, 1)
+        text = start + block + rest.split(end, 1)[1]
     else:
         text = f"{text.rstrip()}\n\n{block}\n"
     with atomic_write(document) as handle:

@@ -15,7 +15,7 @@ import numpy as np
 import soundfile
 
 from asr_adapt.demo.conditions import level, pad
-from asr_adapt.demo.sentences import Part, sentences
+from asr_adapt.demo.sentences import Domain, Part, sentences
 from asr_adapt.demo.synthesis import (
     SAMPLE_RATE,
     Voice,
@@ -66,6 +66,7 @@ class SpokenSet:
     part: Part
     variants: tuple[str, ...]
     count: int
+    domain: Domain = "open"
 
 
 def build_accent_corpus(
@@ -96,19 +97,20 @@ def speak(spoken: SpokenSet, folder: Path, seed: int) -> Path:
 def _sets(accent: str, sizes: CorpusSizes) -> tuple[SpokenSet, ...]:
     dev, test = held_out_variants()[:DEV_VOICES], held_out_variants()[DEV_VOICES:]
     return (
-        SpokenSet("train", accent, "train", train_variants(), sizes.train),
-        SpokenSet("replay", BASE_ACCENT, "train", train_variants(), sizes.replay),
-        SpokenSet("dev", accent, "dev", dev, sizes.dev),
-        SpokenSet("guard_dev", BASE_ACCENT, "dev", dev, sizes.dev),
-        SpokenSet("test", accent, "test", test, sizes.test),
-        SpokenSet("guard_test", BASE_ACCENT, "test", test, sizes.test),
+        SpokenSet("train", accent, "train", train_variants(), sizes.train, "home"),
+        SpokenSet("replay", BASE_ACCENT, "train", train_variants(), sizes.replay, "home"),
+        SpokenSet("dev", accent, "dev", dev, sizes.dev, "home"),
+        SpokenSet("guard_dev", BASE_ACCENT, "dev", dev, sizes.dev, "home"),
+        SpokenSet("test", accent, "test", test, sizes.test, "home"),
+        SpokenSet("guard_test", BASE_ACCENT, "test", test, sizes.test, "home"),
     )
 
 
 def _speak(spoken: SpokenSet, folder: Path, seed: int) -> Iterator[Utterance]:
     (folder / spoken.name).mkdir(parents=True, exist_ok=True)
     chance = np.random.default_rng(seed)
-    for number, text in enumerate(sentences(spoken.count, seed, part=spoken.part)):
+    texts = sentences(spoken.count, seed, part=spoken.part, domain=spoken.domain)
+    for number, text in enumerate(texts):
         voice = _voice(spoken, number, chance)
         wave = level(pad(synthesise(spoken_form(text), voice), chance, SILENCE), PEAK)
         name = f"{spoken.name}/{number:04d}.wav"

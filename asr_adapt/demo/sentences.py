@@ -19,26 +19,31 @@ from typing import Literal
 from asr_adapt.demo.lexicon import Lexicon, lexicon
 
 Part = Literal["train", "dev", "test"]
+Domain = Literal["open", "home"]
 
 PERIOD = 20  # of 20 hash values 18 are train, one dev, one test
 SHORT = 2  # texts of one or two words are always train: the ten digits must all be heard alone
 LONGEST = 80  # characters
 COMMON_VERBS = 90  # the irregular verbs come first, and are the common ones
 
-_KINDS = (("everyday", 0.50), ("sequence", 0.25), ("digits", 0.10), ("number", 0.05), ("spelled", 0.10))
+_KINDS: dict[Domain, dict[str, float]] = {
+    "open": {"everyday": 0.50, "sequence": 0.25, "digits": 0.10, "number": 0.05, "spelled": 0.10},
+    "home": {"home": 1.0},
+}
 
 _SLOT = re.compile(r"\{(\w+)\}")
 _VERB_FORMS = ("base", "third", "past", "ing", "participle")
 
 
-def sentences(count: int, seed: int, *, part: Part) -> list[str]:
+def sentences(count: int, seed: int, *, part: Part, domain: Domain = "open") -> list[str]:
     """``count`` upper-case texts (A–Z, apostrophe, space) of ``part``, the same for the same arguments.
 
-    Half are everyday sentences, a quarter random sequences that walk through the whole word list, the rest
+    ``domain`` "home" gives voice commands for the home and digit strings, over about 190 words. In "open",
+    half are everyday sentences, a quarter random sequences that walk through the whole word list, the rest
     digit strings, numbers with dates and times, and spelled letters. Texts longer than two words do not
     repeat, and no such text can occur in another part.
     """
-    return list(islice(_stream(random.Random(f"{seed}-{part}"), part), count))
+    return list(islice(_stream(random.Random(f"{seed}-{part}"), part, domain), count))
 
 
 def part_of(text: str) -> Part:
@@ -56,10 +61,10 @@ def vocabulary() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def patterns() -> dict[str, tuple[str, ...]]:
-    """Ways to fill each slot, from ``patterns.txt``."""
+    """Ways to fill each slot, from ``patterns.txt`` and ``home.txt``."""
     found: dict[str, list[str]] = {}
-    text = resources.files("asr_adapt.demo").joinpath("patterns.txt").read_text(encoding="utf-8")
-    for line in text.splitlines():
+    files = (resources.files("asr_adapt.demo").joinpath(name) for name in ("patterns.txt", "home.txt"))
+    for line in (line for file in files for line in file.read_text(encoding="utf-8").splitlines()):
         if line.startswith("["):
             current = found.setdefault(line.strip("[]"), [])
         elif not line.startswith("#"):
@@ -67,9 +72,9 @@ def patterns() -> dict[str, tuple[str, ...]]:
     return {slot: tuple(ways) for slot, ways in found.items()}
 
 
-def _stream(chance: random.Random, part: Part) -> Iterator[str]:
+def _stream(chance: random.Random, part: Part, domain: Domain) -> Iterator[str]:
     makers = _makers(chance)
-    kinds, weights = [kind for kind, _ in _KINDS], [weight for _, weight in _KINDS]
+    kinds, weights = list(_KINDS[domain]), list(_KINDS[domain].values())
     seen: set[str] = set()
     while True:
         text = makers[chance.choices(kinds, weights)[0]]().upper()
@@ -85,6 +90,7 @@ def _makers(chance: random.Random) -> dict[str, Callable[[], str]]:
     deck = _deck(chance, words)
     return {
         "everyday": lambda: _expand("{everyday}", chance, words),
+        "home": lambda: _expand("{home}", chance, words),
         "number": lambda: _expand("{dated}", chance, words),
         "sequence": lambda: " ".join(next(deck) for _ in range(chance.randint(2, 8))),
         "digits": lambda: _digits(chance),

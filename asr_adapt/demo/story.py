@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes, build_accent_corpus
-from asr_adapt.demo.page import write_page
 from asr_adapt.errors import UsageError
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest
-from asr_adapt.training import Outcome, Recipe, adapt, build_recipe, save_recipe
+from asr_adapt.scoring.report import write_report
+from asr_adapt.training import Outcome, Recipe, adapt, build_recipe, predictions_of, save_recipe
 from asr_adapt.transcription import transcribe
 
 REPLAY_SHARE = 0.5  # measured: 0.2 let the old accent's WER triple, 0.5 keeps it
@@ -69,7 +69,13 @@ def tell(output: str | Path, options: DemoOptions | None = None, say: Say = lamb
     audio, reference, before, after = _one_file(corpus, options, folder / "model")
     summary = _summary(options.accent, outcome, time.monotonic() - started)
     report = folder / "report.html"
-    write_page(report, summary, folder / "model" / "predictions")
+    write_report(
+        report,
+        predictions_of(folder / "model"),
+        folder / "model" / "metrics.jsonl",
+        title=f"{options.model} adapted to {options.accent} English",
+        summary=summary,
+    )
     write_json(folder / "summary.json", summary)
     return Story(summary, audio, reference, before, after, folder / "model", report)
 

@@ -21,6 +21,7 @@ from asr_adapt.files import atomic_write, write_json
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
 from asr_adapt.training.checkpoints import Progress
 from asr_adapt.training.data import Corpus
@@ -138,7 +139,25 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
     summary = outcome.summary()
     with atomic_write(folder / "README.md") as handle:
         handle.write(model_card(outcome, summary))
+    title = f"{outcome.recipe.model} adapted"
+    metrics = folder / "metrics.jsonl"
+    write_report(
+        folder / "report.html",
+        predictions_of(folder),
+        metrics,
+        title=title,
+        normalise=outcome.recipe.normalise,
+        summary=summary,
+    )
     write_json(folder / "summary.json", summary)
+
+
+def predictions_of(folder: Path) -> list[Path]:
+    """The predictions files of a result folder: target before guard, before before after."""
+    files = (
+        folder / "predictions" / f"{s}.{w}.jsonl" for s in ("target", "guard") for w in ("before", "after")
+    )
+    return [path for path in files if path.is_file()]
 
 
 def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:

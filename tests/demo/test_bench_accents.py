@@ -31,11 +31,12 @@ def _result(title: str, wer: float) -> dict[str, object]:
 def test_tables_replace_only_what_stands_between_their_markers(bench, tmp_path):
     document = tmp_path / "benchmarks.md"
     document.write_text("# Benchmarks\n\nSpeed: fast.\n", encoding="utf-8")
-    bench.write_tables([_result("base", 0.5)], document)
-    bench.write_tables([_result("base", 0.5), _result("adapted", 0.125)], document)
+    bench.replace_block(document, "accents", bench.tables([_result("base", 0.5)]))
+    both = [_result("base", 0.5), _result("adapted", 0.125)]
+    bench.replace_block(document, "accents", bench.tables(both))
     text = document.read_text(encoding="utf-8")
     assert text.startswith("# Benchmarks\n\nSpeed: fast.\n")
-    assert text.count(bench.BEGIN) == text.count(bench.END) == 1
+    assert text.count("<!-- accents:begin -->") == text.count("<!-- accents:end -->") == 1
     assert "| theo | adapted | 50 | 1 | 12.5% | 10.0%–20.0% |" in text
     assert text.count("| theo | base |") == 1
 

@@ -94,3 +94,14 @@ def test_regular_verbs_are_spelled(base, forms):
 )
 def test_regular_plurals_are_spelled(word, many):
     assert plural(word) == many
+
+
+def test_the_home_domain_is_small_and_its_parts_are_disjoint():
+    parts = {
+        part: set(sentences(2500 if part == "train" else 300, 1, part=part, domain="home")) for part in PARTS
+    }
+    words = {part: {word for text in texts for word in text.split()} for part, texts in parts.items()}
+    assert 120 < len(words["train"]) < 260
+    assert words["test"] <= words["train"] and words["dev"] <= words["train"]
+    assert not parts["train"] & parts["test"] and not parts["dev"] & parts["test"]
+    assert all(part_of(text) == part for part, texts in parts.items() for text in texts)
