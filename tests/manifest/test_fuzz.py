@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -171,15 +172,17 @@ LINES = st.lists(
 @pytest.mark.parametrize("layout", LAYOUTS)
 @fuzz
 @given(contents=st.dictionaries(st.sampled_from(NAMES), LINES, min_size=1, max_size=4))
-def test_folders_of_anything(tmp_path_factory, layout: str, contents: dict[str, list[str]]) -> None:
-    folder = tmp_path_factory.mktemp("any")
-    (folder / "a.wav").write_bytes(audio_bytes(SPOKEN[2]))
-    for name, lines in contents.items():
-        (folder / name).write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
-    for source in (folder, *(folder / name for name in contents)):
-        only_our_errors(lambda source=source: list(open_build(source, BuildOptions(layout=layout)).rows()))
-    options = BuildOptions(source_options=ImportOptions({"text": "speaker"}, "{a}_{text}", "x"))
-    only_our_errors(lambda: list(open_build(folder, options).rows()))
+def test_folders_of_anything(layout: str, contents: dict[str, list[str]]) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "a.wav").write_bytes(audio_bytes(SPOKEN[2]))
+        for name, lines in contents.items():
+            (folder / name).write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+        for source in (folder, *(folder / name for name in contents)):
+            job = BuildOptions(layout=layout)
+            only_our_errors(lambda source=source, job=job: list(open_build(source, job).rows()))
+        options = BuildOptions(source_options=ImportOptions({"text": "speaker"}, "{a}_{text}", "x"))
+        only_our_errors(lambda: list(open_build(folder, options).rows()))
 
 
 def coded(name: str) -> bytes:
