@@ -118,9 +118,15 @@ def main() -> None:
     if options.bench:
         BENCHES[options.bench](options.folder)
         return
-    lines = ["# Speed of scoring", "", f"Written by `{Path(__file__).name}` on {platform.machine()}, "
-             f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}.", "",
-             "| what | target | clock | processor | memory |", "|---|---|---:|---:|---:|"]  # fmt: skip
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    lines = [
+        "# Speed of scoring",
+        "",
+        f"Written by `{Path(__file__).name}` on {machine}, Python {platform.python_version()}.",
+        "",
+        "| what | target | clock | processor | memory |",
+        "|---|---|---:|---:|---:|",
+    ]
     with tempfile.TemporaryDirectory() as name:
         write_predictions(Path(name) / "many.jsonl", UTTERANCES)
         write_predictions(Path(name) / "some.jsonl", 10_000)

@@ -116,7 +116,7 @@ def false_alarms(trials: int) -> Iterator[str]:
 
 def power(trials: int) -> Iterator[str]:
     """How often a true rise is found, and whether the stated detectable difference is right."""
-    yield "| speakers | rise of 1 point | 2 points | 4 points | 8 points | stated detectable at 80 % (two-sided) |"
+    yield "| speakers | rise of 1 point | 2 points | 4 points | 8 points | stated detectable at 80 % |"
     yield "|---:|---:|---:|---:|---:|---:|"
     for speakers in (10, 30, 100):
         population = Population(speakers, 20, False)
