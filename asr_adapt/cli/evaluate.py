@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.cli.loading import Runtime
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def evaluate(
     ] = None,
     lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
     beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
+    runtime: Annotated[
+        Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
+    ] = Runtime.torch,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="The score as JSON on standard output.")] = False,
@@ -61,15 +65,13 @@ def evaluate(
 
     Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
     """
-    from asr_adapt.cli.decoding import decoding_from
+    from asr_adapt.cli.loading import decoding_from, load
     from asr_adapt.cli.progress import audio_progress
-    from asr_adapt.models import Recogniser
     from asr_adapt.transcription import evaluate as run
-    from asr_adapt.transcription.decoding.fusion import with_decoding
 
     rows = _scorable(manifest)
     decoding = decoding_from(lm, hotword, lm_weight, beam_width)
-    recogniser = with_decoding(Recogniser.load(model, device=device, compute_type=compute_type), decoding)
+    recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
     with audio_progress("Evaluating", quiet=quiet) as start:
         tell = start(_seconds(rows))
         evaluation = run(

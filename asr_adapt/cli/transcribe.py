@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.cli.loading import Runtime
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def transcribe(
     ] = None,
     lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
     beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
+    runtime: Annotated[
+        Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
+    ] = Runtime.torch,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")] = None,
@@ -98,9 +102,7 @@ def transcribe(
     Text goes to standard output or into a folder, everything else to stderr. Exit status 1 when any input
     failed; the others are done all the same.
     """
-    from asr_adapt.cli.decoding import decoding_from
-    from asr_adapt.models import Recogniser
-    from asr_adapt.transcription.decoding.fusion import with_decoding
+    from asr_adapt.cli.loading import decoding_from, load
     from asr_adapt.transcription.files_run import RunSettings, transcribe_files
     from asr_adapt.transcription.options import TranscribeOptions
     from asr_adapt.transcription.subtitles import CueRules
@@ -128,7 +130,7 @@ def transcribe(
     with audio_progress("Transcribing", quiet=quiet) as start:
         report = transcribe_files(
             inputs,
-            lambda: with_decoding(Recogniser.load(model, device=device, compute_type=compute_type), decoding),
+            lambda: load(model, runtime, decoding, device=device, compute_type=compute_type),
             outputs,
             RunSettings(
                 options=options,

@@ -52,7 +52,8 @@ class Wav2Vec2Anatomy:
     def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (batch, samples) to features (batch, frames, channels)."""
         frames = self._convolved(lengths)
-        if getattr(self.config, "feat_extract_norm", "layer") == "group" and len(set(lengths.tolist())) > 1:
+        padded = bool((lengths < values.shape[1]).any())
+        if padded and getattr(self.config, "feat_extract_norm", "layer") == "group":
             return self._unpadded_front_end(values, lengths), frames
         return self.base.feature_extractor(values).transpose(1, 2), frames
 

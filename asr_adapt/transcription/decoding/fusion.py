@@ -42,6 +42,7 @@ class FusionRecogniser(CtcRecogniser):
         if not isinstance(base, CtcRecogniser):
             raise ModelError("language models and hotwords need a CTC model.", path=base.name)
         super().__init__(base.model, base.processor, base.name)
+        self._base = base
         self.decoding = decoding
         path = decoding.language_model
         self.options = decoding.options or (tuned_options(path) if path else BeamOptions())
@@ -54,6 +55,11 @@ class FusionRecogniser(CtcRecogniser):
             hotwords=decoding.hotwords,
         )
         self._token_of = {character: token for token, character in characters.items()} | {" ": delimiter}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the base computes."""
+        return self._base.device
 
     @property
     def description(self) -> str:
@@ -76,7 +82,7 @@ class FusionRecogniser(CtcRecogniser):
         if not waveforms:
             return []
         self.model.eval()
-        out = self.logits(self.inputs(waveforms).to(self.device))
+        out = self._base.logits(self._base.inputs(waveforms).to(self.device))
         scores = out.states.float().log_softmax(-1).cpu().numpy()
         return [scores[i, :length] for i, length in enumerate(out.lengths.tolist())]
 

@@ -1,0 +1,73 @@
+"""``asr-adapt export``: models for faster runtimes.
+
+Knows the options and what is printed. Does not know how a graph is made.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from asr_adapt.models import Recogniser
+
+
+class Target(StrEnum):
+    """Runtimes that a model can be exported to."""
+
+    onnx = "onnx"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("export", no_args_is_help=True)(export)
+
+
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled name, model directory or hub id.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
+    int8: Annotated[bool, typer.Option("--int8", help="Also a graph with int8 matrix products.")] = False,
+    check: Annotated[
+        str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
+) -> None:
+    """Export a CTC model and compare it with torch.
+
+    Use the folder with: asr-adapt transcribe --runtime onnx --model FOLDER.
+    """
+    from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.onnx_export import export_onnx
+
+    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
+    checks = export_onnx(recogniser, output, _clips(check, recogniser), int8=int8)
+    if as_json:
+        print(json.dumps([asdict(one) for one in checks], indent=2))
+        return
+    for one in checks:
+        size = (output / one.graph).stat().st_size / 1e6
+        print(
+            f"{one.graph}: {size:.1f} MB, same text on {one.same_text} of {one.clips} clips, "
+            f"log-probabilities within {one.largest_difference:.2g}"
+        )
+
+
+def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list[np.ndarray]:
+    if manifest is None:
+        return []
+    from asr_adapt.audio import read_audio
+    from asr_adapt.manifest import Manifest, require_rows
+
+    rows = require_rows(Manifest.open(manifest))[:most]
+    rate = recogniser.sample_rate
+    return [
+        read_audio(row.audio_path, sample_rate=rate, offset=row.offset, duration=row.duration) for row in rows
+    ]

@@ -1,0 +1,75 @@
+"""A CTC recogniser whose network onnxruntime computes.
+
+Knows the folder that ``onnx_export`` writes: a transformers directory without weights, and ``model.onnx``.
+Does not know how the graph was made.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
+
+from asr_adapt.errors import MissingExtraError, ModelError
+from asr_adapt.models import CtcRecogniser, Hidden
+
+GRAPH = "model.onnx"
+GRAPH_INT8 = "model.int8.onnx"
+
+
+class OnnxRecogniser(CtcRecogniser):
+    """Transcribes like the model it was exported from; it cannot be trained.
+
+    Rows are computed one at a time and without padding: on a CPU that is as fast as a batch, and a row's
+    transcript then cannot depend on the others.
+    """
+
+    def __init__(self, directory: str | Path, *, int8: bool = False, threads: int | None = None) -> None:
+        folder = Path(directory)
+        graph = folder / (GRAPH_INT8 if int8 else GRAPH)
+        if not graph.is_file():
+            raise ModelError(
+                f"holds no {graph.name}: make one with asr-adapt export{' --int8' if int8 else ''}.",
+                path=folder,
+            )
+        with torch.device("meta"):  # shapes without weights: the anatomy counts frames with them
+            skeleton = AutoModelForCTC.from_config(AutoConfig.from_pretrained(folder))
+        super().__init__(skeleton, AutoProcessor.from_pretrained(folder), f"{folder}/{graph.name}")
+        self.graph = graph
+        self.session = open_session(graph, threads)
+
+    @property
+    def device(self) -> torch.device:
+        """Always the CPU."""
+        return torch.device("cpu")
+
+    @cached_property
+    def description(self) -> str:
+        """The runtime, for the settings of a predictions file."""
+        return "greedy, onnxruntime" + (" int8" if self.graph.name == GRAPH_INT8 else "")
+
+    def logits(self, batch: Hidden) -> Hidden:
+        """Logits (batch, frames, vocabulary); frames behind a row's end are zero."""
+        rows = []
+        for states, length in zip(batch.states, batch.lengths.tolist(), strict=True):
+            feed = {self.anatomy.input_name: states[None, :length].float().numpy()}
+            rows.append(torch.from_numpy(self.session.run(None, feed)[0][0]))
+        lengths = torch.tensor([len(row) for row in rows])
+        return Hidden(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)
+
+
+def open_session(graph: Path, threads: int | None = None) -> Any:
+    """An onnxruntime session on the CPU; raises MissingExtraError without onnxruntime."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtraError("The ONNX runtime", "onnx") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no common class of their own
+        raise ModelError(f"onnxruntime cannot load it ({error}); export it again.", path=graph) from error
