@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from bench_accents import DOCUMENT, replace_block
 
 RATE = 16_000
 
@@ -146,12 +147,39 @@ def alone(task: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, f
     return {name: round(value, 3) for name, value in result.items()}
 
 
+def table(report: dict[str, Any]) -> str:
+    """The figures beside their targets, in Markdown."""
+    opened, check, audio = report["open"], report["check"], report["audio_check"]
+    return "\n".join(
+        [
+            "## Manifests at scale",
+            "",
+            f"`scripts/bench_manifest.py`: {report['rows']:,} rows ({report['megabytes']:g} MB), two cores.",
+            "Memory is the largest resident set of the process.",
+            "",
+            "| measurement | result | memory | target |",
+            "|---|--:|--:|---|",
+            f"| open and read 1,000 random rows | {opened['open_and_1000_rows_s']:.2f} s "
+            f"| {opened['resident_mb']:.0f} MB | ≤ 2 s, ≤ 300 MB |",
+            f"| all durations | {report['durations']['durations_s']:.1f} s "
+            f"| {report['durations']['resident_mb']:.0f} MB | |",
+            f"| `manifest stats` | {report['stats']['stats_s']:.1f} s "
+            f"| {report['stats']['resident_mb']:.0f} MB | |",
+            f"| `manifest check --no-audio` | {check['check_s']:.1f} s "
+            f"| {check['resident_mb']:.0f} MB | ≤ 30 s, ≤ 300 MB |",
+            f"| `manifest check`, 3 s WAV clips | {audio['rows_per_s']:.0f} files/s "
+            f"| {audio['resident_mb']:.0f} MB | ≥ 200 files/s |",
+        ]
+    )
+
+
 def main() -> None:
     """Write the data, run every measurement, print JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--clips", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="Put the table into docs/benchmarks.md.")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -168,6 +196,8 @@ def main() -> None:
             "audio_check": alone(check_clips, str(clips), options.workers),
         }
     print(json.dumps(report, indent=2))
+    if options.write:
+        replace_block(DOCUMENT, "manifest", table(report))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,10 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from bench_accents import DOCUMENT, replace_block
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.manifest.check.findings import Findings
@@ -42,6 +44,26 @@ def plant(rows: Sequence[Utterance], share: float, seed: int) -> tuple[list[Utte
     return changed, set(chosen)
 
 
+def table(result: dict[str, Any]) -> str:
+    """The figures in Markdown."""
+    return "\n".join(
+        [
+            "## Planted transcript errors",
+            "",
+            f"`scripts/bench_planted_errors.py`: {result['rows']:,} rows ({result['audio_hours']:.2f} h), the",
+            f"transcripts of {result['planted']} permuted, rows ranked by CTC alignment with `{result['model']}`.",
+            "",
+            "| | result | target |",
+            "|---|--:|---|",
+            f"| planted rows in the worst {result['worst_share']:.0%} | {result['found_in_worst']} of "
+            f"{result['planted']} ({result['recall']:.0%}) | ≥ 90 % |",
+            f"| rank of the deepest planted row | {result['deepest_rank'] + 1} of {result['rows']:,} | |",
+            f"| rows reported as `suspect-transcript` | {result['flagged']}, "
+            f"{result['flagged_planted']} of them planted | |",
+        ]
+    )
+
+
 def main() -> None:
     """Run one experiment and print its figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -51,6 +73,7 @@ def main() -> None:
     parser.add_argument("--worst", type=float, default=0.10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="Take a random sample of this many rows.")
+    parser.add_argument("--write", action="store_true", help="Put the table into docs/benchmarks.md.")
     options = parser.parse_args()
     manifest = Manifest.open(options.manifest)
     if options.rows is not None and options.rows < len(manifest):
@@ -72,26 +95,24 @@ def main() -> None:
     findings = Findings()
     bound = add_suspects(planted_manifest, suspects, findings)
     flagged = set(findings.rows.get("suspect-transcript", ()))
-    print(
-        json.dumps(
-            {
-                "model": options.model,
-                "rows": len(suspects),
-                "planted": len(planted),
-                "found_in_worst": len(planted & worst),
-                "recall": round(len(planted & worst) / len(planted), 4),
-                "worst_share": options.worst,
-                "deepest_rank": ranks[-1],
-                "flagged": len(flagged),
-                "flagged_planted": len(flagged & planted),
-                "bound": round(bound, 3),
-                "seed": options.seed,
-                "audio_hours": round(float(np.nansum(manifest.durations)) / 3600, 3),
-                "seconds": round(seconds, 1),
-            },
-            indent=2,
-        )
-    )
+    result = {
+        "model": options.model,
+        "rows": len(suspects),
+        "planted": len(planted),
+        "found_in_worst": len(planted & worst),
+        "recall": round(len(planted & worst) / len(planted), 4),
+        "worst_share": options.worst,
+        "deepest_rank": ranks[-1],
+        "flagged": len(flagged),
+        "flagged_planted": len(flagged & planted),
+        "bound": round(bound, 3),
+        "seed": options.seed,
+        "audio_hours": round(float(np.nansum(manifest.durations)) / 3600, 3),
+        "seconds": round(seconds, 1),
+    }
+    print(json.dumps(result, indent=2))
+    if options.write:
+        replace_block(DOCUMENT, "planted", table(result))
 
 
 if __name__ == "__main__":

@@ -79,9 +79,7 @@ def _tar_member(shard: str, member: str) -> bytes:
     if member not in index:
         raise AudioError(f"the shard has no member {member!r}; correct the row.", path=shard)
     offset, size = index[member]
-    with _open_bytes(shard) as handle:
-        handle.seek(offset)
-        content = handle.read(size)
+    content = _read_range(shard, offset, size)
     if len(content) != size:
         raise AudioError(f"member {member!r} is cut off; replace the shard.", path=shard)
     return content
@@ -157,6 +155,22 @@ def _stamp(shard: str) -> tuple[int, int]:
 
 def _open_bytes(address: str) -> BinaryIO:
     return _open_url(address) if is_url(address) else Path(address).open("rb")
+
+
+def _read_range(address: str, offset: int, size: int) -> bytes:
+    """One range request on an object store, so that rows in order fetch a shard once from front to back."""
+    if not is_url(address):
+        with Path(address).open("rb") as handle:
+            handle.seek(offset)
+            return handle.read(size)
+    import fsspec
+
+    try:
+        store, path = fsspec.core.url_to_fs(address)
+        content: bytes = store.cat_file(path, start=offset, end=offset + size)
+        return content
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise AudioError(f"cannot be read ({one_line(error)}).", path=address) from error
 
 
 def _open_url(address: str) -> BinaryIO:
