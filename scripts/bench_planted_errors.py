@@ -50,8 +50,8 @@ def table(result: dict[str, Any]) -> str:
         [
             "## Planted transcript errors",
             "",
-            f"`scripts/bench_planted_errors.py`: {result['rows']:,} rows ({result['audio_hours']:.2f} h), the",
-            f"transcripts of {result['planted']} permuted, rows ranked by CTC alignment with `{result['model']}`.",
+            f"`scripts/bench_planted_errors.py`: {result['rows']:,} rows, {result['audio_hours']:.2f} hours;",
+            f"{result['planted']} transcripts permuted, rows ranked by alignment with `{result['model']}`.",
             "",
             "| | result | target |",
             "|---|--:|---|",
