@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from asr_adapt.errors import EXIT_OK
+
 if TYPE_CHECKING:
     from asr_adapt.scoring.gate import GateResult
     from asr_adapt.scoring.rules import GateRules
@@ -65,7 +67,7 @@ def score_command(
         from asr_adapt.cli.score_view import show_score
 
         show_score(result)
-    return 0
+    return EXIT_OK
 
 
 def compare_command(
@@ -91,13 +93,18 @@ def compare_command(
         from asr_adapt.cli.score_view import show_comparison
 
         show_comparison(result)
-    return 0
+    return EXIT_OK
 
 
 def gate_command(
     predictions: str = typer.Argument(..., help="Predictions of the run to judge."),
     baseline: Path = typer.Option(..., "--baseline", help="Baseline file (JSON), written by --update."),
     update: bool = typer.Option(False, "--update", help="Write the baseline from these predictions."),
+    repeat: list[str] = typer.Option(
+        [],
+        "--repeat",
+        help="With --update: another run of the same model; the spread becomes the noise floor.",
+    ),
     by: list[str] = _BY,
     rules: Path | None = typer.Option(None, "--rules", help="Rules in YAML; options below override them."),
     rise: str = typer.Option("", "--rise", help="Allowed rise: 5% (relative) or 0.01 (absolute). Default 0."),
@@ -117,10 +124,10 @@ def gate_command(
     from asr_adapt.scoring import gate, make_baseline, read_predictions
 
     if update:
-        made = make_baseline(read_predictions(predictions), normalise or "basic")
+        made = make_baseline(read_predictions(predictions), normalise or "basic", repeats=repeat)
         made.save(baseline)
         typer.echo(f"wrote {baseline}: {len(made.ids)} rows, WER {100 * made.wer:.2f} %", err=True)
-        return 0
+        return EXIT_OK
     options = {"by": by, "rise": rise, "ceiling": ceiling, "gap": gap, "guard": guard, "level": level}
     result = gate(predictions, baseline, _rules(rules, options), accept=accept, normalise=normalise or None)
     _write_gate(result, junit, markdown)
@@ -157,7 +164,7 @@ def report_command(
 
         for path in write_plots(plots, predictions, options):
             typer.echo(f"wrote {path}", err=True)
-    return 0
+    return EXIT_OK
 
 
 def _rules(path: Path | None, options: dict[str, Any]) -> GateRules:

@@ -18,9 +18,9 @@ import numpy as np
 
 from asr_adapt.errors import DataError
 from asr_adapt.files import write_json
-from asr_adapt.scoring.compare import shorten
+from asr_adapt.scoring.compare import paired_rows, shorten
 from asr_adapt.scoring.counts import ErrorTable, count_errors
-from asr_adapt.scoring.predictions import Predictions
+from asr_adapt.scoring.predictions import Predictions, PredictionSource, read_predictions
 from asr_adapt.scoring.score import require_unique_ids, software
 from asr_adapt.text import profile as profile_named
 
@@ -72,21 +72,45 @@ class Baseline:
         return baseline
 
 
-def make_baseline(predictions: Predictions, normalise: str, table: ErrorTable | None = None) -> Baseline:
-    """The baseline of some predictions; :class:`DataError` when an id occurs twice."""
+def make_baseline(
+    predictions: Predictions,
+    normalise: str,
+    table: ErrorTable | None = None,
+    *,
+    repeats: Sequence[PredictionSource] = (),
+) -> Baseline:
+    """The baseline of some predictions; :class:`DataError` when an id occurs twice.
+
+    ``table`` saves counting again. ``repeats`` are further runs of the same model: the spread of all their
+    WERs is stored as ``noise_floor``.
+    """
     require_unique_ids(predictions)
     if table is None:
         table = count_errors(predictions.references, predictions.hypotheses, normalise)
     profile = profile_named(normalise)
+    settings = dict(predictions.settings)
+    if repeats:
+        settings["noise_floor"] = noise_floor([predictions, *repeats], normalise)
     return Baseline(
         ids=list(predictions.ids),
         references=[reference_hash(text) for text in predictions.references],
         errors=table.errors.tolist(),
         words=table.words.tolist(),
         normaliser={"name": profile.name, "version": profile.version},
-        settings=dict(predictions.settings),
+        settings=settings,
         software=software(),
     )
+
+
+def noise_floor(runs: Sequence[PredictionSource], normalise: str = "basic") -> float:
+    """Largest difference of WER between repeated runs of one model on the same rows, a fraction.
+
+    Raises :class:`NotComparableError` when the rows are not the same.
+    """
+    first, *others = (read_predictions(run) for run in runs)
+    paired = [first, *(paired_rows(first, other) for other in others)]
+    rates = [count_errors(run.references, run.hypotheses, normalise).total().wer for run in paired]
+    return max(rates) - min(rates)
 
 
 def merge_baselines(parts: Sequence[Baseline]) -> Baseline:

@@ -248,12 +248,3 @@ def _power_notes(checks: Sequence[Check], rules: GateRules) -> Iterator[str]:
         if open_question and (check.detectable or 0.0) > MEANINGFUL * (check.baseline or 0.0):
             hidden = f"{100 * (check.detectable or 0.0):.2f} points"
             yield f"{check.group} is underpowered: a rise below {hidden} would often be missed"
-
-
-def noise_floor(runs: Sequence[PredictionSource], normalise: str = "basic") -> float:
-    """Largest difference of WER between repeated runs of one model on the same rows, a fraction."""
-    counts = [
-        count_errors(p.references, p.hypotheses, normalise).total() for p in map(read_predictions, runs)
-    ]
-    rates = [count.wer for count in counts]
-    return max(rates) - min(rates)

@@ -83,6 +83,9 @@ def test_the_noise_floor_is_tolerated(rows):
     assert gate(spoiled, baseline_of(rows, settings={"noise_floor": 0.05})).passed
     assert noise_floor([rows, rows]) == 0.0
     assert 0 < noise_floor([rows, spoiled]) < 0.05
+    stored = make_baseline(Predictions.of(rows), "basic", repeats=[spoiled])
+    assert stored.settings["noise_floor"] == noise_floor([rows, spoiled])
+    assert gate(spoiled, stored).passed
 
 
 def test_each_difference_is_named_and_can_be_accepted(rows):
