@@ -176,7 +176,7 @@ def _channel_gap(samples: Samples) -> float:
 
 def _digest(mono: Samples) -> str:
     """Of the 16-bit samples, so that a WAV and its FLAC copy are the same sound."""
-    pcm = np.clip(np.rint(mono * 32768), -32768, 32767).astype("<i2")
+    pcm = np.minimum(np.rint(np.clip(mono, -1, 1) * 32768), 32767).astype("<i2")
     return hashlib.blake2b(pcm.tobytes(), digest_size=8).hexdigest()
 
 

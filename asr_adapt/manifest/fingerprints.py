@@ -87,7 +87,7 @@ def fingerprint(rows: Iterable[Utterance], sounds: Digests | None = None) -> Map
                 add("near", key, number)
         add("audio", f"{row.audio_path}\0{row.offset}", number)
     prints = {
-        name: Prints(np.array(digests, dtype=np.uint64), np.array(numbers, dtype=np.int64))
+        name: Prints(np.frombuffer(digests, dtype=np.uint64), np.frombuffer(numbers, dtype=np.int64))
         for name, (digests, numbers) in kinds.items()
     }
     if sounds is not None:

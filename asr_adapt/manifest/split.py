@@ -7,6 +7,7 @@ rows of a larger part that repeat a sentence or a sound of a smaller one are lef
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class SplitOptions:
 @dataclass(slots=True)
 class _Group:
     key: str
-    rows: list[int] = field(default_factory=list)
+    rows: array[int] = field(default_factory=lambda: array("q"))
     seconds: float = 0.0
     strata: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
@@ -72,7 +73,7 @@ def split_rows(rows: Iterable[Utterance], options: SplitOptions) -> dict[str, Ro
         candidates = empty if len(empty) >= len(ordered) - position else list(filled)
         best = max(candidates, key=lambda name: filled[name].need(group))
         filled[best].add(group)
-    return {name: np.array(sorted(part.rows), dtype=np.int64) for name, part in filled.items()}
+    return {name: np.sort(np.array(part.rows, dtype=np.int64)) for name, part in filled.items()}
 
 
 def left_over(parts: Mapping[str, Rows], prints: Mapping[str, Prints]) -> dict[str, Rows]:
@@ -102,7 +103,7 @@ class _Part:
         self.target, self.strata = target, strata
         self.seconds = 0.0
         self.have: dict[str, float] = defaultdict(float)
-        self.rows: list[int] = []
+        self.rows: array[int] = array("q")
 
     def need(self, group: _Group) -> float:
         """How far below target this part is, relative to its target, weighted by the group's strata."""
@@ -153,8 +154,8 @@ class _Links:
 def _groups(rows: Iterable[Utterance], options: SplitOptions) -> list[_Group]:
     """Rows joined whenever they share a value of any field in ``by``."""
     links = _Links()
-    keys: list[int] = []
-    seconds: list[float] = []
+    keys: array[int] = array("q")
+    seconds: array[float] = array("d")
     strata: list[str] = []
     for row in rows:
         first, *others = [links.number(name, _value(row, name)) for name in options.by]

@@ -6,6 +6,7 @@ Knows the contract of a layout and how text files are read with precise errors. 
 from __future__ import annotations
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -115,18 +116,20 @@ def first_line(path: Path) -> str:
 
 
 def find_files(folder: Path, suffixes: frozenset[str] | set[str]) -> Iterator[Path]:
-    """Files below ``folder`` with one of the suffixes, in a stable order; hidden files are left out."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
-            yield path
+    """Files below ``folder`` with one of the suffixes, folder by folder in a stable order.
+
+    Hidden files and folders are left out, and so is what vanishes or cannot be entered during the search.
+    """
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):  # noqa: PTH122
+                yield Path(parent, name)
 
 
 def first_file(folder: Path, suffixes: frozenset[str] | set[str]) -> Path | None:
     """Some file below ``folder`` with one of the suffixes, found without listing everything."""
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file():
-            return path
-    return None
+    return next(find_files(folder, suffixes), None)
 
 
 def place_of(path: Path) -> Place:

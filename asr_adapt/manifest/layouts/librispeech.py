@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from asr_adapt.errors import DataError
-from asr_adapt.manifest.layouts.contract import AUDIO_SUFFIXES, ImportOptions, read_lines
+from asr_adapt.manifest.layouts.contract import AUDIO_SUFFIXES, ImportOptions, find_files, read_lines
 from asr_adapt.manifest.utterance import Place, Utterance, from_row
 
-_TRANSCRIPTS = "*.trans.txt"
+_TRANSCRIPTS = ".trans.txt"
 
 
 class LibriSpeechLayout:
@@ -24,16 +24,16 @@ class LibriSpeechLayout:
 
     def recognise(self, source: Path) -> str | None:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        if source.name.endswith(_TRANSCRIPTS[1:]):
+        if source.name.endswith(_TRANSCRIPTS):
             return "it is a .trans.txt file"
-        found = next(source.rglob(_TRANSCRIPTS), None) if source.is_dir() else None
+        found = next(_transcripts(source), None) if source.is_dir() else None
         return None if found is None else f"it holds {found.relative_to(source)}"
 
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
         folder = source if source.is_dir() else source.parent
         genders = _read_genders(folder)
-        for path in sorted(source.rglob(_TRANSCRIPTS)) if source.is_dir() else [source]:
+        for path in _transcripts(source) if source.is_dir() else [source]:
             audio = {p.stem: p for p in path.parent.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES}
             place = Place(folder, str(path))
             for line, content in read_lines(path):
@@ -48,6 +48,10 @@ class LibriSpeechLayout:
                 }
                 row |= {"speaker": speaker, "gender": genders.get(speaker)}
                 yield from_row({options.columns.get(k, k): v for k, v in row.items()}, place, line)
+
+
+def _transcripts(folder: Path) -> Iterator[Path]:
+    return (path for path in find_files(folder, {".txt"}) if path.name.endswith(_TRANSCRIPTS))
 
 
 def _read_genders(folder: Path) -> dict[str, str]:

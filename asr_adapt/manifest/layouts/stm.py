@@ -16,17 +16,19 @@ from asr_adapt.manifest.layouts.contract import (
     AUDIO_SUFFIXES,
     ImportOptions,
     find_files,
+    first_file,
     place_of,
     read_lines,
 )
 from asr_adapt.manifest.utterance import Utterance, from_row
 
 _LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(-?[\d.]+)\s+(-?[\d.]+)(?:\s+<([^>]*)>)?(?:\s+(.*))?$")
+_SUFFIXES = frozenset({".stm"})
 _IGNORED = "ignore_time_segment_in_scoring"
 
 
 class StmLayout:
-    """One STM file; audio is named with or without its suffix."""
+    """An STM file, or a folder of them; audio is named with or without its suffix."""
 
     name = "stm"
     description = "NIST STM (audio channel speaker start end transcript)"
@@ -34,33 +36,41 @@ class StmLayout:
 
     def recognise(self, source: Path) -> str | None:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        return "it is a .stm file" if source.is_file() and source.suffix.lower() == ".stm" else None
+        if source.is_dir():
+            found = first_file(source, _SUFFIXES)
+            return None if found is None else f"it holds {found.relative_to(source)}"
+        return "it is a .stm file" if source.suffix.lower() in _SUFFIXES else None
 
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        place, by_stem = place_of(source), _audio_by_stem(source.parent)
-        for number, line in read_lines(source):
-            if line.startswith(";;"):
-                continue
-            match = _LINE.match(line.strip())
-            if match is None:
-                raise DataError(
-                    "must read: audio channel speaker start end transcript.", path=source, line=number
-                )
-            name, _, speaker, start, end, labels, text = match.groups()
-            if text == _IGNORED:
-                continue
-            row: dict[str, Any] = {
-                "audio_filepath": by_stem.get(name, name),
-                "offset": _seconds(start, source, number),
-                "text": text or "",
-            }
-            row["duration"] = round(_seconds(end, source, number) - row["offset"], 6)
-            if speaker != "unknown":
-                row["speaker"] = speaker
-            if labels:
-                row["labels"] = labels
-            yield from_row({options.columns.get(k, k): v for k, v in row.items()}, place, number)
+        for path in find_files(source, _SUFFIXES) if source.is_dir() else [source]:
+            yield from _read_file(path, options)
+
+
+def _read_file(source: Path, options: ImportOptions) -> Iterator[Utterance]:
+    place, by_stem = place_of(source), _audio_by_stem(source.parent)
+    for number, line in read_lines(source):
+        if line.startswith(";;"):
+            continue
+        match = _LINE.match(line.strip())
+        if match is None:
+            raise DataError(
+                "must read: audio channel speaker start end transcript.", path=source, line=number
+            )
+        name, _, speaker, start, end, labels, text = match.groups()
+        if text == _IGNORED:
+            continue
+        row: dict[str, Any] = {
+            "audio_filepath": by_stem.get(name, name),
+            "offset": _seconds(start, source, number),
+            "text": text or "",
+        }
+        row["duration"] = round(_seconds(end, source, number) - row["offset"], 6)
+        if speaker != "unknown":
+            row["speaker"] = speaker
+        if labels:
+            row["labels"] = labels
+        yield from_row({options.columns.get(k, k): v for k, v in row.items()}, place, number)
 
 
 def _audio_by_stem(folder: Path) -> dict[str, str]:
