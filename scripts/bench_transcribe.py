@@ -1,0 +1,212 @@
+"""Speed of transcription: ours against transformers' pipeline, same weights, same clips, one run.
+
+Clips have the lengths of real utterances (lognormal, mean about 6 s). Without --manifest they are noise,
+which costs the same time. Ours reads files; the pipeline is given decoded samples, each of its batch sizes is tried
+and the best one counts. Seconds are of the clock; the best of --repeats.
+
+Run: python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] [--output FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from asr_adapt.audio import read_audio
+from asr_adapt.files import atomic_write
+from asr_adapt.manifest import Manifest
+from asr_adapt.models import Recogniser
+from asr_adapt.scoring import word_errors
+from asr_adapt.transcription import transcribe
+from asr_adapt.transcription.onnx_export import export_onnx
+from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+
+RATE = 16_000
+BATCH_SIZES = (1, 4, 16)
+LETTERS = "'abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Files, their samples, and their reference texts (none for noise)."""
+
+    paths: list[Path]
+    samples: list[np.ndarray]
+    texts: list[str] | None
+
+    @property
+    def seconds(self) -> float:
+        return sum(map(len, self.samples)) / RATE
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured way."""
+
+    name: str
+    seconds: float
+    texts: list[str]
+
+
+def random_model(shape: str, folder: Path) -> Path:
+    """A wav2vec2 directory with random weights; its speed is that of trained ones."""
+    import json
+
+    from transformers import (
+        Wav2Vec2Config,
+        Wav2Vec2CTCTokenizer,
+        Wav2Vec2FeatureExtractor,
+        Wav2Vec2ForCTC,
+        Wav2Vec2Processor,
+    )
+
+    large = {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    }
+    torch.manual_seed(0)
+    config = Wav2Vec2Config(
+        **(large if shape == "large" else {}), feat_extract_norm="layer", pad_token_id=0, vocab_size=30
+    )
+    folder.mkdir()
+    vocabulary = {"<pad>": 0, "<unk>": 1, "|": 2, **{letter: n for n, letter in enumerate(LETTERS, 3)}}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    Wav2Vec2ForCTC(config).save_pretrained(folder)
+    Wav2Vec2Processor(
+        Wav2Vec2FeatureExtractor(return_attention_mask=True),
+        Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), pad_token="<pad>", unk_token="<unk>"),
+    ).save_pretrained(folder)
+    return folder
+
+
+def noise_clips(count: int, folder: Path) -> Clips:
+    """Seeded noise of lognormal lengths between 1 and 19 seconds."""
+    generator = np.random.default_rng(0)
+    lengths = np.clip(generator.lognormal(1.6, 0.6, count), 1.0, 19.0)
+    samples = [(0.1 * generator.standard_normal(int(RATE * s))).astype(np.float32) for s in lengths]
+    paths = [folder / f"{number}.wav" for number in range(count)]
+    for path, wave in zip(paths, samples, strict=True):
+        soundfile.write(path, wave, RATE)
+    return Clips(paths, samples, None)
+
+
+def manifest_clips(manifest: str, count: int) -> Clips:
+    """Rows of a manifest, evenly spread."""
+    rows = Manifest.open(manifest)
+    chosen = [rows[int(i)] for i in np.unique(np.linspace(0, len(rows) - 1, count).round())]
+    samples = [read_audio(row.audio_path, offset=row.offset, duration=row.duration) for row in chosen]
+    if any(row.offset for row in chosen):
+        sys.exit("bench_transcribe: give a manifest of whole files")
+    return Clips([row.audio_path for row in chosen], samples, [row.text or "" for row in chosen])
+
+
+def best_of(name: str, repeats: int, run: Callable[[], list[str]]) -> Row:
+    """The fastest of some runs, after one that is not counted."""
+    run()
+    seconds, texts = float("inf"), []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        texts = run()
+        seconds = min(seconds, time.perf_counter() - started)
+    print(f"{name}: {seconds:.1f} s", file=sys.stderr)
+    return Row(name, seconds, texts)
+
+
+def ours(recogniser: Recogniser, clips: Clips) -> Callable[[], list[str]]:
+    return lambda: [found.text for found in transcribe(clips.paths, model=recogniser)]
+
+
+def pipeline_runs(model: str, device: str, clips: Clips, repeats: int) -> Row:
+    """transformers' pipeline at its best batch size."""
+    from transformers import pipeline
+
+    from asr_adapt.models.loading import resolve
+
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    pipe: Any = pipeline("automatic-speech-recognition", model=resolve(model), device=device, dtype=dtype)
+    rows = []
+    for size in BATCH_SIZES:
+
+        def run(size: int = size) -> list[str]:
+            return [found["text"] for found in pipe(list(clips.samples), batch_size=size)]
+
+        rows.append(best_of(f"transformers pipeline, batch {size}", repeats, run))
+    return min(rows, key=lambda row: row.seconds)
+
+
+def table(rows: list[Row], clips: Clips, title: str) -> str:
+    """Markdown: real-time factor, ratio to the pipeline, WER or agreement with torch."""
+    base = next(row for row in rows if row.name.startswith("transformers"))
+    reference = clips.texts if clips.texts is not None else rows[0].texts
+    last = "WER" if clips.texts is not None else "WER against our torch transcripts"
+    lines = [f"### {title}", "", f"| | RTFx | against the pipeline | {last} |", "|---|---|---|---|"]
+    for row in rows:
+        wer = word_errors(reference, row.texts).wer if any(reference) else 0.0
+        lines.append(
+            f"| {row.name} | {clips.seconds / row.seconds:.0f} | {base.seconds / row.seconds:.2f}× "
+            f"| {100 * wer:.2f} % |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def measure(options: argparse.Namespace, folder: Path) -> str:
+    """Every way on one set of clips."""
+    model = str(random_model(options.random, folder / "model")) if options.random else options.model
+    clips = (
+        manifest_clips(options.manifest, options.clips)
+        if options.manifest
+        else noise_clips(options.clips, folder)
+    )
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    recogniser = Recogniser.load(model, device=device)
+    rows = [best_of("asr_adapt, torch", options.repeats, ours(recogniser, clips))]
+    rows.append(pipeline_runs(model, device, clips, options.repeats))
+    if options.onnx:
+        export_onnx(Recogniser.load(model, device="cpu"), folder / "onnx", clips.samples[:50], int8=True)
+        for int8, name in ((False, "asr_adapt, ONNX"), (True, "asr_adapt, ONNX int8")):
+            exported = OnnxRecogniser(folder / "onnx", int8=int8)
+            rows.append(best_of(name, options.repeats, ours(exported, clips)))
+    what = f"random weights, {options.random}" if options.random else options.model
+    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {os.cpu_count()} cores"
+    title = f"{what}: {len(clips.paths)} clips, {clips.seconds / 60:.1f} min, {where}"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    return table(rows, clips, title) + f"\n{versions}\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="nano-en")
+    parser.add_argument("--random", choices=("base", "large"), help="random weights of this shape instead")
+    parser.add_argument("--manifest", help="real clips, for a WER; default: noise")
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--onnx", action="store_true", help="also ONNX and its int8 form")
+    parser.add_argument("--output", type=Path, help="Markdown file to write; default: standard output")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = measure(options, Path(folder))
+    if options.output is None:
+        print(text)
+        return
+    with atomic_write(options.output) as handle:
+        handle.write(text)
+
+
+if __name__ == "__main__":
+    main()
