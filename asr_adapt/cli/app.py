@@ -25,6 +25,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.evaluate",
     "asr_adapt.cli.export",
     "asr_adapt.cli.lm",
+    "asr_adapt.cli.serve",
     "asr_adapt.cli.score",
     "asr_adapt.cli.system",
 )

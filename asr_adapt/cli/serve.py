@@ -1,0 +1,47 @@
+"""``asr-adapt serve``: a page on this computer that transcribes.
+
+Knows the options. Does not know HTTP.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from asr_adapt.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("serve")(serve)
+
+
+def serve(
+    model: Annotated[
+        list[str] | None,
+        typer.Option("--model", "-m", help="Model; repeat it to compare several. [default: nano-en]"),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    max_megabytes: Annotated[int, typer.Option(min=1, help="Largest upload in MiB.")] = 200,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+) -> None:
+    """Serve a page where recordings are dropped or spoken, transcribed and compared. Ctrl-C ends it."""
+    from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.serve import Settings, make_server
+
+    names = model or ["nano-en"]
+    recognisers = {name: Recogniser.load(name, device=device) for name in names}
+    try:
+        server = make_server(Settings(recognisers, max_megabytes * 2**20), host, port)
+    except OSError as error:
+        raise UsageError(
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
+        ) from error
+    print(f"http://{host}:{server.server_address[1]}/  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print("Everyone who reaches this address can use it: there is no password.", file=sys.stderr)
+    with server:
+        server.serve_forever()
