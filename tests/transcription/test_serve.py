@@ -157,9 +157,5 @@ def test_page_in_a_browser(server, speak, tmp_path):
         assert len(titles) == 4 and "confidence" in titles[0]
         names = browser.run("[...document.querySelectorAll('a')].map(a => a.download)")
         assert names == ["talk.srt", "talk.vtt", "talk.txt", "talk.json"] * 2
-        subtitle = browser.run("fetch(document.querySelector('a').href).then(a => a.text(), e => String(e))")
-        assert (
-            "bad cafe" in subtitle or "Failed to fetch" in subtitle
-        )  # the page's policy may forbid reading it
-        assert browser.errors == [] or all("blob:" in error for error in browser.errors)
+        assert browser.errors == []
         assert all(request.startswith((address, "blob:", "data:")) for request in browser.requests)
