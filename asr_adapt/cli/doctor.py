@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,10 +122,11 @@ def _front_matter(card: str, name: str) -> str:
 
 
 def _first_sentence(card: str) -> str:
-    """The first line of prose below the front matter."""
+    """The first sentence of prose below the front matter."""
     body = card.split("---", 2)[2] if card.startswith("---") and card.count("---") > 1 else card
-    lines = [line.strip() for line in body.splitlines()]
-    return next((line for line in lines if line and line[0] not in "#|-<!["), "")
+    paragraphs = [" ".join(paragraph.split()) for paragraph in body.split("\n\n")]
+    prose = next((text for text in paragraphs if text and text[0] not in "#|-<!["), "")
+    return re.split(r"(?<=[^.\d]\.)\s", prose, maxsplit=1)[0]
 
 
 def _python() -> Iterator[Finding]:

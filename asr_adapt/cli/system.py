@@ -6,6 +6,7 @@ Knows how the findings are printed. Does not know how they are found (``doctor``
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Annotated
 
 import typer
@@ -32,7 +33,7 @@ def models(as_json: JsonFlag = False) -> None:
     for row in found:
         print(f"{row['name']:<10} {row['architecture']}, {row['megabytes']:.1f} MB, {row['licence']}")
         if row["summary"]:
-            print(f"{'':<10} {row['summary']}")
+            print(textwrap.fill(row["summary"], 79, initial_indent=" " * 11, subsequent_indent=" " * 11))
     if not found:
         print("No model travels with this installation.")
     print("Also: any model directory, or a hub id such as facebook/wav2vec2-base-960h.")
