@@ -132,9 +132,9 @@ def _speechocean(rows: dict[str, Path], us: dict[str, Path], model: str) -> list
         "replay": {"manifest": [str(rows["mild_replay"]), str(us["replay"])], "share": 0.5},
         "strategy": {"name": "top_layers", "top_layers": 6},
         "optimiser": {"learning_rate": 2e-4, "layer_decay": 0.9},
-        "schedule": {"steps": 400},
-        "batch": {"seconds": 80},
-        "evaluation": {"every": 100},
+        "schedule": {"steps": 250},
+        "batch": {"seconds": 50},
+        "evaluation": {"every": 125},
         "invalid_rows": "drop",
         "seed": 1,
     }

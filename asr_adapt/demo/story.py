@@ -32,8 +32,8 @@ class DemoOptions:
     accent: str = "scottish"
     model: str = "nano-en"
     seed: int = 1
-    steps: int = 300
-    seconds: float = 50.0
+    steps: int = 400
+    seconds: float = 40.0
     sizes: CorpusSizes = field(default_factory=CorpusSizes)
 
 
@@ -91,8 +91,8 @@ def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
             "guard": str(corpus.manifest("guard_dev")),
             "guard_test": str(corpus.manifest("guard_test")),
             "replay": {"manifest": str(corpus.manifest("replay")), "share": REPLAY_SHARE},
-            "strategy": {"name": "top_layers", "top_layers": 5},
-            "optimiser": {"learning_rate": 4e-4, "layer_decay": 0.9},
+            "strategy": {"name": "top_layers", "top_layers": 6},
+            "optimiser": {"learning_rate": 6e-4, "layer_decay": 0.9},
             "schedule": {"steps": options.steps, "warmup": 0.1, "hold": 0.4},
             "batch": {"seconds": options.seconds},
             "evaluation": {"every": max(1, options.steps // 3)},
