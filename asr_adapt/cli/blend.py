@@ -1,0 +1,53 @@
+"""``asr-adapt blend``: interpolate between a base and its adapted model.
+
+Knows the options of the command and what it writes. Does not know how weights are mixed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add ``blend`` to the command line."""
+    app.command("blend")(blend)
+
+
+def blend(
+    base: str = typer.Argument(..., metavar="BASE", help="Bundled name, model directory or hub id."),
+    adapted: str = typer.Argument(..., metavar="ADAPTED", help="A model adapted from it."),
+    target: Path = typer.Option(..., "--target", help="Dev manifest of the new accent."),
+    guard: Path = typer.Option(..., "--guard", help="Dev manifest of the old accent."),
+    budget: str = typer.Option("10%", "--budget", help="Allowed guard rise: 10% (relative) or 0.01 (WER)."),
+    points: int = typer.Option(11, "--points", min=2, help="Mixtures measured, ends included."),
+    output: Path = typer.Option(None, "--output", "-o", help="Write the chosen model here."),
+    profile: str = typer.Option("basic", "--normalise", help="Normalisation profile of both sides."),
+    device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
+    as_json: bool = typer.Option(False, "--json", help="Print the sweep as JSON."),
+) -> int:
+    """Sweep mixtures of two models; keep the best on the target within the guard's budget."""
+    import json
+
+    from asr_adapt.training.blending import Budget, Point
+    from asr_adapt.training.blending_run import blend_models
+
+    result = blend_models(
+        (base, adapted), (target, guard), Budget.parse(budget), points, profile=profile, device=device
+    )
+    if output is not None:
+        result.save(output)
+    found = result.blend
+    if as_json:
+        print(json.dumps(found.to_json(), indent=2))
+        return 0
+
+    def line(point: Point) -> str:
+        mark = "  <- chosen" if point == found.chosen else "" if point.within else "  over budget"
+        return f"{point.share:13.2f}  {point.target:10.1%}  {point.guard:9.1%}{mark}"
+
+    print("adapted share  target WER  guard WER")
+    print("\n".join(line(point) for point in found.points))
+    print(f"written to {output}" if output else "nothing written: give --output DIR to keep the chosen model")
+    return 0

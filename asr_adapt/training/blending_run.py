@@ -1,0 +1,71 @@
+"""Blending two model directories on two manifests, and writing the result.
+
+Knows files. Does not know how weights are mixed or chosen (:mod:`asr_adapt.training.blending`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr_adapt.errors import UsageError
+from asr_adapt.files import atomic_directory, write_json
+from asr_adapt.manifest import Manifest, require_rows
+from asr_adapt.models import Recogniser
+from asr_adapt.training.blending import Blend, Budget, require_same_shape, sweep, weights_of
+from asr_adapt.training.evaluation import measure
+
+BATCH_SECONDS = 160.0
+
+
+@dataclass(frozen=True)
+class BlendResult:
+    """A finished sweep; ``recogniser`` holds the chosen weights."""
+
+    blend: Blend
+    recogniser: Recogniser
+    sources: tuple[str, str]
+
+    def save(self, output: str | Path) -> None:
+        """Write a transformers directory with ``blend.json`` (the sweep); a full folder is refused."""
+        folder = Path(output)
+        if folder.exists() and any(folder.iterdir()):
+            raise UsageError(f"{folder} is not empty: name a new folder.")
+        chosen = self.blend.chosen
+        card = (
+            "---\nlibrary_name: transformers\npipeline_tag: automatic-speech-recognition\n---\n"
+            f"# {1 - chosen.share:.2f} × {self.sources[0]} + {chosen.share:.2f} × {self.sources[1]}\n\n"
+            f"Weights interpolated by asr_adapt. On the sets of the sweep: target WER {chosen.target:.1%}, "
+            f"guard WER {chosen.guard:.1%}; the base alone {self.blend.points[0].target:.1%} and "
+            f"{self.blend.points[0].guard:.1%}. `blend.json` holds every point.\n"
+        )
+        with atomic_directory(folder) as work:
+            self.recogniser.save(work)
+            (work / "README.md").write_text(card, encoding="utf-8")
+            write_json(work / "blend.json", {"sources": list(self.sources), **self.blend.to_json()})
+
+
+def blend_models(
+    sources: tuple[str, str],
+    manifests: tuple[str | Path, str | Path],
+    budget: Budget,
+    points: int,
+    *,
+    profile: str = "basic",
+    device: str = "auto",
+) -> BlendResult:
+    """Sweep the mixtures of ``sources`` (base, adapted) on ``manifests`` (target, guard)."""
+    target, guard = (require_rows(Manifest.open(path)) for path in manifests)
+    base = Recogniser.load(sources[0], device=device, compute_type="float32")
+    adapted = Recogniser.load(sources[1], device=device, compute_type="float32")
+    weights = weights_of(base), weights_of(adapted)
+    require_same_shape(*weights, sources)
+
+    def both() -> tuple[float, float]:
+        found = [measure(adapted, m, profile, BATCH_SECONDS).wer for m in (target, guard)]
+        return found[0], found[1]
+
+    shares = np.linspace(0.0, 1.0, points).tolist()
+    return BlendResult(sweep(adapted, weights, both, budget, shares), adapted, sources)
