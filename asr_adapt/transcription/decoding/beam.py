@@ -29,9 +29,9 @@ class BeamOptions:
     """
 
     width: int = 32
-    weight: float = 0.5
-    bonus: float = 0.5
-    unknown: float = -4.0
+    weight: float = 0.8
+    bonus: float = 2.5
+    unknown: float = -8.0
     token_floor: float = -6.0
     gap: float = 14.0
 
