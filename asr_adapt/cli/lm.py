@@ -59,11 +59,13 @@ def tune_lm(
     """
     from dataclasses import asdict
 
+    from asr_adapt.models import Recogniser
     from asr_adapt.transcription.decoding.fusion import write_weights
     from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
 
+    recogniser = Recogniser.load(model, device=device)
     found, used = tune_on_manifest(
-        manifest, lm, model=model, rows=rows, width=beam_width, profile=normalise, device=device
+        manifest, lm, model=recogniser, rows=rows, width=beam_width, profile=normalise
     )
     about = {
         "model": model,

@@ -26,19 +26,17 @@ def tune_on_manifest(
     manifest: str | Path | Manifest,
     language_model: str | Path,
     *,
-    model: str | Recogniser = "nano-en",
+    model: Recogniser,
     rows: int = 200,
     width: int = 32,
     profile: str = "basic",
-    device: str = "auto",
 ) -> tuple[Tuned, int]:
     """The best weights and how many rows they were tuned on, without rows longer than the model's window.
 
     Raises DataError for a row without text, audio that cannot be read, or when no row is left.
     """
     dev = require_rows(manifest if isinstance(manifest, Manifest) else Manifest.open(manifest))
-    base = model if isinstance(model, Recogniser) else Recogniser.load(model, device=device)
-    fused = FusionRecogniser(base, Decoding(language_model, options=BeamOptions(width=width)))
+    fused = FusionRecogniser(model, Decoding(language_model, options=BeamOptions(width=width)))
     waveforms, references = _read(dev, fused, rows)
     frames: list[np.ndarray] = [np.empty(0)] * len(waveforms)
     budget = round(BATCH_SECONDS * fused.sample_rate)
