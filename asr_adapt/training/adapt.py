@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, PartialState
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, require_rows
@@ -101,6 +102,9 @@ def _require_usable(folder: Path, resume: bool) -> None:
 
 
 def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:
+    if PartialState().num_processes == 1:
+        # Accelerate keeps one global state; a second run in this process may want another precision or device
+        AcceleratorState._reset_state(reset_partial_state=True)
     device = choose_device(recipe.device)
     precision = recipe.precision
     if precision == "auto":

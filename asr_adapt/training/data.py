@@ -17,6 +17,7 @@ import numpy as np
 
 from asr_adapt.audio import read_audio
 from asr_adapt.audio.augment import Augmenter
+from asr_adapt.audio.containers import audio_exists
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser
@@ -124,7 +125,7 @@ def _require_fields(row: Utterance) -> None:
         raise row.error(
             "the duration is missing: rebuild the manifest with asr-adapt manifest build.", "duration"
         )
-    if not row.audio_path.is_file():
+    if not audio_exists(row.audio_path):
         raise row.error(
             f"no such audio file ({row.audio_path}): was it moved? Rebuild the manifest with --root.",
             "audio_filepath",

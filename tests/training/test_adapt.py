@@ -73,7 +73,7 @@ def test_the_result_is_a_plain_transformers_directory_with_its_proof(
 def test_frozen_means_bit_identical(
     tree: dict[str, Any], strategy: dict[str, Any], muddled_model: Path, tmp_path: Path
 ) -> None:
-    tree |= {"strategy": strategy}
+    tree |= {"strategy": strategy, "schedule": {"steps": 120, "kind": "constant"}}
     recipe = build_recipe(tree)
     base = Recogniser.load(muddled_model, device="cpu")
     stages = trainable_stages(base.stack, recipe.strategy)
@@ -143,3 +143,12 @@ def test_an_output_that_holds_a_run_is_not_overwritten(tree: dict[str, Any], tmp
     run(tree, tmp_path / "out")
     with pytest.raises(RecipeError, match="holds an earlier run"):
         run(tree, tmp_path / "out")
+
+
+def test_a_second_run_in_the_same_process_may_have_another_precision(
+    tree: dict[str, Any], tmp_path: Path
+) -> None:
+    tree |= {"schedule": {"steps": 2}, "evaluation": {"every": 2}}
+    for precision in ("float32", "bfloat16", "float32"):
+        name = f"{precision}-{len(list(tmp_path.iterdir()))}"
+        assert run({**tree, "precision": precision}, tmp_path / name)["steps"] == 2
