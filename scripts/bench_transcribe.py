@@ -1,8 +1,8 @@
 """Speed of transcription: ours against transformers' pipeline, same weights, same clips, one run.
 
 Clips have the lengths of real utterances (lognormal, mean about 6 s). Without --manifest they are noise,
-which costs the same time. Ours reads files; the pipeline is given decoded samples, each of its batch sizes is tried
-and the best one counts. Seconds are of the clock; the best of --repeats.
+which costs the same time. Ours reads files; the pipeline is given decoded samples, each of its batch sizes
+is tried and the best one counts. Seconds are of the clock; the best of --repeats.
 
 Run: python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] [--output FILE]
 """
