@@ -158,8 +158,8 @@ class _Cutter:
         if self.start is None:
             self.start = max(begin - self.rules.pad, self.frontier)
             self.spoken, self.cut, self.seam = 0, None, False
-        elif begin - self.speech_end >= self.rules.silence:
-            self.cut = (self.speech_end, begin)
+        elif begin - self.speech_end >= self.rules.silence and self.speech_end > self.start:
+            self.cut = (self.speech_end, begin)  # a silence in which the piece began is no place to end it
         self.speech_end = stop
         self.spoken += stop - begin
 
