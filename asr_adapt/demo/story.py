@@ -32,7 +32,7 @@ class DemoOptions:
     accent: str = "scottish"
     model: str = "nano-en"
     seed: int = 1
-    steps: int = 400
+    steps: int = 600
     seconds: float = 40.0
     sizes: CorpusSizes = field(default_factory=CorpusSizes)
 
