@@ -39,8 +39,6 @@ REQUIRED = {
 #: Optional package → (import name, extra, what it adds).
 OPTIONAL = {
     "silero-vad": ("silero_vad", "vad", "speech detection (--vad)"),
-    "peft": ("peft", "lora", "LoRA adapters"),
-    "scikit-learn": ("sklearn", "probe", "probes"),
     "matplotlib": ("matplotlib", "plots", "plots"),
 }
 CODECS = (
