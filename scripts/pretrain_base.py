@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--corpus", type=Path, required=True, help="folder of prepare_pretraining.py")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="continue from this model instead of a random one")
+    parser.add_argument("--start", type=Path, help="continue from this model (a bundled name or a folder)")
     parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--seconds", type=float, default=80.0, help="audio seconds of a batch")
     parser.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     start = options.start or options.output / "start"
-    if not (start / "config.json").is_file():
+    if options.start is None and not (start / "config.json").is_file():
         write_start(start, options.seed)
     outcome = adapt(
         build_recipe(recipe_tree(options, start)), options.output / "model", resume=options.resume
