@@ -93,7 +93,8 @@ def table(results: Sequence[dict[str, Any]], rows: dict[str, Path], steps: int) 
         low, high = found["interval"]["low"], found["interval"]["high"]
         cer = found["cer_interval"]
         lines.append(
-            f"| {result['name']} | {summary['best_step']} | {found['cer']:.1%} | {cer['low']:.1%}–{cer['high']:.1%} "
+            f"| {result['name']} | {summary['best_step']} "
+            f"| {found['cer']:.1%} | {cer['low']:.1%}–{cer['high']:.1%} "
             f"| {found['wer']:.1%} | {low:.1%}–{high:.1%} | {summary['training_seconds']:.0f} |"
         )
     return "\n".join([*lines, "", NOTE, "", "![WER on dev against updates](hausa.svg)"])
