@@ -76,4 +76,6 @@ def _pair_interval(
         drawn = resampled_sums(sums[shared], generator=generator)
     gaps = ratio(drawn[:, 0], drawn[:, 1]) - ratio(drawn[:, 2], drawn[:, 3])
     effective = min(effective_blocks(sums[parts[0], 1]), effective_blocks(sums[parts[1], 3]))
-    return *expanded_percentiles(gaps, effective), len(shared)
+    total = sums.sum(axis=0)
+    gap = float(ratio(total[0], total[1]) - ratio(total[2], total[3]))
+    return *expanded_percentiles(gaps, gap, effective), len(shared)

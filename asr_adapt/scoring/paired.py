@@ -94,11 +94,12 @@ def paired_difference(
     drawn = resampled_sums(sums, replicates=replicates, generator=generator)
     deltas = ratio(drawn[:, 2], drawn[:, 3]) - ratio(drawn[:, 0], drawn[:, 1])
     effective = effective_blocks(sums[:, 1])
-    low, high = expanded_percentiles(deltas, effective, level)
+    wer_a, wer_b = float(ratio(total[0], total[1])), float(ratio(total[2], total[3]))
+    low, high = expanded_percentiles(deltas, wer_b - wer_a, effective, level)
     p, p_rise = swap_test(sums, generator=generator)
     return Difference(
-        wer_a=float(ratio(total[0], total[1])),
-        wer_b=float(ratio(total[2], total[3])),
+        wer_a=wer_a,
+        wer_b=wer_b,
         interval=Interval(low, high, level, blocks.unit, blocks.count, replicates),
         p=p,
         p_rise=p_rise,
