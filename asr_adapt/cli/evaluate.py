@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -58,6 +59,9 @@ def evaluate(
     ] = Runtime.torch,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    repeat: Annotated[
+        int, typer.Option(min=1, help="Runs in all, for the noise floor; later ones to OUTPUT.repeatN.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="The score as JSON on standard output.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> int:
@@ -70,23 +74,31 @@ def evaluate(
     from asr_adapt.transcription import evaluate as run
 
     rows = _scorable(manifest)
+    if repeat > 1 and output is None:
+        raise UsageError("--repeat needs --output: the gate reads the runs as files.")
     decoding = decoding_from(lm, hotword, lm_weight, beam_width)
     recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
-    with audio_progress("Evaluating", quiet=quiet) as start:
-        tell = start(_seconds(rows))
-        evaluation = run(
+
+    def once(target: Path | None, tell: Callable[[float], None] | None) -> Evaluation:
+        return run(
             rows,
             model=recogniser,
-            output=output,
+            output=target,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
             language=language,
             word_timestamps=word_timestamps,
             batch_size=batch_size,
             batch_seconds=batch_seconds,
         )
+
+    with audio_progress("Evaluating", quiet=quiet) as start:
+        evaluation = once(output, start(_seconds(rows)))
+    again = [once(path, None) for path in _repeats(output, repeat)]
     for failure in evaluation.failures:
         print(f"asr-adapt: {failure.message}", file=sys.stderr)
     _show(evaluation, by or [], normalise, as_json)
+    if again:
+        _show_noise([evaluation, *again], normalise)
     return EXIT_FAILED if evaluation.failures else EXIT_OK
 
 
@@ -99,6 +111,25 @@ def _scorable(manifest: str) -> Manifest:
         if row.text is None:
             raise row.error('missing: add the reference transcript ("" for silence).', "text")
     return rows
+
+
+def _repeats(output: Path | None, repeat: int) -> list[Path]:
+    """Where the second and later runs go: ``test.jsonl`` becomes ``test.repeat2.jsonl`` and so on."""
+    if output is None:
+        return []
+    return [output.with_name(f"{output.stem}.repeat{n}{output.suffix}") for n in range(2, repeat + 1)]
+
+
+def _show_noise(runs: list[Evaluation], normalise: str) -> None:
+    """The spread of equal runs, on stderr, and how the gate takes it into account."""
+    from asr_adapt.scoring import word_errors
+
+    rates = [word_errors(run.references, run.hypotheses, normalise).wer for run in runs]
+    print(
+        f"noise floor of {len(runs)} runs: WER {min(rates):.2%} to {max(rates):.2%}; "
+        "give the later files to gate --update --repeat.",
+        file=sys.stderr,
+    )
 
 
 def _seconds(rows: Manifest) -> float:

@@ -88,3 +88,18 @@ def test_python_api_takes_a_recogniser_and_rows(manifest, tone_recogniser):
     assert whole.hypotheses == rows.hypotheses == ["bad cafe", "gag", "a b c d"]
     assert whole.references == ["bad cafe", "gab", "a b c d"]
     assert whole.audio_seconds > 1 and whole.real_time_factor > 0
+
+
+def test_repeated_runs_are_kept_and_feed_the_gate(manifest, tone_model, tmp_path, capfd):
+    output, baseline = tmp_path / "p.jsonl", tmp_path / "baseline.json"
+    call = ["evaluate", str(manifest), "--model", str(tone_model)]
+    assert run([*call, "-o", str(output), "--repeat", "3"]) == 0
+    assert "noise floor of 3 runs: WER 14.29% to 14.29%" in capfd.readouterr().err
+    again = [tmp_path / f"p.repeat{number}.jsonl" for number in (2, 3)]
+    assert all(path.is_file() for path in again)
+    repeats = [part for path in again for part in ("--repeat", str(path))]
+    assert run(["gate", str(output), "--baseline", str(baseline), "--update", *repeats]) == 0
+    assert run(["gate", str(again[0]), "--baseline", str(baseline)]) == 0
+    capfd.readouterr()
+    assert run([*call, "--repeat", "2"]) == 2
+    assert "--repeat needs --output" in capfd.readouterr().err
