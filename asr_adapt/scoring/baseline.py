@@ -201,9 +201,10 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[Mis
 
 
 def _notes(before: Baseline, now: Baseline) -> Iterable[str]:
+    known = before.settings and now.settings
     for name in ("model", "runtime", "device"):
         old, new = before.settings.get(name), now.settings.get(name)
-        if old != new:
+        if known and old != new:
             yield f"{name}: baseline {_plain(old)}, now {_plain(new)}"
     if before.software.get("jiwer") != now.software.get("jiwer"):
         yield f"jiwer: baseline {before.software.get('jiwer')}, now {now.software.get('jiwer')}"
