@@ -10,7 +10,6 @@ import json
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -92,9 +91,3 @@ def _head(old: nn.Linear, source: list[int | None], spread: float) -> nn.Linear:
                 head.weight[row] = old.weight[origin]
                 head.bias[row] = old.bias[origin]
     return head
-
-
-def shared_tokens(before: dict[str, int], after: dict[str, Any]) -> list[str]:
-    """Tokens of ``after`` whose head rows were taken from ``before``."""
-    folded = {token.casefold() for token in before}
-    return [token for token in after if token.casefold() in folded]
