@@ -91,7 +91,7 @@ def recipe_tree(options: argparse.Namespace, start: Path) -> dict[str, object]:
         "guard": [str(corpus / "dev_mild" / "manifest.jsonl")],
         "test": [str(corpus / "test_us" / "manifest.jsonl")],
         "invalid_rows": "drop",
-        "strategy": {"name": "full", "feature_encoder": True},
+        "strategy": {"name": "full", "feature_encoder": not options.freeze_features},
         "optimiser": {"kind": options.optimiser, "learning_rate": options.rate, "weight_decay": 0.01},
         "schedule": {
             "kind": options.schedule,
@@ -101,7 +101,9 @@ def recipe_tree(options: argparse.Namespace, start: Path) -> dict[str, object]:
             "final": 0.02,
         },
         "batch": {"seconds": options.seconds},
-        "regularisation": {"spec_augment": {"time_share": 0.02, "time_length": 6, "feature_share": 0.0}},
+        "regularisation": {
+            "spec_augment": {"time_share": options.mask, "time_length": 6, "feature_share": 0.0}
+        },
         "evaluation": {"every": options.evaluate_every, "batch_seconds": 200},
         "checkpoint_every": 100,
         "seed": options.seed,
@@ -178,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--warmup", type=float, default=0.08, help="share of the steps")
     parser.add_argument("--hold", type=float, default=0.42, help="share of the steps")
+    parser.add_argument("--mask", type=float, default=0.02, help="expected share of frames masked")
+    parser.add_argument("--freeze-features", action="store_true", help="train no convolution (with --start)")
     parser.add_argument("--evaluate-every", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--resume", action="store_true")
