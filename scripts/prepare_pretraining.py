@@ -59,11 +59,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Task:
-    """Clips made together by one process; ``part`` is the WAV file that it writes."""
+    """Clips made together by one process; ``part`` is the WAV file that it writes.
+
+    ``clean`` is the share of the synthetic clips without room and noise.
+    """
 
     number: int
     seed: int
     part: Path
+    clean: float
     clips: list[Clip] = field(default_factory=list)
 
 
@@ -80,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         dev = [row for row in mild if row.speaker in DEV_MILD]
         write_manifest(output / "dev_mild" / "manifest.jsonl", dev)
     for name, part, count in (("dev_us", "dev", 300), ("test_us", "test", 500)):
-        spoken = speak(SpokenSet(name, "us", part, held_out_variants(), count), output, options.seed)
+        spoken = speak(SpokenSet(name, "us", part, held_out_variants(), count), output, options.set_seed)
         write_manifest(output / name / "manifest.jsonl", Manifest.open(spoken))
-    tasks = _tasks(clips, options.seed, output)
+    tasks = _tasks(clips, options, output)
     seconds = _assemble(tasks, output, options.workers)
     report = f"{seconds / 3600:.1f} hours in {time.monotonic() - started:.0f} s"
     (output / "READY").write_text(report + "\n", encoding="utf-8")
@@ -96,8 +100,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--speechocean", type=Path, help="folder of speechocean762; left out: synthetic only")
     parser.add_argument("--copies", type=int, default=12, help="augmented copies of a real clip")
     parser.add_argument("--renderings", type=int, default=4, help="synthetic voices per real transcript")
+    parser.add_argument(
+        "--clean", type=float, default=Conditions().clean, help="share of synthetic clips left without a room"
+    )
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--set-seed", type=int, default=1, help="seed of dev_us and test_us")
     return parser.parse_args(arguments)
 
 
@@ -122,11 +130,14 @@ def _renderings(mild: Sequence[Utterance], voices: int) -> list[Clip]:
     return [Clip(row.text or "", "rendered") for row in mild] * voices
 
 
-def _tasks(clips: list[Clip], seed: int, output: Path) -> list[Task]:
-    order = np.random.default_rng(seed).permutation(len(clips))
+def _tasks(clips: list[Clip], options: argparse.Namespace, output: Path) -> list[Task]:
+    order = np.random.default_rng(options.seed).permutation(len(clips))
     mixed = [clips[index] for index in order]
     chunks = [mixed[start : start + CHUNK] for start in range(0, len(mixed), CHUNK)]
-    return [Task(n, seed, output / f"part-{n:04d}.wav", chunk) for n, chunk in enumerate(chunks)]
+    return [
+        Task(n, options.seed, output / f"part-{n:04d}.wav", options.clean, chunk)
+        for n, chunk in enumerate(chunks)
+    ]
 
 
 def _assemble(tasks: Sequence[Task], output: Path, workers: int) -> float:
@@ -156,7 +167,7 @@ def _make(task: Task) -> list[dict[str, Any]]:
             wave, speaker = _source(clip, chance)
             recent = [*recent[-7:], wave]
             if clip.kind != "real":
-                wave = record(pad(wave, chance), chance, recent[:-1], _conditions(clip))
+                wave = record(pad(wave, chance), chance, recent[:-1], _conditions(clip, task.clean))
             wave = np.pad(wave, (0, max(0, round(SHORTEST * SAMPLE_RATE) - wave.size)))
             if wave.size <= LONGEST * SAMPLE_RATE:
                 rows.append(_row(clip, task.part.name, (part.tell(), wave.size), speaker))
@@ -191,10 +202,10 @@ def _source(clip: Clip, chance: np.random.Generator) -> tuple[np.ndarray, str]:
     return change_speed(wave, speed) if speed != 1.0 else wave, clip.speaker
 
 
-def _conditions(clip: Clip) -> Conditions:
+def _conditions(clip: Clip, clean: float) -> Conditions:
     # A real recording has its own room and noise; what is added stays rarer.
     real = Conditions(clean=0.15, equaliser=0.6, room=0.25, noise=0.5, telephone=0.12)
-    return real if clip.kind == "real_augmented" else Conditions()
+    return real if clip.kind == "real_augmented" else Conditions(clean=clean)
 
 
 def _voice(chance: np.random.Generator, variants: Sequence[str]) -> Voice:
