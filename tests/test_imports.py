@@ -19,7 +19,8 @@ from asr_adapt.cli.app import COMMAND_MODULES
 PACKAGE = Path(asr_adapt.__file__).parent
 #: Rooms from the ground up; a module may import from its own room and from rooms before it.
 ROOMS = (
-    "assets", "text", "audio", "manifest", "scoring", "models", "transcription", "training", "demo", "cli",
+    "assets", "text", "audio", "manifest", "scoring", "models", "transcription", "probing", "training",
+    "demo", "cli",
 )  # fmt: skip
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {"asr_adapt", "asr_adapt.errors", "asr_adapt.files"}

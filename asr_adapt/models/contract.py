@@ -7,7 +7,7 @@ Does not know any architecture, recipe or file layout; a family's own file does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +116,14 @@ class Recogniser(ABC):
     @abstractmethod
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the stages ``0 … boundary - 1`` of the stack; ``boundary`` 0 gives the inputs back."""
+
+    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
+        """What :meth:`encode` gives for each of the strictly rising ``boundaries``.
+
+        A family that can go on from one boundary to the next overrides this and runs every stage once.
+        """
+        for boundary in boundaries:
+            yield self.encode(batch, boundary)
 
     @abstractmethod
     def losses(

@@ -6,7 +6,7 @@ Does not know recipes, manifests, beam search or how a checkpoint was found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -116,6 +116,13 @@ class CtcRecogniser(Recogniser):
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the stages below ``boundary``."""
         return self._run(batch, 0, boundary, None)
+
+    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
+        """As the contract says, every stage run once."""
+        done = 0
+        for boundary in boundaries:
+            batch, done = self._run(batch, done, boundary, None), boundary
+            yield batch
 
     def logits(self, batch: Hidden) -> Hidden:
         """Logits (batch, frames, vocabulary) of whole inputs."""

@@ -1,0 +1,58 @@
+"""The layer sweep as a picture: balanced accuracy of each classifier over the stages, chance beside it.
+
+Knows the plain values of a sweep. Does not know how they came about. Needs the extra ``plots``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_adapt.errors import MissingExtraError
+
+SUFFIXES = (".svg", ".png")
+
+
+def require_plots() -> None:
+    """Raise :class:`MissingExtraError` without matplotlib, before any work is done."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtraError("The plot of the layers", "plots") from None
+
+
+def write_sweep_plot(stem: Path, *sweeps: Mapping[str, Any], titles: Sequence[str] = ()) -> list[Path]:
+    """Write ``stem.svg`` and ``stem.png`` with one panel per sweep (``ProbeResult.to_json()``)."""
+    require_plots()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4 * len(sweeps), 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, sweep in enumerate(sweeps):
+        axes = figure.add_subplot(1, len(sweeps), number + 1)
+        _panel(axes, sweep, titles[number] if titles else f"{sweep['label']} from {sweep['origin']['model']}")
+    written = [stem.with_suffix(suffix) for suffix in SUFFIXES]
+    for path in written:
+        figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
+    return written
+
+
+def _panel(axes: Any, sweep: Mapping[str, Any], title: str) -> None:
+    names = list(dict.fromkeys(entry["layer"] for entry in sweep["layers"]))
+    kinds = list(dict.fromkeys(entry["classifier"] for entry in sweep["layers"]))
+    for number, kind in enumerate(kinds):
+        found = {e["layer"]: e["balanced"] for e in sweep["layers"] if e["classifier"] == kind}
+        values = np.array([[found[name][key] for key in ("value", "low", "high")] for name in names]) * 100
+        errors = np.abs(values[:, 1:].T - values[:, 0])
+        places = np.arange(len(names)) + 0.12 * (number - (len(kinds) - 1) / 2)
+        axes.errorbar(places, values[:, 0], yerr=errors, marker="o", markersize=4, capsize=2, label=kind)
+    axes.axhline(100 * sweep["majority"]["balanced"], linestyle=":", color="grey", label="majority label")
+    axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=45, ha="right")
+    unit = "speakers" if sweep["interval_unit"] == "speaker" else "utterances"
+    axes.set(title=title, ylabel=f"balanced accuracy (%), 95 % over {unit}")
+    axes.grid(axis="y", alpha=0.3)
+    axes.legend(loc="best", fontsize="small")
