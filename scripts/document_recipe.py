@@ -46,6 +46,8 @@ def kind_of(annotation: Any) -> str:
         return "path(s)"
     if origin is tuple:
         return "list"
+    if origin is dict:
+        return "mapping"
     return {"str": "text", "int": "whole number", "float": "number", "bool": "true, false"}.get(
         getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
     )

@@ -78,6 +78,8 @@ class Recogniser(ABC):
     sample_rate: int
     #: The longest piece that one call should be fed, in seconds.
     window_seconds: float
+    #: Whether :meth:`losses` takes ``label_smoothing``.
+    smooths_labels: bool = False
 
     @staticmethod
     def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:
@@ -132,8 +134,14 @@ class Recogniser(ABC):
         boundary: int,
         labels: Sequence[Sequence[int]],
         masking: SpecAugment | None = None,
+        *,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
-        """Negative log-likelihood (nats, float32) of each row (batch,), from what :meth:`encode` gave."""
+        """Negative log-likelihood (nats, float32) of each row (batch,), from what :meth:`encode` gave.
+
+        ``label_smoothing`` is the share of the target spread over all labels; families without
+        :attr:`smooths_labels` raise :class:`~asr_adapt.errors.ModelError` for any other than 0.
+        """
 
     @abstractmethod
     def transcribe(

@@ -134,8 +134,12 @@ class CtcRecogniser(Recogniser):
         boundary: int,
         labels: Sequence[Sequence[int]],
         masking: SpecAugment | None = None,
+        *,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
         """CTC negative log-likelihood of each row (Graves et al. 2006), infinite ones set to zero."""
+        if label_smoothing:
+            raise ModelError("a CTC loss has no single target to smooth: set label_smoothing to 0.")
         out = self._run(hidden, boundary, len(self.stack), masking)
         device = out.states.device
         targets = torch.tensor([i for row in labels for i in row], dtype=torch.long, device=device)

@@ -65,6 +65,15 @@ class LayerStack:
             if self._stage(name) == stage:
                 yield name, parameter
 
+    def names_of(self, stages: Iterable[int]) -> frozenset[str]:
+        """Names of the parameters of ``stages``."""
+        chosen = set(stages)
+        return frozenset(n for n, _ in self.model.named_parameters() if self._stage(n) in chosen)
+
+    def stage_name(self, parameter: str) -> str:
+        """Name of the stage that owns a parameter, ``layer_3`` say."""
+        return self.stages[self._stage(parameter)].name
+
     def freeze_except(self, trainable: Iterable[int]) -> None:
         """Make exactly the parameters of the stages ``trainable`` require a gradient."""
         chosen = set(trainable)

@@ -22,8 +22,10 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Dropout, Recogniser, choose_device, load_recogniser, set_vocabulary
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
+from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan
-from asr_adapt.training.checkpoints import load_trainable, newest_checkpoint
+from asr_adapt.training.checkpoints import Learning, newest_checkpoint
+from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.data import Corpus, check_characters, check_rows
 from asr_adapt.training.evaluation import measure, spread
 from asr_adapt.training.loop import Run, train
@@ -31,8 +33,10 @@ from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
-from asr_adapt.training.schedule import parameter_groups, trainable_stages
+from asr_adapt.training.schedule import parameter_groups
+from asr_adapt.training.strategies import LearningPlan, learning_plan
 from asr_adapt.training.tracking import Tracker
+from asr_adapt.training.unfreezing import Unfreezing
 
 logger = logging.getLogger(__name__)
 
@@ -60,32 +64,35 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     _seed(recipe.seed)
     sets = _open(recipe)
     recogniser = _recogniser(recipe, sets, accelerator)
-    corpus, plan, dropped = _corpus(recipe, recogniser, sets)
-    stages = trainable_stages(recogniser.stack, recipe.strategy)
-    recogniser.stack.freeze_except(stages)
+    corpus, batches, dropped = _corpus(recipe, recogniser, sets)
+    plan = learning_plan(recogniser.stack, recipe.strategy)
+    plan.apply(0)
     _set_dropout(recogniser, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, folder / "recipe.yaml")
-    outcome = Outcome.start(recipe, recogniser, corpus, dropped)
+    outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
     tests = _tests(recipe, sets)
     before = {
         n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
     }
-    groups = parameter_groups(recogniser.stack, recogniser.model, recipe.optimiser)
-    optimiser = build_optimiser(groups, recipe.optimiser)
+    learning = _learning(recipe, recogniser, plan)
     checkpoints = folder / "checkpoints"
+    averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
     run = Run(
-        recipe, recogniser, corpus, plan, optimiser, accelerator, checkpoints, tracker,
-        lambda: _measure(recipe, recogniser, sets),
+        recipe, recogniser, corpus, batches, learning, averages, Unfreezing(plan), accelerator, checkpoints,
+        tracker, lambda: _measure(recipe, recogniser, sets),
     )  # fmt: skip
     progress = train(run, resume=resume)
     tracker.close()
-    load_trainable(recogniser.model, tracker.best_path)
+    accelerator.wait_for_everyone()
+    averaging = choose_weights(learning, tracker.best_path, averages, progress, run.measure)
     after = {
         n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
     }
-    outcome = replace(outcome, progress=progress, tests=tests, before=before, after=after)
+    outcome = replace(
+        outcome, progress=progress, averaging=averaging, tests=tests, before=before, after=after
+    )
     if accelerator.is_main_process:
         write_outcome(outcome, recogniser, folder)
         shutil.rmtree(checkpoints, ignore_errors=True)
@@ -191,6 +198,19 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus,
         share=recipe.replay.share if recipe.replay else 0.0,
     )
     return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan, dropped
+
+
+def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Learning:
+    """What learns, with its optimiser, its moving average and the pull to where it starts."""
+    if recipe.regularisation.label_smoothing and not recogniser.smooths_labels:
+        raise RecipeError(
+            f"the {recogniser.family} family has no single target a step to smooth: set it to 0.",
+            field="regularisation.label_smoothing",
+        )
+    optimiser = build_optimiser(parameter_groups(recogniser.stack, plan, recipe.optimiser), recipe.optimiser)
+    pull_to_start(optimiser, recipe.regularisation.pull)
+    average = MovingAverage(recogniser.model, plan.names, recipe.averaging.ema)
+    return Learning(recogniser.model, plan.names, optimiser, average)
 
 
 def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:

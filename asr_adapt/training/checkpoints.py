@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from torch import nn
 
 from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_directory, write_json
+from asr_adapt.training.averaging import WEIGHTS, MovingAverage
 
 _NAME = re.compile(r"step_(\d+)$")
 KEEP = 2
+AVERAGE = "average.safetensors"
 
 
 @dataclass
@@ -37,32 +40,46 @@ class Progress:
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     finished: bool = False
+    #: Steps at which gradual unfreezing began a further phase.
+    freed: list[int] = field(default_factory=list)
 
 
-def trainable_state(model: nn.Module) -> dict[str, torch.Tensor]:
-    """Detached CPU copies of the parameters that learn."""
-    return {n: p.detach().cpu().clone().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+@dataclass
+class Learning:
+    """All of a run that changes as it learns: what a checkpoint holds besides the progress.
+
+    ``names`` are the parameters of ``model`` that ever learn.
+    """
+
+    model: nn.Module
+    names: Collection[str]
+    optimiser: torch.optim.Optimizer
+    average: MovingAverage
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Detached CPU copies of the parameters that learn."""
+        own = self.model.named_parameters()
+        return {n: p.detach().cpu().clone().contiguous() for n, p in own if n in self.names}
+
+    def put(self, stored: Mapping[str, torch.Tensor], source: Path) -> None:
+        """Put stored weights back; raises :class:`DataError` when they are of another trainable set."""
+        own = {n: p for n, p in self.model.named_parameters() if n in self.names}
+        if stored.keys() != own.keys():
+            raise DataError(
+                "the checkpoint trains other parameters than the recipe: start anew.", path=source
+            )
+        with torch.no_grad():
+            for name, parameter in own.items():
+                parameter.copy_(stored[name])
 
 
-def load_trainable(model: nn.Module, path: Path) -> None:
-    """Put stored weights back; raises :class:`DataError` when they are of another trainable set."""
-    stored = load_file(path)
-    own = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    if stored.keys() != own.keys():
-        raise DataError("the checkpoint trains other parameters than the recipe: start anew.", path=path)
-    with torch.no_grad():
-        for name, parameter in own.items():
-            parameter.copy_(stored[name])
-
-
-def save_checkpoint(
-    folder: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progress: Progress
-) -> Path:
+def save_checkpoint(folder: Path, learning: Learning, progress: Progress) -> Path:
     """Write ``folder/step_N`` atomically and remove all but the newest two."""
     target = folder / f"step_{progress.step:06d}"
     with atomic_directory(target) as work:
-        save_file(trainable_state(model), work / "trainable.safetensors")
-        torch.save(optimiser.state_dict(), work / "optimizer.pt")
+        save_file(learning.state(), work / WEIGHTS)
+        save_file(learning.average.state(), work / AVERAGE)
+        torch.save(learning.optimiser.state_dict(), work / "optimizer.pt")
         write_json(work / "progress.json", _finite(asdict(progress)))
     for old in _whole(folder)[:-KEEP]:
         shutil.rmtree(old)
@@ -75,10 +92,13 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def load_checkpoint(path: Path, model: nn.Module, optimiser: torch.optim.Optimizer) -> Progress:
-    """Restore weights and optimiser from ``path`` and return the run's progress."""
-    load_trainable(model, path / "trainable.safetensors")
-    optimiser.load_state_dict(torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True))
+def load_checkpoint(path: Path, learning: Learning) -> Progress:
+    """Restore weights, their average and the optimiser from ``path`` and return the run's progress."""
+    learning.put(load_file(path / WEIGHTS), path)
+    learning.average.load(load_file(path / AVERAGE))
+    learning.optimiser.load_state_dict(
+        torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+    )
     values = json.loads((path / "progress.json").read_text(encoding="utf-8"))
     if values["best_wer"] is None:
         values["best_wer"] = float("inf")

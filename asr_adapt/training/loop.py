@@ -10,7 +10,7 @@ the trajectory does not depend on how micro-batches are shared among processes.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,17 +23,19 @@ from torch import Tensor, nn
 
 from asr_adapt.errors import DataError
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
+from asr_adapt.training.averaging import BestAverage
 from asr_adapt.training.batching import BatchPlan, Position
 from asr_adapt.training.checkpoints import (
+    Learning,
     Progress,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
-    trainable_state,
 )
 from asr_adapt.training.data import Corpus, Example, prefetched
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.schedule import rate_factor
+from asr_adapt.training.unfreezing import Unfreezing
 
 SEED_STRIDE = 1_000_003
 
@@ -54,8 +56,10 @@ class Observer(Protocol):
 class LossModule(nn.Module):
     """The part that learns, as one module that DDP and FSDP can wrap."""
 
-    def __init__(self, recogniser: Recogniser, boundary: int) -> None:
+    def __init__(self, recogniser: Recogniser, boundary: int, label_smoothing: float) -> None:
         super().__init__()
+        #: Only handed on where it is asked for.
+        self.options = {"label_smoothing": label_smoothing} if label_smoothing else {}
         self.model = recogniser.model
         self._recogniser = [
             recogniser
@@ -64,7 +68,7 @@ class LossModule(nn.Module):
 
     def forward(self, hidden: Hidden, labels: list[list[int]], masking: SpecAugment | None) -> Tensor:
         """Loss of each row (batch,) in nats."""
-        return self._recogniser[0].losses(hidden, self.boundary, labels, masking)
+        return self._recogniser[0].losses(hidden, self.boundary, labels, masking, **self.options)
 
 
 @dataclass
@@ -75,36 +79,65 @@ class Run:
     recogniser: Recogniser
     corpus: Corpus
     plan: BatchPlan
-    optimiser: torch.optim.Optimizer
+    learning: Learning
+    averages: BestAverage
+    unfreezing: Unfreezing
     accelerator: Accelerator
     folder: Path
     observer: Observer
     #: () → {"dev": wer, "guard": wer, …}; ``dev`` decides.
     measure: Any
     progress: Progress = field(default_factory=Progress)
+    #: Told the boundary of the frozen prefix before the first step and whenever more layers are freed.
+    on_boundary: list[Callable[[int], None]] = field(default_factory=list)
+
+    @property
+    def optimiser(self) -> torch.optim.Optimizer:
+        """The optimiser as Accelerate prepared it."""
+        return self.learning.optimiser
 
 
 def train(run: Run, *, resume: bool) -> Progress:
     """Carry the recipe out and return how far it came; the best weights went to the observer."""
-    boundary = run.recogniser.stack.boundary
-    module = LossModule(run.recogniser, boundary)
     if resume and (newest := newest_checkpoint(run.folder)):
-        run.progress = load_checkpoint(newest, run.recogniser.model, run.optimiser)
-    wrapped, run.optimiser = run.accelerator.prepare(module, run.optimiser)
+        run.progress = load_checkpoint(newest, run.learning)
+    run.unfreezing.begin(run.progress)
+    wrapped = _wrapped(run, None)
     if run.progress.step == 0 and not run.progress.history:
         _evaluate(run)
-    if run.progress.finished:
-        return run.progress
+    while not run.progress.finished:
+        _train_phase(run, wrapped)
+        if run.unfreezing.due(run.progress) and not run.progress.finished:
+            run.unfreezing.begin(run.progress)
+            wrapped = _wrapped(run, wrapped)
+    return run.progress
+
+
+def _wrapped(run: Run, former: nn.Module | None) -> nn.Module:
+    """The part that learns now, ready for all processes; ``former`` is what learnt before."""
+    boundary = run.recogniser.stack.boundary
+    module = LossModule(run.recogniser, boundary, run.recipe.regularisation.label_smoothing)
+    for listener in run.on_boundary:
+        listener(boundary)
+    if former is None:
+        wrapped, run.learning.optimiser = run.accelerator.prepare(module, run.learning.optimiser)
+        return wrapped
+    run.accelerator.free_memory(former)  # DDP only hears of parameters that learnt when it was made
+    return run.accelerator.prepare(module)
+
+
+def _train_phase(run: Run, wrapped: nn.Module) -> None:
+    """Steps until training ends or more layers are freed; a phase begins as a resumed run does."""
+    boundary = run.recogniser.stack.boundary
     with closing(_steps(run)) as steps:
         for batches in steps:
             started = time.perf_counter()
             values = _optimise(run, wrapped, boundary, batches)
             run.progress.seconds += time.perf_counter() - started
             run.observer.step(values | {"seconds": run.progress.seconds})
-            if _after_step(run):
-                break
+            if _after_step(run) or run.unfreezing.due(run.progress):
+                return
     run.progress.finished = True
-    return run.progress
 
 
 def _steps(run: Run) -> Generator[Any, None, None]:
@@ -136,7 +169,7 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
     accelerator, recipe, step = run.accelerator, run.recipe, run.progress.step
     factor = rate_factor(recipe.schedule, step)
     for group in run.optimiser.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["peak"] * factor * run.unfreezing.rate(group, run.progress)
     run.recogniser.stack.set_modes()
     total = torch.zeros((), device=accelerator.device)
     padded = 0.0
@@ -152,6 +185,7 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
     run.optimiser.step()
     run.optimiser.zero_grad(set_to_none=True)
     run.progress.step += 1
+    run.learning.average.update(run.progress.step)
     value = float(accelerator.reduce(total, "sum"))
     _refuse_nan(value, run, examples)
     return {
@@ -209,15 +243,20 @@ def _after_step(run: Run) -> bool:
         _evaluate(run)
         patience = recipe.evaluation.patience
         stop = patience is not None and progress.stale_evaluations >= patience
+        stop = stop and not run.unfreezing.waits(progress)
     progress.finished = last or stop
     if (progress.step % recipe.checkpoint_every == 0 or last or stop) and run.accelerator.is_main_process:
-        save_checkpoint(run.folder, run.recogniser.model, run.optimiser, progress)
+        save_checkpoint(run.folder, run.learning, progress)
+        run.averages.prune(progress.history)
     return stop
 
 
 def _evaluate(run: Run) -> None:
+    """Measure the weights, or their moving average, and keep them where they are among the best."""
     progress = run.progress
-    values: dict[str, Any] = {"step": progress.step, **run.measure()}
+    with run.learning.average.applied():
+        values: dict[str, Any] = {"step": progress.step, **run.measure()}
+        state = run.learning.state()
     improved = values["dev"] < progress.best_wer
     if improved:
         progress.best_wer, progress.best_step, progress.stale_evaluations = values["dev"], progress.step, 0
@@ -226,5 +265,7 @@ def _evaluate(run: Run) -> None:
     values["best"] = improved
     progress.history.append(values)
     if improved:
-        run.observer.best(trainable_state(run.recogniser.model), values)
+        run.observer.best(state, values)
+    if run.accelerator.is_main_process:
+        run.averages.keep(state, progress.history)
     run.observer.evaluation(values)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,17 +42,25 @@ class Outcome:
     hours: float
     dropped: list[str]
     progress: Progress = field(default_factory=Progress)
+    #: How the mean of the best weights fared on dev, where the recipe asked for one.
+    averaging: Mapping[str, Any] | None = None
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
 
     @staticmethod
-    def start(recipe: Recipe, recogniser: Recogniser, corpus: Corpus, dropped: list[str]) -> Outcome:
-        """The part that is known before the first step."""
-        sizes = [(p.numel(), p.requires_grad) for p in recogniser.model.parameters()]
-        trainable = sum(n for n, learns in sizes if learns)
+    def start(
+        recipe: Recipe,
+        recogniser: Recogniser,
+        learning: Collection[str],
+        corpus: Corpus,
+        dropped: list[str],
+    ) -> Outcome:
+        """The part that is known before the first step; ``learning`` names what ever learns."""
+        sizes = {n: p.numel() for n, p in recogniser.model.named_parameters()}
+        trainable = sum(sizes[name] for name in learning)
         hours = float(corpus.durations.sum()) / 3600
-        return Outcome(recipe, trainable, sum(n for n, _ in sizes), len(corpus), hours, dropped)
+        return Outcome(recipe, trainable, sum(sizes.values()), len(corpus), hours, dropped)
 
     def summary(self) -> dict[str, Any]:
         """Plain values; WER as fractions."""
@@ -70,6 +78,7 @@ class Outcome:
             "best_dev_wer": progress.best_wer,
             "training_seconds": progress.seconds,
             "evaluations": progress.history,
+            "averaging": None if self.averaging is None else dict(self.averaging),
             "normalisation": {
                 "profile": self.recipe.normalise,
                 "version": profile_named(self.recipe.normalise).version,
@@ -90,7 +99,8 @@ class Outcome:
                 f"{last['empty_rate']:.0%} of the transcripts are empty: the head has only learnt blanks; "
                 "train longer, raise the head's rate, or check that transcripts and vocabulary fit."
             )
-        if self.progress.best_step == 0:
+        averaged = self.averaging is not None and self.averaging["kept"]
+        if self.progress.best_step == 0 and not averaged:
             found.append(
                 "no step was better than the base on dev: the base was kept; lower the learning rate."
             )

@@ -12,23 +12,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from asr_adapt.training.augmentation import Augment
 from asr_adapt.training.section import Count, Positive, Section, Share
+from asr_adapt.training.strategy_settings import Averaging, Strategy
+
+__all__ = ["Averaging", "Optimiser", "Recipe", "Schedule", "Strategy"]
 
 Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
-
-
-class Strategy(Section):
-    """Which part of the network learns."""
-
-    name: Literal["head", "top_layers", "full"] = Field(
-        "top_layers",
-        description="head: output head only; top_layers: head, norm and the top k layers; full: all layers.",
-    )
-    top_layers: Count = Field(
-        3, description="How many of the top transformer layers learn (top_layers only)."
-    )
-    feature_encoder: bool = Field(
-        False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
-    )
 
 
 class Optimiser(Section):
@@ -44,6 +32,11 @@ class Optimiser(Section):
     )
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
         1.0, description="Rate of each layer as a share of the one above it."
+    )
+    rates: dict[str, Positive] = Field(
+        {},
+        description="Name → factor on the rate; a glob or regular expression for whole parameter or stage "
+        "names. Factors of several matches multiply.",
     )
     weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on norms and biases.")
     betas: tuple[Share, Share] = Field((0.9, 0.98), description="Adam's decay rates.")
@@ -100,6 +93,12 @@ class Regularisation(Section):
     activation_dropout: Share | None = Field(None, description="Dropout inside the feed-forward block.")
     final_dropout: Share | None = Field(None, description="Dropout before the head.")
     layer_drop: Share | None = Field(None, description="Chance to skip a trainable layer in a step.")
+    label_smoothing: Share = Field(
+        0.0, description="Share of the target spread over all labels (sequence-to-sequence models only)."
+    )
+    pull: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="L2 pull of what learns to its start, decoupled: each step moves rate · pull back."
+    )
     spec_augment: SpecAugmentation = SpecAugmentation()
 
 
@@ -176,6 +175,7 @@ class Recipe(Section):
     schedule: Schedule = Schedule()
     batch: Batch = Batch()
     regularisation: Regularisation = Regularisation()
+    averaging: Averaging = Averaging()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from torch import nn
-
 from asr_adapt.models import LayerStack
-from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD
-from asr_adapt.training.recipe import Optimiser, Schedule, Strategy
+from asr_adapt.training.rates import rate_overrides
+from asr_adapt.training.recipe import Optimiser, Schedule
+from asr_adapt.training.strategies import LearningPlan
 
 
 def rate_factor(schedule: Schedule, step: int) -> float:
@@ -37,37 +36,35 @@ def rate_factor(schedule: Schedule, step: int) -> float:
     return schedule.final + (1.0 - schedule.final) * 0.5 * (1.0 - math.cos(math.pi * left))
 
 
-def trainable_stages(stack: LayerStack, strategy: Strategy) -> list[int]:
-    """Stages that learn under ``strategy``; the feature encoder only where the recipe says so."""
-    everything = range(len(stack))
-    if strategy.name == "head":
-        return stack.kind(HEAD)
-    if strategy.name == "full":
-        frozen = [] if strategy.feature_encoder else stack.kind(FRONT_END)
-        return [i for i in everything if i not in frozen]
-    lowest = stack.layers[max(0, len(stack.layers) - strategy.top_layers)]
-    below = {*stack.kind(FRONT_END), *stack.kind(EMBEDDING)}
-    return [i for i in everything if i >= lowest and i not in below]
+def parameter_groups(stack: LayerStack, plan: LearningPlan, optimiser: Optimiser) -> list[dict[str, Any]]:
+    """Optimiser groups of every parameter that ever learns; ``peak`` holds a group's peak rate.
 
+    ``matrix`` marks the weight matrices of the transformer layers, ``phase`` the phase in which a group
+    begins to learn: until then it has no gradient, which every optimiser passes over, and no state.
 
-def parameter_groups(stack: LayerStack, model: nn.Module, optimiser: Optimiser) -> list[dict[str, Any]]:
-    """Optimiser groups of the trainable parameters; ``peak`` holds a group's peak rate.
-
-    ``matrix`` marks the weight matrices of the transformer layers.
-
-    The rate falls by ``layer_decay`` per layer from the top (Howard & Ruder 2018); biases and norms
-    (one-dimensional parameters) are not decayed.
+    The rate falls by ``layer_decay`` per layer from the top (Howard & Ruder 2018), times the factors of
+    ``rates``; biases and norms (one-dimensional parameters) are not decayed.
     """
-    groups: dict[tuple[float, float, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
+    factors = rate_overrides(optimiser.rates, stack, plan.names)
+    groups: dict[tuple[float, float, bool, int], dict[str, Any]] = {}
+    for name, parameter in plan.model.named_parameters():
+        if name not in plan.names:
             continue
         depth = max(0, stack.depth_from_top(name) - 1)
         rate = optimiser.learning_rate * optimiser.layer_decay**depth
         if stack.is_head(name):
             rate = optimiser.head_learning_rate or optimiser.learning_rate
+        rate *= factors[name]
         decay = optimiser.weight_decay if parameter.ndim > 1 else 0.0
         matrix = parameter.ndim == 2 and stack.in_layers(name)
-        new = {"params": [], "peak": rate, "lr": rate, "weight_decay": decay, "matrix": matrix}
-        groups.setdefault((rate, decay, matrix), new)["params"].append(parameter)
+        phase = plan.phase_of(name)
+        new = {
+            "params": [],
+            "peak": rate,
+            "lr": rate,
+            "weight_decay": decay,
+            "matrix": matrix,
+            "phase": phase,
+        }
+        groups.setdefault((rate, decay, matrix, phase), new)["params"].append(parameter)
     return list(groups.values())

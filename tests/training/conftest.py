@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 import yaml
+from safetensors.torch import load_file
+
+from asr_adapt.training.tracking import Tracker
 
 WORDS = ["bad", "cafe", "face", "bead", "dab", "fed", "gab", "age", "cab", "deaf", "egg", "ace"]
 WORDS = [w for w in WORDS if "gg" not in w]
@@ -82,3 +87,32 @@ def recipe_path(tree: dict[str, Any], tmp_path: Path) -> Path:
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(tree), encoding="utf-8")
     return path
+
+
+class _Interruption(Exception):
+    """Stands for whatever ends a process: nothing in the package catches it."""
+
+
+@contextmanager
+def interrupted(step: int) -> Iterator[None]:
+    """Whatever is trained inside the block dies right after optimiser step ``step``."""
+    report = Tracker.step
+
+    def dying(self: Tracker, values: dict[str, Any]) -> None:
+        report(self, values)
+        if values["step"] == step:
+            raise _Interruption
+
+    Tracker.step = dying  # type: ignore[method-assign]
+    try:
+        with pytest.raises(_Interruption):
+            yield
+    finally:
+        Tracker.step = report  # type: ignore[method-assign]
+
+
+def same_weights(one: Path, other: Path) -> None:
+    """Both folders hold the same parameters, bit for bit."""
+    first, second = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []

@@ -15,7 +15,8 @@ import torch
 from asr_adapt.models import Recogniser
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.recipe import Optimiser, Schedule, Strategy
-from asr_adapt.training.schedule import parameter_groups, rate_factor, trainable_stages
+from asr_adapt.training.schedule import parameter_groups, rate_factor
+from asr_adapt.training.strategies import LearningPlan, learning_plan, trainable_stages
 from tests.models.architectures import save_tiny
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,9 +61,9 @@ def test_strategies_are_sets_of_stages(recogniser: Recogniser) -> None:
 
 
 def test_rates_fall_with_depth_and_norms_are_not_decayed(recogniser: Recogniser) -> None:
-    recogniser.stack.freeze_except(trainable_stages(recogniser.stack, Strategy(name="full")))
+    plan = learning_plan(recogniser.stack, Strategy(name="full"))
     settings = Optimiser(learning_rate=1e-3, head_learning_rate=1e-2, layer_decay=0.5)
-    groups = parameter_groups(recogniser.stack, recogniser.model, settings)
+    groups = parameter_groups(recogniser.stack, plan, settings)
     found = {
         name: group
         for group in groups
@@ -80,11 +81,12 @@ def test_rates_fall_with_depth_and_norms_are_not_decayed(recogniser: Recogniser)
 
 
 def test_muon_steps_and_resumes(recogniser: Recogniser) -> None:
-    recogniser.stack.freeze_except(range(len(recogniser.stack)))
+    everything = recogniser.stack.names_of(range(len(recogniser.stack)))
+    plan = LearningPlan(recogniser.model, [everything])
     settings = Optimiser(kind="muon", learning_rate=1e-2)
 
     def made() -> torch.optim.Optimizer:
-        return build_optimiser(parameter_groups(recogniser.stack, recogniser.model, settings), settings)
+        return build_optimiser(parameter_groups(recogniser.stack, plan, settings), settings)
 
     def step(optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
