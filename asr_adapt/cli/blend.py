@@ -22,6 +22,7 @@ def blend(
     guard: Path = typer.Option(..., "--guard", help="Dev manifest of the old accent."),
     budget: str = typer.Option("10%", "--budget", help="Allowed guard rise: 10% (relative) or 0.01 (WER)."),
     points: int = typer.Option(11, "--points", min=2, help="Mixtures measured, ends included."),
+    groups: int = typer.Option(1, "--groups", min=1, help="Groups of layers with a share of their own."),
     output: Path = typer.Option(None, "--output", "-o", help="Write the chosen model here."),
     profile: str = typer.Option("basic", "--normalise", help="Normalisation profile of both sides."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
@@ -30,17 +31,24 @@ def blend(
     """Sweep mixtures of two models; keep the best on the target within the guard's budget."""
     import json
 
-    from asr_adapt.training.blending import Budget, Point
+    from asr_adapt.training.blending import Point
     from asr_adapt.training.blending_run import blend_models
+    from asr_adapt.training.budget import Budget
 
     result = blend_models(
-        (base, adapted), (target, guard), Budget.parse(budget), points, profile=profile, device=device
+        (base, adapted),
+        (target, guard),
+        Budget.parse(budget),
+        points,
+        groups=groups,
+        profile=profile,
+        device=device,
     )
     if output is not None:
         result.save(output)
     found = result.blend
     if as_json:
-        print(json.dumps(found.to_json(), indent=2))
+        print(json.dumps(result.to_json(), indent=2))
         return 0
 
     def line(point: Point) -> str:
@@ -49,5 +57,8 @@ def blend(
 
     print("adapted share  target WER  guard WER")
     print("\n".join(line(point) for point in found.points))
+    if found.chosen.shares:
+        shares = zip(found.groups, found.chosen.shares, strict=True)
+        print("chosen shares: " + ", ".join(f"{name} {share:.2f}" for name, share in shares))
     print(f"written to {output}" if output else "nothing written: give --output DIR to keep the chosen model")
     return 0

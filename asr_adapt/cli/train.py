@@ -58,6 +58,8 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
     console.print(table)
     steps = f"best model: step {summary['best_step']} of {summary['steps']}"
     console.print(f"{steps}, {summary['training_seconds']:.0f} s of training; in {folder}")
+    if "retention" in summary:
+        console.print(f"blend: {summary['retention']['sentence']}")
     for hint in summary["hints"]:
         console.print(f"note: {hint}")
     console.print(f"next: asr-adapt transcribe recording.wav --model {folder}")

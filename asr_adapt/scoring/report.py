@@ -50,6 +50,7 @@ def write_report(
     sets = gather_sets(predictions, options)
     context = page_context(sets, options, page)
     context["curves"] = [] if metrics is None else learning_curves(metrics)
+    context["curves"] += retention_charts(options.summary)
     html = _environment().get_template("report.html.j2").render(context)
     with atomic_write(page) as handle:
         handle.write(html)
@@ -235,6 +236,19 @@ def learning_curves(metrics: str | Path) -> list[dict[str, Any]]:
             labels = [curve.label if curve.points else "" for curve in curves]
             charts.append({"svg": svg, "caption": caption, "labels": labels if percent else []})
     return charts
+
+
+def retention_charts(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Target against guard WER of the mixtures of base and adapted weights, where a run made some."""
+    found = summary.get("retention")
+    if not isinstance(found, Mapping):
+        return []
+    line = [(100 * p["guard"], p["target"]) for p in found["points"] if not p["shares"]]
+    chosen = [(100 * found["chosen"]["guard"], found["chosen"]["target"])]
+    caption = f"Target WER by guard WER (%) on dev, from base to adapted weights. {found['sentence']}"
+    curves = [Curve("mixtures", 0, line, dots=True), Curve("chosen", 1, chosen, dots=True)]
+    svg = Markup(line_chart(curves, "Target WER by guard WER of the mixtures", percent=True))
+    return [{"svg": svg, "caption": caption, "labels": ["mixtures", "chosen"]}]
 
 
 def _points(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[float, float]]:

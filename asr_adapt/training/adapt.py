@@ -33,6 +33,7 @@ from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
+from asr_adapt.training.retention import retain
 from asr_adapt.training.schedule import parameter_groups
 from asr_adapt.training.strategies import LearningPlan, learning_plan
 from asr_adapt.training.tracking import Tracker
@@ -87,11 +88,18 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     tracker.close()
     accelerator.wait_for_everyone()
     averaging = choose_weights(learning, tracker.best_path, averages, progress, run.measure)
+    retained = retain(recipe, recogniser, run.measure)
     after = {
         n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
     }
     outcome = replace(
-        outcome, progress=progress, averaging=averaging, tests=tests, before=before, after=after
+        outcome,
+        progress=progress,
+        averaging=averaging,
+        retained=retained,
+        tests=tests,
+        before=before,
+        after=after,
     )
     if accelerator.is_main_process:
         write_outcome(outcome, recogniser, folder)

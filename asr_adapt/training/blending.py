@@ -10,61 +10,66 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
-from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models import Recogniser
+from asr_adapt.errors import ModelError
+from asr_adapt.models import LayerStack, Recogniser
+from asr_adapt.training.budget import Budget
 
 Weights = Mapping[str, torch.Tensor]
 #: () → (target WER, guard WER), fractions, of the model as it is now.
 Measure = Callable[[], tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How much guard WER may rise: ``value`` is a share of the base's WER, or points when ``absolute``."""
-
-    value: float
-    absolute: bool = False
-
-    @staticmethod
-    def parse(text: str) -> Budget:
-        """``10%`` is relative, ``0.01`` is one point of WER; raises :class:`UsageError`."""
-        number = text.strip().removesuffix("%")
-        try:
-            value = float(number)
-        except ValueError:
-            value = -1.0
-        if value < 0:
-            raise UsageError(f"budget {text!r} is neither a share such as 10% nor a WER rise such as 0.01.")
-        return Budget(value / 100, False) if text.strip().endswith("%") else Budget(value, True)
-
-    def allows(self, guard: float, base: float) -> bool:
-        """Whether ``guard`` WER is within the budget over the base's."""
-        limit = base + self.value if self.absolute else base * (1 + self.value)
-        return guard <= limit + 1e-12
+#: Shares tried for one group of layers while the others stay.
+GROUP_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_SAMPLE = "The quick brown fox jumps over the lazy dog."
 
 
 @dataclass(frozen=True)
 class Point:
-    """One mixture: ``share`` of the adapted model (0 base, 1 adapted) and its WERs as fractions."""
+    """One mixture: ``share`` of the adapted model (0 base, 1 adapted) and its WERs as fractions.
+
+    ``shares`` holds the share of each group of layers where they differ; ``share`` is then their mean.
+    """
 
     share: float
     target: float
     guard: float
     within: bool
+    shares: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Blend:
-    """All points of a sweep, by rising share, and the chosen one."""
+    """All points of a sweep, common shares by rising share first, and the chosen one.
+
+    ``groups`` names the groups of layers, bottom first.
+    """
 
     points: tuple[Point, ...]
     chosen: Point
+    groups: tuple[str, ...] = ()
+
+    @property
+    def base(self) -> Point:
+        """The base itself."""
+        return self.points[0]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"chosen": asdict(self.chosen), "points": [asdict(point) for point in self.points]}
+        return {
+            "chosen": asdict(self.chosen),
+            "groups": list(self.groups),
+            "points": [asdict(point) for point in self.points],
+        }
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Parameters of neighbouring stages that are mixed with one share."""
+
+    name: str
+    parameters: frozenset[str]
 
 
 def weights_of(recogniser: Recogniser) -> dict[str, torch.Tensor]:
@@ -78,41 +83,97 @@ def require_same_shape(base: Weights, adapted: Weights, names: tuple[str, str]) 
         n for n in base.keys() & adapted.keys() if base[n].shape != adapted[n].shape
     }
     if differing:
-        example = sorted(differing)[0]
-        raise ModelError(
-            f"{names[0]} and {names[1]} differ in {example}: only a model adapted from the base, with its "
-            "vocabulary kept, can be blended."
-        )
+        raise _unlike(names, sorted(differing)[0])
 
 
-def mix(recogniser: Recogniser, base: Weights, adapted: Weights, share: float) -> None:
-    """Set the weights to ``(1 - share) · base + share · adapted``; the ends are exact."""
-    with torch.no_grad():
-        for name, parameter in recogniser.model.named_parameters():
-            if share in (0.0, 1.0):
-                parameter.copy_(adapted[name] if share else base[name])
-            else:
-                parameter.copy_(torch.lerp(base[name], adapted[name], share))
+def require_same_vocabulary(base: Recogniser, adapted: Recogniser) -> None:
+    """Raise :class:`ModelError` unless both write the same text with the same labels.
+
+    Heads of equal size may still mean other letters, and mixing those rows would mix letters.
+    """
+    sample = [_SAMPLE, *sorted((base.limits().vocabulary or frozenset()) - {" "})]
+    same = base.limits().vocabulary == adapted.limits().vocabulary
+    if not same or base.labels(sample) != adapted.labels(sample):
+        raise _unlike((base.name, adapted.name), "their vocabulary")
 
 
-def sweep(
-    recogniser: Recogniser,
-    weights: tuple[Weights, Weights],
-    measure: Measure,
-    budget: Budget,
-    shares: Sequence[float],
-) -> Blend:
-    """Measure the mixtures of ``weights`` (base, adapted) and leave the chosen one in ``recogniser``.
+def _unlike(names: tuple[str, str], what: str) -> ModelError:
+    return ModelError(
+        f"{names[0]} and {names[1]} differ in {what}: only a model adapted from the base, with its "
+        "vocabulary kept, can be blended."
+    )
+
+
+def layer_groups(stack: LayerStack, changed: frozenset[str], count: int) -> tuple[LayerGroup, ...]:
+    """``changed`` parameters in at most ``count`` runs of neighbouring stages, bottom first."""
+    stages = [
+        (stage.name, own)
+        for number, stage in enumerate(stack.stages)
+        if (own := changed & {name for name, _ in stack.parameters_of(number)})
+    ]
+    groups = []
+    for part in np.array_split(np.arange(len(stages)), min(count, len(stages)) or 1):
+        names = [stages[number][0] for number in part]
+        label = names[0] if len(set(names)) == 1 else f"{names[0]}–{names[-1]}" if names else "nothing"
+        groups.append(LayerGroup(label, frozenset().union(*(stages[n][1] for n in part))))
+    return tuple(groups)
+
+
+class Mixer:
+    """Sets the weights of ``recogniser`` between ``base`` and ``adapted``, with a share for each group."""
+
+    def __init__(self, recogniser: Recogniser, base: Weights, adapted: Weights, groups: int = 1) -> None:
+        self.recogniser, self.base, self.adapted = recogniser, base, adapted
+        #: Parameters in which the two differ.
+        self.changed = frozenset(name for name in base if not torch.equal(base[name], adapted[name]))
+        self.groups = layer_groups(recogniser.stack, self.changed, groups)
+        self._group_of = {n: i for i, group in enumerate(self.groups) for n in group.parameters}
+
+    def set(self, shares: Sequence[float]) -> None:
+        """``(1 - share) · base + share · adapted`` for each group; the ends are exact."""
+        with torch.no_grad():
+            for name, parameter in self.recogniser.model.named_parameters():
+                share = shares[self._group_of[name]] if name in self._group_of else 0.0
+                base = self.base[name].to(parameter.device)
+                if share in (0.0, 1.0):
+                    parameter.copy_(self.adapted[name] if share else base)
+                else:
+                    parameter.copy_(torch.lerp(base, self.adapted[name].to(parameter.device), share))
+
+
+def sweep(mixer: Mixer, measure: Measure, budget: Budget, shares: Sequence[float]) -> Blend:
+    """Measure the mixtures with common ``shares``, then refine group by group; leave the chosen one set.
 
     Chosen is the lowest target WER among the points whose guard WER is within the budget; at equal target the
-    lower guard. The base is always among them, so a choice exists.
+    lower guard. The base is always among them, so a choice exists. Refining tries each of
+    :data:`GROUP_SHARES` for one group of layers at a time, top first, and keeps what is better.
     """
     found: list[Point] = []
-    for share in sorted({0.0, *shares}):
-        mix(recogniser, *weights, share)
+    size = len(mixer.groups)
+
+    def add(own: Sequence[float]) -> Point:
+        mixer.set(own)
         target, guard = measure()
-        base_guard = found[0].guard if found else guard
-        found.append(Point(share, target, guard, budget.allows(guard, base_guard)))
-    chosen = min((p for p in found if p.within), key=lambda p: (p.target, p.guard, -p.share))
-    mix(recogniser, *weights, chosen.share)
-    return Blend(tuple(found), chosen)
+        within = budget.allows(guard, found[0].guard if found else guard)
+        common = len(set(own)) == 1
+        found.append(Point(float(np.mean(own)), target, guard, within, () if common else tuple(own)))
+        return found[-1]
+
+    for share in sorted({0.0, *shares}):
+        add([share] * size)
+    chosen = min((p for p in found if p.within), key=_rank)
+    best = [chosen.share] * size
+    for group in reversed(range(size)) if size > 1 else ():
+        for share in GROUP_SHARES:
+            tried = [*best[:group], share, *best[group + 1 :]]
+            if tried == best:
+                continue
+            point = add(tried)
+            if point.within and _rank(point) < _rank(chosen):
+                chosen, best = point, tried
+    mixer.set(best)
+    return Blend(tuple(found), chosen, tuple(group.name for group in mixer.groups))
+
+
+def _rank(point: Point) -> tuple[float, float, float]:
+    return point.target, point.guard, -point.share

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,8 +15,17 @@ from asr_adapt.errors import UsageError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Recogniser
-from asr_adapt.training.blending import Blend, Budget, require_same_shape, sweep, weights_of
+from asr_adapt.training.blending import (
+    Blend,
+    Mixer,
+    require_same_shape,
+    require_same_vocabulary,
+    sweep,
+    weights_of,
+)
+from asr_adapt.training.budget import Budget
 from asr_adapt.training.evaluation import measure
+from asr_adapt.training.retention import write_plot
 
 BATCH_SECONDS = 160.0
 
@@ -27,9 +37,10 @@ class BlendResult:
     blend: Blend
     recogniser: Recogniser
     sources: tuple[str, str]
+    budget: Budget
 
     def save(self, output: str | Path) -> None:
-        """Write a transformers directory with ``blend.json`` (the sweep); a full folder is refused."""
+        """Write a transformers directory with ``blend.json`` and its plot; a full folder is refused."""
         folder = Path(output)
         if folder.exists() and any(folder.iterdir()):
             raise UsageError(f"{folder} is not empty: name a new folder.")
@@ -44,7 +55,12 @@ class BlendResult:
         with atomic_directory(folder) as work:
             self.recogniser.save(work)
             (work / "README.md").write_text(card, encoding="utf-8")
-            write_json(work / "blend.json", {"sources": list(self.sources), **self.blend.to_json()})
+            write_json(work / "blend.json", self.to_json())
+            write_plot(work / "blend", self.blend, self.budget.limit(self.blend.base.guard))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {"sources": list(self.sources), "budget": str(self.budget), **self.blend.to_json()}
 
 
 def blend_models(
@@ -53,19 +69,25 @@ def blend_models(
     budget: Budget,
     points: int,
     *,
+    groups: int = 1,
     profile: str = "basic",
     device: str = "auto",
 ) -> BlendResult:
-    """Sweep the mixtures of ``sources`` (base, adapted) on ``manifests`` (target, guard)."""
+    """Sweep the mixtures of ``sources`` (base, adapted) on ``manifests`` (target, guard).
+
+    Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary.
+    """
     target, guard = (require_rows(Manifest.open(path)) for path in manifests)
     base = Recogniser.load(sources[0], device=device, compute_type="float32")
     adapted = Recogniser.load(sources[1], device=device, compute_type="float32")
     weights = weights_of(base), weights_of(adapted)
     require_same_shape(*weights, sources)
+    require_same_vocabulary(base, adapted)
 
     def both() -> tuple[float, float]:
         found = [measure(adapted, m, profile, BATCH_SECONDS).wer for m in (target, guard)]
         return found[0], found[1]
 
     shares = np.linspace(0.0, 1.0, points).tolist()
-    return BlendResult(sweep(adapted, weights, both, budget, shares), adapted, sources)
+    mixer = Mixer(adapted, *weights, groups=groups)
+    return BlendResult(sweep(mixer, both, budget, shares), adapted, sources, budget)

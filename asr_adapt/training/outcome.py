@@ -27,6 +27,7 @@ from asr_adapt.training.checkpoints import Progress
 from asr_adapt.training.data import Corpus
 from asr_adapt.training.evaluation import Measured
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.retention import Retained
 
 BLANK_WARNING = 0.5
 
@@ -47,6 +48,7 @@ class Outcome:
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
+    retained: Retained | None = None
 
     @staticmethod
     def start(
@@ -86,6 +88,8 @@ class Outcome:
             "versions": versions(),
             "hints": self.hints(),
         }
+        if self.retained is not None:
+            values["retention"] = self.retained.to_json()
         for name in self.tests:
             values[name] = self._pair(name)
         return values
@@ -146,6 +150,8 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
                 for row, text in zip(manifest, measured.hypotheses, strict=True)
             )
             write_manifest(folder / "predictions" / f"{name}.{when}.jsonl", rows)
+    if outcome.retained is not None:
+        outcome.retained.write(folder)
     summary = outcome.summary()
     with atomic_write(folder / "README.md") as handle:
         handle.write(model_card(outcome, summary))
@@ -192,6 +198,8 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
         cells = [f"{pair[w]:.1%} ({_interval(pair[f'{w}_interval'])})" for w in ("before", "after")]
         lines.append(f"| {name} | {pair['utterances']} | {pair['speakers']} | {cells[0]} | {cells[1]} |")
     normalisation = summary["normalisation"]
+    if outcome.retained is not None:
+        lines += ["", f"Weights blended with the base's: {outcome.retained.sentence()}"]
     lines += [
         "",
         f"WER under normalisation `{normalisation['profile']}` version {normalisation['version']}; intervals "

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from asr_adapt.training.augmentation import Augment
+from asr_adapt.training.budget import Retention
 from asr_adapt.training.section import Count, Positive, Section, Share
 from asr_adapt.training.strategy_settings import Averaging, Strategy
 
@@ -176,6 +177,7 @@ class Recipe(Section):
     batch: Batch = Batch()
     regularisation: Regularisation = Regularisation()
     averaging: Averaging = Averaging()
+    retention: Retention = Retention()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -190,6 +192,14 @@ class Recipe(Section):
             raise ValueError("strategy.feature_encoder needs strategy.name full")
         if self.guard_test and not self.guard:
             raise ValueError("guard_test needs guard")
+        if self.retention.guard_budget is not None:
+            if not self.guard:
+                raise ValueError("retention.guard_budget needs guard: the budget is of its WER")
+            if self.vocabulary.mode != "keep" or self.initialise == "random":
+                raise ValueError(
+                    "retention.guard_budget needs vocabulary keep and initialise pretrained: "
+                    "only weights that grew out of the base's can be blended with them"
+                )
         if self.initialise == "random" and self.strategy.name != "full":
             raise ValueError(
                 "initialise random needs strategy.name full: frozen random layers cannot recognise"

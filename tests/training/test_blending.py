@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Recogniser
-from asr_adapt.training.blending import Budget, sweep, weights_of
+from asr_adapt.training.blending import Mixer, sweep, weights_of
+from asr_adapt.training.budget import Budget
 
 
 def call(*arguments: object) -> int:
@@ -51,7 +53,8 @@ def test_the_ends_of_a_mixture_are_the_models_themselves(muddled_model: Path, to
     weights = weights_of(base), weights_of(adapted)
     for want, wers in ((0, {0.0: (0.1, 0.1), 1.0: (0.5, 0.1)}), (1, {0.0: (0.5, 0.1), 1.0: (0.2, 0.1)})):
         answers = iter(wers.values())
-        blend = sweep(adapted, weights, lambda answers=answers: next(answers), Budget(0.1), [0.0, 1.0])
+        mixer = Mixer(adapted, *weights)
+        blend = sweep(mixer, lambda answers=answers: next(answers), Budget(0.1), [0.0, 1.0])
         assert blend.chosen.share == float(want)
         now = weights_of(adapted)
         assert all(torch.equal(now[name], weights[want][name]) for name in now)
@@ -81,3 +84,51 @@ def test_budgets_allow_the_base_itself_and_nothing_above_their_limit(
 def test_a_budget_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="neither a share"):
         Budget.parse(text)
+
+
+def test_equal_heads_of_other_letters_are_refused(
+    tone_model: Path, corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tone_model, tmp_path / "turned")
+    table = tmp_path / "turned" / "vocab.json"
+    vocabulary = json.loads(table.read_text(encoding="utf-8"))
+    vocabulary["a"], vocabulary["b"] = vocabulary["b"], vocabulary["a"]
+    table.write_text(json.dumps(vocabulary), encoding="utf-8")
+    sets = ["--target", corpus / "dev.jsonl", "--guard", corpus / "guard.jsonl"]
+    assert call(tone_model, tmp_path / "turned", *sets) == 3
+    assert "differ in their vocabulary" in capsys.readouterr().err
+
+
+def test_groups_of_layers_get_shares_of_their_own_where_it_helps(tmp_path: Path) -> None:
+    """The top layers help the target, the bottom ones spoil the guard: no common share is as good."""
+    from tests.models.architectures import save_tiny
+
+    recogniser = Recogniser.load(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
+    base = weights_of(recogniser)
+    adapted = {name: value + 1.0 for name, value in base.items()}
+    mixer = Mixer(recogniser, base, adapted, groups=2)
+    assert [group.name for group in mixer.groups] == ["feature_encoder–layer_1", "layer_2–head"]
+
+    def measure() -> tuple[float, float]:
+        now = weights_of(recogniser)
+        bottom, top = (
+            float((now[name] - base[name]).mean())
+            for name in ("wav2vec2.feature_projection.projection.weight", "lm_head.weight")
+        )
+        return 0.5 - 0.3 * top - 0.1 * bottom, 0.1 + 0.2 * bottom
+
+    blend = sweep(mixer, measure, Budget(0.05, absolute=True), [0.0, 0.25, 0.5, 0.75, 1.0])
+    common = min(p.target for p in blend.points if p.within and not p.shares)
+    assert common == pytest.approx(0.4, abs=1e-3)
+    assert blend.chosen.shares == (0.25, 1.0)
+    assert blend.chosen.target == pytest.approx(0.175, abs=1e-3) and blend.chosen.within
+    now = weights_of(recogniser)
+    assert torch.equal(now["lm_head.weight"], adapted["lm_head.weight"])
+    assert blend.to_json()["groups"] == ["feature_encoder–layer_1", "layer_2–head"]
+
+
+def test_only_what_changed_is_grouped_and_mixed(muddled_model: Path, tone_model: Path) -> None:
+    base, adapted = (Recogniser.load(m, device="cpu") for m in (tone_model, muddled_model))
+    mixer = Mixer(adapted, weights_of(base), weights_of(adapted), groups=3)
+    assert mixer.changed == {"lm_head.weight"}
+    assert [group.name for group in mixer.groups] == ["head"]

@@ -1,0 +1,100 @@
+"""``train`` with a guard budget: the new letters are learnt only as far as the guard can bear."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from asr_adapt.errors import RecipeError
+from asr_adapt.models import Recogniser
+from asr_adapt.training import adapt, build_recipe
+
+
+@pytest.fixture(scope="session")
+def sure_model(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tone recogniser, right by a narrow margin, so that it can be talked out of its letters."""
+    recogniser = Recogniser.load(tone_model, device="cpu")
+    with torch.no_grad():
+        weight = recogniser.model.lm_head.weight
+        weight.copy_(0.6 * weight + 0.4 * weight[[0, 1, 3, 2, 5, 4, 7, 6, 8, 9]])
+    recogniser.save(folder := tmp_path_factory.mktemp("sure") / "model")
+    return folder
+
+
+@pytest.fixture
+def turned(tree: dict[str, Any], corpus: Path, sure_model: Path, tmp_path: Path) -> dict[str, Any]:
+    """A recipe in which the target swaps letters that the guard, and the base, write as they sound."""
+    for part in ("train", "dev"):
+        rows = [json.loads(line) for line in (corpus / f"{part}.jsonl").read_text("utf-8").splitlines()]
+        for row in rows:
+            row["text"] = row["text"].translate(str.maketrans("abcdef", "badcfe"))
+            row["audio_filepath"] = str(corpus / row["audio_filepath"])
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{part}.jsonl").write_text(text, encoding="utf-8")
+        tree[part] = str(tmp_path / f"{part}.jsonl")
+    return tree | {"model": str(sure_model)}
+
+
+def run(tree: dict[str, Any], folder: Path) -> dict[str, Any]:
+    adapt(build_recipe(tree), folder, quiet=True)
+    return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+
+
+def test_a_budget_of_nothing_keeps_the_guard(turned: dict[str, Any], tmp_path: Path) -> None:
+    turned |= {"retention": {"guard_budget": 0, "points": 5}}
+    summary = run(turned, tmp_path / "out")
+    found = summary["retention"]
+    assert [p["share"] for p in found["points"]] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    whole = found["points"][-1]
+    assert whole["target"] < 0.2 and whole["guard"] > 0.9 and not whole["within"]
+    assert summary["guard"]["before"] == summary["guard"]["after"] == 0.0
+    assert found["chosen"]["share"] < 1.0 and found["chosen"]["guard"] == 0.0
+    assert summary["target"]["after"] == found["chosen"]["target"]
+    assert {"low", "high"} <= summary["guard"]["after_interval"].keys()
+    folder = tmp_path / "out"
+    assert json.loads((folder / "retention.json").read_text(encoding="utf-8")) == found
+    assert (folder / "retention.svg").stat().st_size > 1000 and (folder / "retention.png").is_file()
+    assert "from base to adapted weights" in (folder / "report.html").read_text(encoding="utf-8")
+    assert found["sentence"] in (folder / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_budget_that_allows_all_takes_what_is_best_for_the_target(
+    turned: dict[str, Any], tmp_path: Path
+) -> None:
+    plain = run(turned, tmp_path / "plain")
+    summary = run({**turned, "retention": {"guard_budget": "2.0", "points": 2}}, tmp_path / "out")
+    assert "retention" not in plain and not (tmp_path / "plain" / "retention.json").exists()
+    assert summary["retention"]["chosen"]["share"] == 1.0
+    assert summary["target"]["after"] == plain["target"]["after"] < 0.2
+    weights = [load_file(tmp_path / name / "model.safetensors") for name in ("plain", "out")]
+    assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
+
+
+def test_a_run_that_changed_nothing_has_one_point(turned: dict[str, Any], tmp_path: Path) -> None:
+    turned |= {
+        "optimiser": {"learning_rate": 1e-12},
+        "schedule": {"steps": 2},
+        "retention": {"guard_budget": "10%"},
+    }
+    points = run(turned, tmp_path / "out")["retention"]["points"]
+    assert [point["share"] for point in points] == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"guard": None}, "needs guard"),
+        ({"vocabulary": "extend"}, "needs vocabulary keep"),
+        ({"retention": {"guard_budget": "ten"}}, "neither a share such as 10%"),
+    ],
+)
+def test_a_budget_that_cannot_be_kept_is_refused(
+    changes: dict[str, Any], message: str, turned: dict[str, Any]
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build_recipe({**turned, "retention": {"guard_budget": "10%"}, **changes})
