@@ -81,8 +81,9 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
     run = Run(
-        recipe, recogniser, corpus, batches, learning, averages, Unfreezing(plan), accelerator, checkpoints,
-        tracker, lambda: _measure(recipe, recogniser, sets),
+        recipe, recogniser, corpus, batches, learning, averages,
+        Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps), accelerator, checkpoints, tracker,
+        lambda: _measure(recipe, recogniser, sets),
     )  # fmt: skip
     progress = train(run, resume=resume)
     tracker.close()

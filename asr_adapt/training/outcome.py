@@ -80,6 +80,7 @@ class Outcome:
             "best_dev_wer": progress.best_wer,
             "training_seconds": progress.seconds,
             "evaluations": progress.history,
+            "unfrozen_at": progress.freed,
             "averaging": None if self.averaging is None else dict(self.averaging),
             "normalisation": {
                 "profile": self.recipe.normalise,

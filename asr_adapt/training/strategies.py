@@ -12,7 +12,7 @@ from torch import nn
 
 from asr_adapt.models import LayerStack
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD
-from asr_adapt.training.strategy_settings import Strategy
+from asr_adapt.training.strategy_settings import Gradual, Strategy
 
 
 class LearningPlan:
@@ -36,7 +36,28 @@ class LearningPlan:
 
 def learning_plan(stack: LayerStack, strategy: Strategy) -> LearningPlan:
     """The phases of ``strategy`` on the network of ``stack``."""
+    if strategy.name == "gradual":
+        return LearningPlan(stack.model, [stack.names_of(s) for s in gradual_stages(stack, strategy.gradual)])
     return LearningPlan(stack.model, [stack.names_of(trainable_stages(stack, strategy))])
+
+
+def gradual_stages(stack: LayerStack, gradual: Gradual) -> list[list[int]]:
+    """The stages of each phase: the head, ever more layers below it, and last what lies below the layers."""
+    depth = min(gradual.depth or len(stack.layers), len(stack.layers))
+    phases = [stack.kind(HEAD)]
+    phases += [
+        _down_to(stack, min(n, depth)) for n in range(gradual.layers, depth + gradual.layers, gradual.layers)
+    ]
+    if gradual.depth is None:
+        phases.append([i for i in range(len(stack)) if i not in stack.kind(FRONT_END)])
+    return phases
+
+
+def _down_to(stack: LayerStack, layers: int) -> list[int]:
+    """The top ``layers`` transformer layers and what lies above them."""
+    lowest = stack.layers[max(0, len(stack.layers) - layers)]
+    below = {*stack.kind(FRONT_END), *stack.kind(EMBEDDING)}
+    return [i for i in range(len(stack)) if i >= lowest and i not in below]
 
 
 def trainable_stages(stack: LayerStack, strategy: Strategy) -> list[int]:
@@ -47,6 +68,4 @@ def trainable_stages(stack: LayerStack, strategy: Strategy) -> list[int]:
     if strategy.name == "full":
         frozen = [] if strategy.feature_encoder else stack.kind(FRONT_END)
         return [i for i in everything if i not in frozen]
-    lowest = stack.layers[max(0, len(stack.layers) - strategy.top_layers)]
-    below = {*stack.kind(FRONT_END), *stack.kind(EMBEDDING)}
-    return [i for i in everything if i >= lowest and i not in below]
+    return _down_to(stack, strategy.top_layers)

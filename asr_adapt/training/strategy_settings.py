@@ -9,9 +9,31 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from asr_adapt.training.section import Count, Section
+from asr_adapt.training.section import Count, Positive, Section
 
-StrategyName = Literal["head", "top_layers", "full"]
+StrategyName = Literal["head", "top_layers", "full", "gradual"]
+
+
+class Gradual(Section):
+    """When the next layers are freed, from the head down, and how they begin (gradual only)."""
+
+    trigger: Literal["steps", "plateau"] = Field(
+        "steps", description="Free the next layers after so many steps, or when dev WER stops falling."
+    )
+    every: Count | None = Field(
+        None, description="Steps between two unfreezings; empty: all is free after half of the steps."
+    )
+    patience: Count = Field(
+        1, description="Evaluations without a better dev WER that free the next layers (plateau)."
+    )
+    layers: Count = Field(1, description="Layers freed at a time.")
+    depth: Count | None = Field(
+        None, description="How many top layers are free in the end; empty: all, and what lies below them."
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        20, description="Steps in which the rate of newly freed layers rises."
+    )
+    factor: Positive = Field(1.0, description="Rate of layers freed late, as a share of what depth gives.")
 
 
 class Strategy(Section):
@@ -19,7 +41,8 @@ class Strategy(Section):
 
     name: StrategyName = Field(
         "top_layers",
-        description="head: output head only; top_layers: head, norm and the top k layers; full: all layers.",
+        description="head: output head only; top_layers: head, norm and the top k layers; full: all layers; "
+        "gradual: from the head down, layer by layer.",
     )
     top_layers: Count = Field(
         3, description="How many of the top transformer layers learn (top_layers only)."
@@ -27,6 +50,7 @@ class Strategy(Section):
     feature_encoder: bool = Field(
         False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
     )
+    gradual: Gradual = Gradual()
 
 
 class Averaging(Section):
