@@ -3,16 +3,18 @@
 Knows networks and processors. Does not know recipes, manifests' origins, or how text is scored.
 """
 
-from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Word
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.heads import set_vocabulary
 from asr_adapt.models.loading import DEFAULT_MODEL, bundled_models, choose_device, load_recogniser
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack, Stage
+from asr_adapt.models.whisper import WhisperRecogniser
 
 __all__ = [
     "DEFAULT_MODEL",
     "CtcRecogniser",
+    "DecoderSettings",
     "Dropout",
     "Hidden",
     "Hypothesis",
@@ -20,6 +22,7 @@ __all__ = [
     "Recogniser",
     "SpecAugment",
     "Stage",
+    "WhisperRecogniser",
     "Word",
     "bundled_models",
     "choose_device",

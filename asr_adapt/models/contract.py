@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack
@@ -49,6 +50,23 @@ class Dropout:
     activation: float | None = None
     final: float | None = None
     layer_drop: float | None = None
+
+
+@dataclass(frozen=True)
+class DecoderSettings:
+    """What an encoder–decoder model is told, and how it learns.
+
+    ``language`` (None: the one saved with the model) and ``task`` go in front of every transcript;
+    ``context`` is ``full`` (the whole window, as pretrained) or ``dynamic`` (the clip's own length and a
+    margin); ``timestamps_share`` of the training rows have timestamps; ``label_smoothing`` is the share of a
+    label's probability that is spread over the vocabulary.
+    """
+
+    language: str | None = None
+    task: str = "transcribe"
+    context: str = "full"
+    timestamps_share: float = 0.0
+    label_smoothing: float = 0.0
 
 
 @dataclass
@@ -107,13 +125,24 @@ class Recogniser(ABC):
         self.model.save_pretrained(directory)
         self.processor.save_pretrained(directory)
 
-    @abstractmethod
-    def inputs(self, waveforms: Sequence[np.ndarray]) -> Hidden:
-        """Model inputs of float32 mono waveforms at ``sample_rate``, padded, on the CPU."""
+    def configure(self, settings: DecoderSettings) -> None:
+        """Follow ``settings`` from now on, and save them; raises ModelError where the family has no decoder."""
+        if settings != DecoderSettings():
+            raise ModelError(
+                f"is of the {self.family} family, which has no decoder to set: leave decoder out of the recipe.",
+                path=self.name,
+            )
 
     @abstractmethod
-    def labels(self, texts: Sequence[str]) -> list[list[int]]:
-        """Label ids of each transcript, unpadded."""
+    def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
+        """Model inputs of float32 mono waveforms at ``sample_rate``, padded.
+
+        ``seeds``, one a row, are given in training; what a family varies at random follows from them.
+        """
+
+    @abstractmethod
+    def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
+        """Label ids of each transcript, unpadded; ``seconds`` are the clips' lengths, where known."""
 
     @abstractmethod
     def encode(self, batch: Hidden, boundary: int) -> Hidden:

@@ -84,7 +84,7 @@ class CtcRecogniser(Recogniser):
         mels = 1 + (samples - 400) // 160  # the Kaldi filter bank of SeamlessM4T: 25 ms windows, 10 ms hop
         return self.anatomy.frames(max(mels // getattr(extractor, "stride", 1), 0))
 
-    def inputs(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+    def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
         """Normalised, zero-padded inputs: (batch, samples), or (batch, frames, mels) for mel models."""
         extractor = self.processor.feature_extractor
         shortest = self.minimum_samples
@@ -108,7 +108,7 @@ class CtcRecogniser(Recogniser):
             low, high = (low, middle) if self.frames(middle) >= 1 else (middle, high)
         return high
 
-    def labels(self, texts: Sequence[str]) -> list[list[int]]:
+    def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Character ids; the transcript takes the letter case of the vocabulary."""
         tokenizer = self.processor.tokenizer
         return [tokenizer(fit_case(text, self.casing)).input_ids for text in texts]

@@ -16,6 +16,7 @@ from transformers import (
     AutoConfig,
     AutoFeatureExtractor,
     AutoModelForCTC,
+    AutoModelForSpeechSeq2Seq,
     AutoProcessor,
     Wav2Vec2BertProcessor,
     Wav2Vec2Processor,
@@ -28,10 +29,16 @@ from asr_adapt.models.anatomy import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.heads import character_tokenizer
+from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+#: Architecture → (transformers' loader, family).
+FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[WhisperRecogniser]]] = {
+    **{kind: (AutoModelForCTC, CtcRecogniser) for kind in ANATOMIES},
+    "whisper": (AutoModelForSpeechSeq2Seq, WhisperRecogniser),
+}
 _TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "tokenizer.json")
 _QUIET: dict[str, Any] = {
     "_raise_exceptions_for_missing_entries": False,
@@ -104,13 +111,14 @@ def load_recogniser(
     dtype = choose_dtype(compute_type, place)
     where = resolve(source)
     config = _config(where, str(source))
-    if config.model_type not in ANATOMIES:
-        known = ", ".join(sorted(ANATOMIES))
+    if config.model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
         raise ModelError(
             f"architecture {config.model_type!r} is not supported: use one of {known}.", path=str(source)
         )
-    model, processor = _load_parts(where, str(source), dtype, new_head)
-    return CtcRecogniser(model.to(place).eval(), processor, str(source))
+    loader, family = FAMILIES[config.model_type]
+    model, processor = _load_parts(loader, where, str(source), dtype, new_head)
+    return family(model.to(place).eval(), processor, str(source))
 
 
 def _config(where: str, shown: str) -> Any:
@@ -120,13 +128,15 @@ def _config(where: str, shown: str) -> Any:
         raise _explained(where, shown, error) from error
 
 
-def _load_parts(where: str, shown: str, dtype: torch.dtype, new_head: bool) -> tuple[Any, Any]:
+def _load_parts(
+    loader: Any, where: str, shown: str, dtype: torch.dtype, new_head: bool
+) -> tuple[Any, Any]:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         processor, arguments = _processor(where, shown, new_head)
-        model = AutoModelForCTC.from_pretrained(where, dtype=dtype, **arguments)
+        model = loader.from_pretrained(where, dtype=dtype, **arguments)
     except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise _explained(where, shown, error) from error
     finally:

@@ -16,6 +16,8 @@ EMBEDDING = "embedding"
 LAYER = "layer"
 NORM = "norm"
 HEAD = "head"
+#: Top layers that learn by default.
+USUAL_LAYERS = 3
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,27 @@ class Stage:
 
 
 class LayerStack:
-    """Stages of ``model`` from sound to text; every parameter belongs to exactly one stage."""
+    """Stages of ``model`` from sound to text; every parameter belongs to exactly one stage.
 
-    def __init__(self, model: nn.Module, stages: Iterable[Stage]) -> None:
+    ``prefix_limit`` is the highest boundary that the family can run up to without labels (an encoder–decoder
+    model's decoder needs them), ``usual_layers`` how many top layers learn where a recipe does not say, and
+    ``fixed`` names parameters that never learn.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        stages: Iterable[Stage],
+        *,
+        prefix_limit: int | None = None,
+        usual_layers: int = USUAL_LAYERS,
+        fixed: tuple[str, ...] = (),
+    ) -> None:
         self.model = model
         self.stages = tuple(stages)
+        self.prefix_limit = len(self.stages) if prefix_limit is None else prefix_limit
+        self.usual_layers = usual_layers
+        self._fixed = Stage("fixed", "", fixed)
         self._stage_of: dict[str, int] = {}
         for name, _ in model.named_parameters():
             owners = [i for i, stage in enumerate(self.stages) if stage.owns(name)]
@@ -66,9 +84,11 @@ class LayerStack:
                 yield name, parameter
 
     def names_of(self, stages: Iterable[int]) -> frozenset[str]:
-        """Names of the parameters of ``stages``."""
+        """Names of the parameters of ``stages`` that may learn."""
         chosen = set(stages)
-        return frozenset(n for n, _ in self.model.named_parameters() if self._stage(n) in chosen)
+        return frozenset(
+            n for n, _ in self.model.named_parameters() if self._stage(n) in chosen and not self._fixed.owns(n)
+        )
 
     def stage_name(self, parameter: str) -> str:
         """Name of the stage that owns a parameter, ``layer_3`` say."""
@@ -76,15 +96,15 @@ class LayerStack:
 
     def freeze_except(self, trainable: Iterable[int]) -> None:
         """Make exactly the parameters of the stages ``trainable`` require a gradient."""
-        chosen = set(trainable)
+        chosen = self.names_of(trainable)
         for name, parameter in self.model.named_parameters():
-            parameter.requires_grad_(self._stage(name) in chosen)
+            parameter.requires_grad_(name in chosen)
 
     @property
     def boundary(self) -> int:
         """The lowest stage with a trainable parameter; everything below is the frozen prefix."""
         numbers = [self._stage(n) for n, p in self.model.named_parameters() if p.requires_grad]
-        return min(numbers, default=len(self.stages))
+        return min([*numbers, self.prefix_limit])
 
     def set_modes(self) -> None:
         """Training mode for the modules of stages with trainable parameters, eval mode for all others.

@@ -81,7 +81,7 @@ def check_rows(
     rows, labels, problems = [], [], []
     for row in manifest:
         _require_fields(row)
-        ids = recogniser.labels([normalise(row.text or "", profile)])[0]
+        ids = recogniser.labels([normalise(row.text or "", profile)], [row.duration or 0.0])[0]
         problem = _infeasible(row, ids, recogniser, shortest)
         if problem is None:
             rows.append(row)

@@ -201,19 +201,19 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
 
 def _losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
     recipe, recogniser = run.recipe, run.recogniser
+    seeds = [((recipe.seed * SEED_STRIDE + epoch) * SEED_STRIDE + e.number) % 2**63 for e in batch]
     with torch.no_grad(), run.accelerator.autocast():
-        inputs = recogniser.inputs([example.waveform for example in batch]).to(run.accelerator.device)
-        hidden = recogniser.encode(inputs, boundary)
+        inputs = recogniser.inputs([example.waveform for example in batch], seeds=seeds)
+        hidden = recogniser.encode(inputs.to(run.accelerator.device), boundary)
     settings = recipe.regularisation.spec_augment
     masking = None
     if settings.time_share or settings.feature_share:
-        seeds = [(recipe.seed * SEED_STRIDE + epoch) * SEED_STRIDE + e.number for e in batch]
         masking = SpecAugment(
             settings.time_share,
             settings.time_length,
             settings.feature_share,
             settings.feature_length,
-            [seed % 2**63 for seed in seeds],
+            seeds,
         )
     return wrapped(hidden, [example.labels for example in batch], masking)
 

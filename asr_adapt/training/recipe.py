@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from asr_adapt.training.augmentation import Augment
 from asr_adapt.training.budget import Retention
+from asr_adapt.training.decoder_settings import Decoder
 from asr_adapt.training.section import Count, Positive, Section, Share
 from asr_adapt.training.strategy_settings import Averaging, Strategy
 
@@ -178,6 +179,7 @@ class Recipe(Section):
     regularisation: Regularisation = Regularisation()
     averaging: Averaging = Averaging()
     retention: Retention = Retention()
+    decoder: Decoder = Decoder()
     evaluation: Evaluation = Evaluation()
     checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(

@@ -68,4 +68,4 @@ def trainable_stages(stack: LayerStack, strategy: Strategy) -> list[int]:
     if strategy.name == "full":
         frozen = [] if strategy.feature_encoder else stack.kind(FRONT_END)
         return [i for i in everything if i not in frozen]
-    return _down_to(stack, strategy.top_layers)
+    return _down_to(stack, strategy.top_layers or stack.usual_layers)

@@ -44,8 +44,10 @@ class Strategy(Section):
         description="head: output head only; top_layers: head, norm and the top k layers; full: all layers; "
         "gradual: from the head down, layer by layer.",
     )
-    top_layers: Count = Field(
-        3, description="How many of the top transformer layers learn (top_layers only)."
+    top_layers: Count | None = Field(
+        None,
+        description="How many of the top layers learn (top_layers only); an encoder–decoder model's decoder "
+        "lies above its encoder. Empty: 3, or the whole decoder.",
     )
     feature_encoder: bool = Field(
         False, description="Let the convolutional feature encoder learn too (full only; rarely right)."

@@ -1,0 +1,121 @@
+"""What Whisper's decoder is told and says besides words: language, task, timestamps, their token ids.
+
+Knows the special tokens of Whisper's tokenisers and the generation settings that name them. Does not know
+networks or audio.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
+
+from asr_adapt.errors import UsageError
+
+TASKS = ("transcribe", "translate")
+#: Seconds between two timestamp tokens.
+TIMESTAMP_SECONDS = 0.02
+#: The smallest vocabulary of OpenAI's multilingual checkpoints; the English-only ones have one token fewer.
+_MULTILINGUAL_VOCABULARY = 51_865
+
+
+class WhisperTokens:
+    """Special tokens of one checkpoint; ``name`` is the model's, for messages."""
+
+    def __init__(self, tokenizer: Any, generation: Any, config: Any, name: str) -> None:
+        self.tokenizer, self.generation, self.name = tokenizer, generation, name
+        self.start = int(generation.decoder_start_token_id or config.decoder_start_token_id)
+        self.end = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
+        known = getattr(generation, "is_multilingual", None)
+        self.multilingual = config.vocab_size >= _MULTILINGUAL_VOCABULARY if known is None else bool(known)
+
+    @cached_property
+    def vocabulary(self) -> dict[str, int]:
+        """Token to id."""
+        return dict(self.tokenizer.get_vocab())
+
+    @cached_property
+    def languages(self) -> dict[str, int]:
+        """Language code to token id; empty for an English-only model."""
+        if not self.multilingual:
+            return {}
+        named = getattr(self.generation, "lang_to_id", None)
+        if named:
+            return {token[2:-2]: int(index) for token, index in named.items()}
+        codes = set(TO_LANGUAGE_CODE.values())
+        return {t[2:-2]: i for t, i in self.vocabulary.items() if t[:2] == "<|" and t[2:-2] in codes}
+
+    @cached_property
+    def no_timestamps(self) -> int | None:
+        """Id of ``<|notimestamps|>``, which every timestamp token follows; None where there is none."""
+        return self.vocabulary.get("<|notimestamps|>")
+
+    @property
+    def first_timestamp(self) -> int | None:
+        """Id of ``<|0.00|>``."""
+        return self.vocabulary.get("<|0.00|>", None if self.no_timestamps is None else self.no_timestamps + 1)
+
+    @cached_property
+    def no_speech(self) -> int | None:
+        """Id of the token by which the first step says that nobody speaks."""
+        found = self.vocabulary.get("<|nospeech|>", self.vocabulary.get("<|nocaptions|>"))
+        return found if found is not None or self.no_timestamps is None else self.no_timestamps - 1
+
+    @property
+    def previous(self) -> int | None:
+        """Id of ``<|startofprev|>``, behind which a prompt stands."""
+        return self.vocabulary.get("<|startofprev|>")
+
+    def language_code(self, language: str) -> str:
+        """The code of a language named by code or English name; raises :class:`UsageError`."""
+        code = language.strip().lower().removeprefix("<|").removesuffix("|>")
+        code = TO_LANGUAGE_CODE.get(code, code)
+        if not self.multilingual:
+            if code == "en":
+                return code
+            raise UsageError(
+                f"{self.name} knows English only and cannot be asked for language {language!r}: "
+                "use a multilingual checkpoint (one without .en)."
+            )
+        if code not in self.languages:
+            short = code.partition("-")[0]
+            if short in self.languages:
+                return short
+            known = ", ".join(sorted(self.languages))
+            raise UsageError(f"language {language!r} is unknown to {self.name}: use one of {known}.")
+        return code
+
+    def task_id(self, task: str) -> int:
+        """Id of the task's token; raises :class:`UsageError` for another task."""
+        if task not in TASKS:
+            raise UsageError(f"task {task!r} is unknown: use {' or '.join(TASKS)}.")
+        named = getattr(self.generation, "task_to_id", None) or {}
+        return int(named.get(task, self.vocabulary.get(f"<|{task}|>", -1)))
+
+    def prefix(self, language: str | None, task: str, *, timestamps: bool = False) -> list[int]:
+        """What the decoder is given before the text: start, language, task, and no timestamps unless asked.
+
+        An English-only model has neither language nor task token (:class:`UsageError` for any other).
+        """
+        ids = [self.start]
+        if self.multilingual:
+            ids += [self.languages[self.language_code(language or self.default_language)], self.task_id(task)]
+        elif task != "transcribe":
+            raise UsageError(f"{self.name} knows English only and cannot {task}: use a multilingual model.")
+        elif language is not None:
+            self.language_code(language)
+        if not timestamps and self.no_timestamps is not None:
+            ids.append(self.no_timestamps)
+        return ids
+
+    @property
+    def default_language(self) -> str:
+        """The language saved with the checkpoint, else English."""
+        saved = getattr(self.generation, "language", None)
+        return self.language_code(saved) if saved else "en"
+
+    def timestamp(self, seconds: float) -> int:
+        """Id of the timestamp token nearest to ``seconds``."""
+        assert self.first_timestamp is not None  # asked for only where the checkpoint has them
+        return self.first_timestamp + round(seconds / TIMESTAMP_SECONDS)

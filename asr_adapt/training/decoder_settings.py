@@ -1,0 +1,29 @@
+"""The recipe's section for encoder–decoder models.
+
+Knows fields and ranges. Does not know which family has a decoder: a recogniser without one refuses the section.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from asr_adapt.training.section import Section, Share
+
+
+class Decoder(Section):
+    """What an encoder–decoder model (Whisper) is told and how it learns; a CTC model has no decoder."""
+
+    language: str | None = Field(
+        None, description="Language code, saved with the model; empty: the model's own, else en."
+    )
+    task: Literal["transcribe", "translate"] = Field("transcribe", description="Saved with the model.")
+    context: Literal["full", "dynamic"] = Field(
+        "full",
+        description="full: 30 s, as pretrained; dynamic: the clip's length and a margin, 7–9 times cheaper.",
+    )
+    timestamps_share: Share = Field(
+        0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."
+    )
+    label_smoothing: Share = Field(0.0, description="Probability spread over the whole vocabulary.")
