@@ -126,10 +126,10 @@ class Recogniser(ABC):
         self.processor.save_pretrained(directory)
 
     def configure(self, settings: DecoderSettings) -> None:
-        """Follow ``settings`` from now on, and save them; raises ModelError where the family has no decoder."""
+        """Follow ``settings`` from now on; raises ModelError where the family has no decoder."""
         if settings != DecoderSettings():
             raise ModelError(
-                f"is of the {self.family} family, which has no decoder to set: leave decoder out of the recipe.",
+                f"has no decoder to set (family {self.family}): leave decoder out of the recipe.",
                 path=self.name,
             )
 

@@ -1,7 +1,7 @@
 """Token by token: what a decoder says about what an encoder heard.
 
-Knows a key–value cache, which tokens may follow, and when a row ends. Does not know audio, tokenisers or what a
-token means. A row's tokens do not depend on the other rows of its batch.
+Knows a key–value cache, which tokens may follow, and when a row ends. Does not know audio, tokenisers or
+what a token means. A row's tokens do not depend on the other rows of its batch.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class Spoken:
         return sum(self.scores) / max(1, len(self.scores))
 
 
-def greedy(network: Steps, hidden: Hidden, heard: Tensor | None, prefix: Sequence[int], rules: Rules) -> list[Spoken]:
+def greedy(
+    network: Steps, hidden: Hidden, heard: Tensor | None, prefix: Sequence[int], rules: Rules
+) -> list[Spoken]:
     """The most likely token at every step, for all rows at once; finished rows wait for the last."""
     rows, device = len(hidden.states), hidden.states.device
     cache = EncoderDecoderCache(DynamicCache(), DynamicCache())

@@ -128,9 +128,7 @@ def _config(where: str, shown: str) -> Any:
         raise _explained(where, shown, error) from error
 
 
-def _load_parts(
-    loader: Any, where: str, shown: str, dtype: torch.dtype, new_head: bool
-) -> tuple[Any, Any]:
+def _load_parts(loader: Any, where: str, shown: str, dtype: torch.dtype, new_head: bool) -> tuple[Any, Any]:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -1,6 +1,6 @@
 """Log-mel spectrograms as Whisper hears them, in batch and on the device, in torch.
 
-Knows samples, the mel filter bank and Whisper's scaling. Does not know models, tokens or how long a clip may be.
+Knows samples, the mel filter bank and Whisper's scaling. Does not know models or tokens.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RANGE = 8.0
 
 
 class LogMel:
-    """The features of a ``WhisperFeatureExtractor``, equal to them within 1e-4, without computing the padding.
+    """The features of a ``WhisperFeatureExtractor`` within 1e-4, without computing the padding.
 
     The extractor pads every clip with zeros to its chunk (30 s) first. Frames inside the padding all have one
     value, which depends on the clip's loudest point alone, so they are filled in instead.
@@ -41,7 +41,7 @@ class LogMel:
     def __call__(
         self, waveforms: Sequence[np.ndarray], frames: int, device: torch.device | str = "cpu"
     ) -> Tensor:
-        """Features (batch, ``frames``, bands), float32 on ``device``; samples behind ``frames`` are not heard."""
+        """Features (batch, ``frames``, bands), float32 on ``device``; what lies behind ``frames`` is cut."""
         most = self.most_frames * self.hop
         longest = max((len(w) for w in waveforms), default=0)
         width = min(most, (self.frames(longest) + 2) * self.hop + self.window)

@@ -78,7 +78,9 @@ class WhisperRecogniser(Recogniser):
 
         Under ``context: dynamic`` that is its own length and a margin, which varies with ``seeds``.
         """
-        lengths = [self._context(len(w), None if seeds is None else seeds[i]) for i, w in enumerate(waveforms)]
+        lengths = [
+            self._context(len(w), None if seeds is None else seeds[i]) for i, w in enumerate(waveforms)
+        ]
         mels = self.mels(waveforms, max(lengths, default=self.mels.most_frames), self.device)
         return Hidden(mels, torch.tensor(lengths, device=mels.device))
 
@@ -166,9 +168,7 @@ class WhisperRecogniser(Recogniser):
         spoken = greedy(self.network, heard, mask, prefix, self.rules())
         decode = self.processor.tokenizer.decode
         return [
-            Hypothesis(
-                decode(row.ids, skip_special_tokens=True).strip(), confidence=math.exp(row.mean_score)
-            )
+            Hypothesis(decode(row.ids, skip_special_tokens=True).strip(), confidence=math.exp(row.mean_score))
             for row in spoken
         ]
 

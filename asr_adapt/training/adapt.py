@@ -20,7 +20,14 @@ from accelerate.state import AcceleratorState, PartialState
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, require_rows
-from asr_adapt.models import DecoderSettings, Dropout, Recogniser, choose_device, load_recogniser, set_vocabulary
+from asr_adapt.models import (
+    DecoderSettings,
+    Dropout,
+    Recogniser,
+    choose_device,
+    load_recogniser,
+    set_vocabulary,
+)
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan

@@ -147,10 +147,10 @@ def test_masks_depend_on_the_row_and_its_seed_only() -> None:
     assert not (both[1, 30:, (both[1] != 0).any(0)] == 0).any()
 
 
-@pytest.mark.parametrize("architecture", ["whisper"])
+@pytest.mark.parametrize("architecture", ["bert"])
 def test_an_unsupported_architecture_is_named(tmp_path: Path, architecture: str) -> None:
     from asr_adapt.errors import ModelError
 
-    transformers.WhisperConfig(d_model=16).save_pretrained(tmp_path)
+    transformers.BertConfig(hidden_size=16, num_attention_heads=2).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match=f"'{architecture}' is not supported"):
         Recogniser.load(tmp_path)
