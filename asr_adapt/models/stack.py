@@ -87,7 +87,9 @@ class LayerStack:
         """Names of the parameters of ``stages`` that may learn."""
         chosen = set(stages)
         return frozenset(
-            n for n, _ in self.model.named_parameters() if self._stage(n) in chosen and not self._fixed.owns(n)
+            n
+            for n, _ in self.model.named_parameters()
+            if self._stage(n) in chosen and not self._fixed.owns(n)
         )
 
     def stage_name(self, parameter: str) -> str:
