@@ -58,15 +58,13 @@ class DecoderSettings:
 
     ``language`` (None: the one saved with the model) and ``task`` go in front of every transcript;
     ``context`` is ``full`` (the whole window, as pretrained) or ``dynamic`` (the clip's own length and a
-    margin); ``timestamps_share`` of the training rows have timestamps; ``label_smoothing`` is the share of a
-    label's probability that is spread over the vocabulary.
+    margin); ``timestamps_share`` of the training rows have timestamps.
     """
 
     language: str | None = None
     task: str = "transcribe"
     context: str = "full"
     timestamps_share: float = 0.0
-    label_smoothing: float = 0.0
 
 
 @dataclass

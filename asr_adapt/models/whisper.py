@@ -125,8 +125,10 @@ class WhisperRecogniser(Recogniser):
         boundary: int,
         labels: Sequence[Sequence[int]],
         masking: SpecAugment | None = None,
+        *,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
-        """Cross-entropy of each row's labels behind the first, summed, with label smoothing where set."""
+        """Cross-entropy of each row's labels behind the first, summed."""
         if masking is not None:
             hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
         heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
@@ -138,7 +140,7 @@ class WhisperRecogniser(Recogniser):
                 wanted,
                 ignore_index=IGNORED,
                 reduction="none",
-                label_smoothing=self.settings.label_smoothing,
+                label_smoothing=label_smoothing,
             )
         return losses.sum(1)
 

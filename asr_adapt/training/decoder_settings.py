@@ -1,6 +1,6 @@
 """The recipe's section for encoder–decoder models.
 
-Knows fields and ranges. Does not know which family has a decoder: a recogniser without one refuses the section.
+Knows fields and ranges. Does not know which family has a decoder: one without refuses the section.
 """
 
 from __future__ import annotations
@@ -26,4 +26,3 @@ class Decoder(Section):
     timestamps_share: Share = Field(
         0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."
     )
-    label_smoothing: Share = Field(0.0, description="Probability spread over the whole vocabulary.")
