@@ -40,6 +40,7 @@ class WhisperRecogniser(Recogniser):
     """Whisper; the contract's methods are documented there."""
 
     family = "whisper"
+    smooths_labels = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
