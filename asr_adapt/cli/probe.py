@@ -59,8 +59,8 @@ def probe(
     if label is None or len(inputs) != 1:
         raise UsageError("probe needs one MANIFEST and --label FIELD, or --apply DIR with inputs.")
     from asr_adapt.probing import ProbeOptions, probe_manifest
-    from asr_adapt.probing.plot import require_plots
     from asr_adapt.probing.run import require_empty
+    from asr_adapt.scoring.figures import require_plots
 
     if output is not None:
         require_plots()

@@ -21,6 +21,8 @@ def train(
     overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Fields set over the file."),
     output: Path = typer.Option(None, "--output", "-o", help="Result folder; default runs/RECIPE."),
     resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
+    curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
+    curve_wer: list[float] = typer.Option(None, "--curve-wer", help="With --curve: data for this WER (0.2)?"),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
 ) -> int:
@@ -35,6 +37,19 @@ def train(
         logging.getLogger(name).setLevel(logging.ERROR)
     resolved = load_recipe(recipe, overrides or [])
     folder = output or Path("runs") / recipe.stem
+    if curve is not None:
+        from asr_adapt.cli.curve_view import show_curve
+        from asr_adapt.training.curve import learning_curve, parse_fractions
+
+        fractions = parse_fractions(curve)
+        found = learning_curve(
+            resolved, fractions, folder, wers=curve_wer or (), resume=resume, quiet=quiet
+        ).to_json()
+        if as_json:
+            print(json.dumps(found, indent=2, ensure_ascii=False))
+        else:
+            show_curve(found, folder)
+        return 0
     summary = adapt(resolved, folder, resume=resume, quiet=quiet).summary()
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))

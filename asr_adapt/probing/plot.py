@@ -11,34 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import MissingExtraError
-
-SUFFIXES = (".svg", ".png")
-
-
-def require_plots() -> None:
-    """Raise :class:`MissingExtraError` without matplotlib, before any work is done."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise MissingExtraError("The plot of the layers", "plots") from None
+from asr_adapt.scoring.figures import new_figure, save_figure
 
 
 def write_sweep_plot(stem: Path, *sweeps: Mapping[str, Any], titles: Sequence[str] = ()) -> list[Path]:
     """Write ``stem.svg`` and ``stem.png`` with one panel per sweep (``ProbeResult.to_json()``)."""
-    require_plots()
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4 * len(sweeps), 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(6.4 * len(sweeps), 4.2)
     for number, sweep in enumerate(sweeps):
         axes = figure.add_subplot(1, len(sweeps), number + 1)
         _panel(axes, sweep, titles[number] if titles else f"{sweep['label']} from {sweep['origin']['model']}")
-    written = [stem.with_suffix(suffix) for suffix in SUFFIXES]
-    for path in written:
-        figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return written
+    return save_figure(figure, stem)
 
 
 def _panel(axes: Any, sweep: Mapping[str, Any], title: str) -> None:

@@ -9,29 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_adapt.errors import MissingExtraError
-
-SUFFIXES = (".svg", ".png")
-
-
-def new_figure(width: float, height: float) -> Any:
-    """An empty matplotlib figure; raises :class:`MissingExtraError` without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("Drawing plots", "plots") from None
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def save_figure(figure: Any, stem: Path) -> list[Path]:
-    """Write ``stem.svg`` and ``stem.png``, without a date, so that equal figures are equal files."""
-    written = [stem.with_suffix(suffix) for suffix in SUFFIXES]
-    for path in written:
-        figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return written
+from asr_adapt.scoring.figures import new_figure, save_figure
 
 
 def write_blend_plot(stem: Path, blend: Mapping[str, Any], limit: float) -> list[Path]:
