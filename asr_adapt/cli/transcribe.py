@@ -6,6 +6,7 @@ Knows the options and the exit status. Does not know how anything is transcribed
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -81,6 +82,10 @@ def transcribe(
     hotword: Annotated[
         list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")
     ] = None,
+    prompt: Annotated[str, typer.Option(help="Text before every piece: names, spellings (Whisper).")] = "",
+    fallback: Annotated[
+        bool, typer.Option("--fallback", help="Doubtful text again, drop it in silence (Whisper).")
+    ] = False,
     lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
     beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
     runtime: Annotated[
@@ -113,7 +118,7 @@ def transcribe(
     writer = WriterOptions(CueRules(line_length=max_line_length, line_count=max_line_count), highlight_words)
     outputs = _outputs(output, format, writer)
     each, channel = _channels(channels)
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
+    decoding = replace(decoding_from(lm, hotword, lm_weight, beam_width), prompt=prompt, fallback=fallback)
     options = TranscribeOptions(
         language=language,
         word_timestamps=word_timestamps or outputs.needs_words,

@@ -3,7 +3,7 @@
 Knows networks and processors. Does not know recipes, manifests' origins, or how text is scored.
 """
 
-from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Search, Word
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.heads import set_vocabulary
 from asr_adapt.models.loading import DEFAULT_MODEL, bundled_models, choose_device, load_recogniser
@@ -20,6 +20,7 @@ __all__ = [
     "Hypothesis",
     "LayerStack",
     "Recogniser",
+    "Search",
     "SpecAugment",
     "Stage",
     "WhisperRecogniser",

@@ -67,6 +67,29 @@ class DecoderSettings:
     timestamps_share: float = 0.0
 
 
+@dataclass(frozen=True)
+class Search:
+    """How a decoder's transcript is searched for; the defaults are greedy and unguarded.
+
+    ``temperatures`` are tried in turn while a transcript is doubtful: its mean log-probability below
+    ``mean_score``, its compression ratio above ``compression``, or the same phrase over and over. A row is
+    silent where the model's probability of that is above ``no_speech`` (None: never asked) and the transcript
+    below ``mean_score``. ``prompt`` is text that stands before every piece: names, spellings, style.
+    """
+
+    beams: int = 1
+    temperatures: tuple[float, ...] = (0.0,)
+    mean_score: float = -1.0
+    compression: float = 2.4
+    no_speech: float | None = None
+    prompt: str = ""
+
+    @staticmethod
+    def guarded(beams: int = 1, prompt: str = "") -> Search:
+        """With the fallback temperatures and the silence threshold of OpenAI's Whisper."""
+        return Search(beams, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), no_speech=0.6, prompt=prompt)
+
+
 @dataclass
 class Hidden:
     """A batch on its way through the stack.
@@ -94,6 +117,8 @@ class Recogniser(ABC):
     sample_rate: int
     #: The longest piece that one call should be fed, in seconds.
     window_seconds: float
+    #: Whether :meth:`set_search` takes beams, prompts and fallback.
+    has_decoder: bool = False
     #: Whether :meth:`losses` takes ``label_smoothing``.
     smooths_labels: bool = False
 
@@ -128,6 +153,14 @@ class Recogniser(ABC):
         if settings != DecoderSettings():
             raise ModelError(
                 f"has no decoder to set (family {self.family}): leave decoder out of the recipe.",
+                path=self.name,
+            )
+
+    def set_search(self, search: Search) -> None:
+        """Decode under ``search`` from now on; raises ModelError where the family has no decoder."""
+        if search != Search():
+            raise ModelError(
+                f"has no decoder to search with (family {self.family}): leave prompt and fallback out.",
                 path=self.name,
             )
 

@@ -19,12 +19,14 @@ from torch.nn import functional as F
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser
-from asr_adapt.models.generation import Rules, greedy
+from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Search
+from asr_adapt.models.generation import Spoken
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.mel import LogMel
-from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork, heard_mask
+from asr_adapt.models.whisper_decoding import WhisperDecoding
+from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
+from asr_adapt.models.whisper_words import alignment_heads, attention_of, token_times, watched, words_of
 
 CONTEXTS = ("full", "dynamic")
 #: Encoder frames (20 ms) heard behind a clip's end under ``context: dynamic``; fewer cost accuracy.
@@ -40,6 +42,7 @@ class WhisperRecogniser(Recogniser):
     """Whisper; the contract's methods are documented there."""
 
     family = "whisper"
+    has_decoder = True
     smooths_labels = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
@@ -50,6 +53,7 @@ class WhisperRecogniser(Recogniser):
         self.sample_rate = self.mels.sample_rate
         self.window_seconds = self.mels.most_frames * self.mels.hop / self.sample_rate
         self.tokens = WhisperTokens(processor.tokenizer, model.generation_config, model.config, name)
+        self.decoding = WhisperDecoding(self.network, self.tokens, model)
         self.settings = DecoderSettings()
         self._layer_drop = 0.0
 
@@ -67,6 +71,22 @@ class WhisperRecogniser(Recogniser):
             code = self.tokens.language_code(settings.language or self.tokens.default_language)
             generation.language, generation.task = f"<|{code}|>", settings.task
             generation.forced_decoder_ids = None
+
+    def set_search(self, search: Search) -> None:
+        """Decode under ``search``: beams, fallback, silence, prompt."""
+        self.decoding.options = search
+
+    @property
+    def description(self) -> str:
+        """How this decodes, for the settings of a predictions file."""
+        options, context = self.decoding.options, self.settings.context
+        kind = "greedy" if options.beams == 1 else f"beam {options.beams}"
+        parts = [
+            kind,
+            "fallback" if len(options.temperatures) > 1 else "",
+            "prompt" if options.prompt else "",
+        ]
+        return " ".join(p for p in [*parts, "" if context == "full" else f"{context} context"] if p)
 
     def set_dropout(self, dropout: Dropout) -> None:
         """Set the layers' rates; layer drop is this object's own."""
@@ -159,29 +179,52 @@ class WhisperRecogniser(Recogniser):
     def transcribe(
         self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
     ) -> list[Hypothesis]:
-        """Greedy transcripts in ``language``, by default the one saved with the model."""
+        """Transcripts in ``language``, by default the one saved with the model, else that which is heard."""
         if not waveforms:
             return []
-        if words:
-            raise ModelError("does not give word times: transcribe pieces of at most 30 s.", path=self.name)
         self.model.eval()
-        heard = self.encode(self.inputs(waveforms).to(self.device), self.stack.prefix_limit)
-        mask = heard_mask(heard.states, heard.lengths)
-        prefix = self.tokens.prefix(language or self.settings.language, self.settings.task)
-        spoken = greedy(self.network, heard, mask, prefix, self.rules())
-        decode = self.processor.tokenizer.decode
-        return [
-            Hypothesis(decode(row.ids, skip_special_tokens=True).strip(), confidence=math.exp(row.mean_score))
-            for row in spoken
-        ]
+        heard = self.heard(waveforms)
+        language = language or self.settings.language
+        spoken = self.decoding(heard, language, self.settings.task)
+        times: list[list[float]] = [[]] * len(spoken)
+        if words:
+            frames = [math.ceil(self.mels.frames(len(w)) / STRIDE) for w in waveforms]
+            times = self._times(heard, spoken, frames, language)
+        return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
 
-    def rules(self) -> Rules:
-        """Which tokens the checkpoint's generation settings admit."""
-        generation = self.model.generation_config
-        given = len(self.tokens.prefix(self.settings.language, self.settings.task))
-        most = min((generation.max_length or self.longest) + given, self.longest)  # as transformers counts
-        never = tuple(generation.suppress_tokens or ())
-        return Rules(self.tokens.end, most, never, tuple(generation.begin_suppress_tokens or ()))
+    def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+        """The encoder's output (batch, frames, width)."""
+        return self.encode(self.inputs(waveforms).to(self.device), self.stack.prefix_limit)
+
+    @torch.inference_mode()
+    def detect_languages(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, float]]:
+        """Probability of each language in each waveform."""
+        self.model.eval()
+        return self.decoding.languages(self.heard(waveforms))
+
+    def _hypothesis(self, spoken: Spoken, times: Sequence[float]) -> Hypothesis:
+        tokenizer = self.processor.tokenizer
+        text = tokenizer.decode(spoken.ids, skip_special_tokens=True).strip()
+        confidence = math.exp(spoken.mean_score) if spoken.ids else None
+        words = words_of(tokenizer, spoken, times) if times else ()
+        return Hypothesis(text, words, confidence)
+
+    def _times(
+        self, heard: Hidden, spoken: Sequence[Spoken], frames: Sequence[int], language: str | None
+    ) -> list[list[float]]:
+        """Seconds at which each token of each row begins, and its last ends."""
+        prefix = self.tokens.prefix(language, self.settings.task)
+        given, _ = self._padded([[*prefix, *row.ids, self.tokens.end] for row in spoken])
+        decoder = self.network.decoder
+        heads = alignment_heads(self.model.generation_config, decoder)
+        with watched(decoder, heads) as caught:
+            self.network.decode(given, heard.states, heard.lengths)
+        found = []
+        for row, said in enumerate(spoken):
+            own = max(1, min(frames[row], heard.states.shape[1]))
+            weights = attention_of(decoder, caught, heads, row, own)[:, : len(prefix) + len(said.ids)]
+            found.append(token_times(weights, len(prefix) - 1))
+        return found
 
     @property
     def longest(self) -> int:

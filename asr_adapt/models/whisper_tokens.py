@@ -110,10 +110,15 @@ class WhisperTokens:
         return ids
 
     @property
-    def default_language(self) -> str:
-        """The language saved with the checkpoint, else English."""
+    def saved_language(self) -> str | None:
+        """The language saved with the checkpoint."""
         saved = getattr(self.generation, "language", None)
-        return self.language_code(saved) if saved else "en"
+        return self.language_code(saved) if saved else None
+
+    @property
+    def default_language(self) -> str:
+        """The saved language, else English."""
+        return self.saved_language or "en"
 
     def timestamp(self, seconds: float) -> int:
         """Id of the timestamp token nearest to ``seconds``."""

@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
-from asr_adapt.models import CtcRecogniser, Hypothesis, Recogniser, Word
+from asr_adapt.models import CtcRecogniser, Hypothesis, Recogniser, Search, Word
 from asr_adapt.transcription.decoding.alignment import align
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.ngram import load_language_model
@@ -27,12 +27,15 @@ from asr_adapt.transcription.decoding.ngram import load_language_model
 class Decoding:
     """What a beam search uses: a language model's path, hotwords with boosts, and weights.
 
+    ``prompt`` and ``fallback`` (other temperatures, silence) are for encoder–decoder models.
     ``options`` None takes the weights tuned for the language model where they lie beside it.
     """
 
     language_model: str | Path | None = None
     hotwords: Mapping[str, float] = field(default_factory=dict)
     options: BeamOptions | None = None
+    prompt: str = ""
+    fallback: bool = False
 
 
 class FusionRecogniser(CtcRecogniser):
@@ -109,9 +112,25 @@ class FusionRecogniser(CtcRecogniser):
 
 def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
     """The recogniser itself when ``decoding`` asks for nothing, else one that decodes so."""
-    if decoding.language_model is None and not decoding.hotwords and decoding.options is None:
+    if decoding == Decoding():
         return recogniser
+    if recogniser.has_decoder:
+        recogniser.set_search(_search(decoding))
+        return recogniser
+    if decoding.prompt or decoding.fallback:
+        raise UsageError(
+            f"{recogniser.name} is a CTC model and takes no prompt and no fallback: leave them out."
+        )
     return FusionRecogniser(recogniser, decoding)
+
+
+def _search(decoding: Decoding) -> Search:
+    """The same for a model whose decoder is a language model itself: hotwords become part of the prompt."""
+    if decoding.language_model is not None:
+        raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
+    beams = 1 if decoding.options is None else decoding.options.width
+    prompt = " ".join(part for part in (decoding.prompt, ", ".join(decoding.hotwords)) if part)
+    return Search.guarded(beams, prompt) if decoding.fallback else Search(beams, prompt=prompt)
 
 
 def parse_hotwords(items: Sequence[str], boost: float = 6.0) -> dict[str, float]:

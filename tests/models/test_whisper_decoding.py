@@ -1,0 +1,141 @@
+"""Beams, fallback, prompts, languages and word times of the Whisper family."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr_adapt.models import Recogniser, Search
+from asr_adapt.models.generation import Heard, Rules, search, speak
+from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.models.whisper_decoding import compression, loop
+from asr_adapt.models.whisper_words import group, warp
+
+from .whisper_models import save_tiny_whisper
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny", most=10)
+
+
+@pytest.fixture
+def ours(folder: Path) -> WhisperRecogniser:
+    found = Recogniser.load(folder, device="cpu")
+    assert isinstance(found, WhisperRecogniser)
+    return found
+
+
+class Table:
+    """A decoder that knows only its last token: a Markov chain over four tokens, 0 the end."""
+
+    def __init__(self, scores: np.ndarray) -> None:
+        self.scores = torch.tensor(scores)
+
+    def step(self, ids, states, heard, cache):
+        layer = torch.zeros(len(ids), 1, ids.shape[1], 1)
+        cache.self_attention_cache.update(layer, layer, 0)
+        return self.scores[ids[:, -1]]
+
+
+def exhaustive(scores: np.ndarray, most: int) -> tuple[int, ...]:
+    """The best sequence by mean log-probability of all that end in time."""
+    logs = torch.tensor(scores).float().log_softmax(-1).numpy()
+    best = (-np.inf, ())
+    for length in range(most):
+        for ids in itertools.product((1, 2, 3), repeat=length):
+            path = [1, *ids, 0]
+            mean = np.mean([logs[a, b] for a, b in itertools.pairwise(path)])
+            best = max(best, (mean, ids))
+    return best[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_wide_beam_finds_the_best_sequence_of_all(seed: int) -> None:
+    scores = np.random.default_rng(seed).normal(size=(4, 4)) * 2
+    heard = Heard(torch.zeros(1, 1, 1), None, torch.tensor([[1]]))
+    found = search(Table(scores), heard, Rules(end=0, most=5), beams=200)[0]
+    assert found.ids == exhaustive(scores, 4)
+    narrow = search(Table(scores), heard, Rules(end=0, most=5), beams=1)[0]
+    assert narrow.ids == speak(Table(scores), heard, Rules(end=0, most=5))[0].ids
+
+
+@pytest.mark.parametrize("options", [Search(beams=3), Search.guarded(), Search(prompt="Leith, Arthur")])
+def test_a_row_does_not_depend_on_its_batch(
+    ours: WhisperRecogniser, waves: list[np.ndarray], options: Search
+) -> None:
+    ours.set_search(options)
+    together = ours.transcribe(waves)
+    assert [h.text for h in together] == [ours.transcribe([wave])[0].text for wave in waves]
+
+
+def test_fallback_tries_what_is_doubtful_again_and_says_a_loop_once(
+    ours: WhisperRecogniser, waves: list[np.ndarray]
+) -> None:
+    plain = ours.transcribe(waves)[0].text
+    ours.set_search(Search(temperatures=(0.0, 1.0), mean_score=0.0))
+    assert ours.transcribe(waves)[0].text != plain
+    ours.set_search(Search(no_speech=0.0, mean_score=0.0))
+    assert [h.text for h in ours.transcribe(waves)] == ["", "", ""]
+    assert loop([5, 1, 2, 1, 2, 1, 2, 1, 2]) == 3
+    assert loop([5, 1, 2, 1, 2, 1, 2, 3]) is None
+    assert compression("ha " * 60) > 2.4 > compression("the quick brown fox jumps over the lazy dog")
+
+
+def test_a_prompt_is_given_and_not_repeated(ours: WhisperRecogniser, waves: list[np.ndarray]) -> None:
+    ours.set_search(Search(prompt="zz"))
+    first = torch.zeros(1, 0)
+    ids = ours.decoding.prefixes(first, "en", "transcribe")[0]
+    assert ours.processor.tokenizer.decode(ids) == (
+        "<|startofprev|> zz<|startoftranscript|><|en|><|transcribe|><|notimestamps|>"
+    )
+    assert ours.transcribe(waves, words=True)[0].words
+
+
+def test_the_language_is_heard_where_none_is_saved(ours: WhisperRecogniser, waves: list[np.ndarray]) -> None:
+    shares = ours.detect_languages(waves)
+    assert set(shares[0]) == {"en", "de", "ha"} and sum(shares[0].values()) == pytest.approx(1.0)
+    ours.model.generation_config.language = None
+    heard = [max(row, key=row.__getitem__) for row in shares]
+    detected = [h.text for h in ours.transcribe(waves)]
+    assert detected == [
+        ours.transcribe([wave], language=code)[0].text for wave, code in zip(waves, heard, strict=True)
+    ]
+
+
+def test_words_have_times_inside_the_clip(ours: WhisperRecogniser, waves: list[np.ndarray]) -> None:
+    for wave, heard in zip(waves, ours.transcribe(waves, words=True), strict=True):
+        assert "".join(w.text for w in heard.words) == heard.text.replace(" ", "")
+        times = [t for w in heard.words for t in (w.start, w.end)]
+        assert times == sorted(times) and times[0] >= 0 and times[-1] <= len(wave) / 16_000 + 0.04
+        assert all(0.0 <= w.probability <= 1.0 for w in heard.words)
+
+
+def test_warping_finds_the_cheapest_monotonic_path() -> None:
+    cost = np.full((3, 9), 1.0)
+    cost[0, :2] = cost[1, 2:6] = cost[2, 6:] = 0.0
+    assert warp(cost) == [0, 2, 6]
+    random = np.random.default_rng(0).random((4, 7))
+    starts = warp(random)
+    assert starts == sorted(starts) and starts[0] == 0
+
+
+def test_tokens_join_at_spaces_or_at_letters(ours: WhisperRecogniser) -> None:
+    tokenizer = ours.processor.tokenizer
+    ids = tokenizer(" ab cd", add_special_tokens=False).input_ids
+    assert group(tokenizer, ids) == [[0, 1, 2], [3, 4, 5]]
+    ids = tokenizer("日本", add_special_tokens=False).input_ids
+    assert group(tokenizer, ids) == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_audio_beyond_thirty_seconds_is_heard_in_windows(folder: Path) -> None:
+    from asr_adapt.transcription import transcribe
+
+    wave = (0.1 * np.random.default_rng(0).standard_normal(40 * 16_000)).astype(np.float32)
+    heard = transcribe(wave, model=folder, device="cpu")
+    assert heard.duration == pytest.approx(40.0) and heard.text
+    assert all(a.start <= b.start for a, b in itertools.pairwise(heard.segments))
