@@ -58,10 +58,12 @@ class DecoderSettings:
 
     ``language`` (None: the one saved with the model) and ``task`` go in front of every transcript;
     ``context`` is ``full`` (the whole window, as pretrained) or ``dynamic`` (the clip's own length and a
-    margin); ``timestamps_share`` of the training rows have timestamps.
+    margin); ``language_from`` is a listed language, or ``mean``, from which an unlisted one's token starts;
+    ``timestamps_share`` of the training rows have timestamps.
     """
 
     language: str | None = None
+    language_from: str | None = None
     task: str = "transcribe"
     context: str = "full"
     timestamps_share: float = 0.0
@@ -155,6 +157,15 @@ class Recogniser(ABC):
                 f"has no decoder to set (family {self.family}): leave decoder out of the recipe.",
                 path=self.name,
             )
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """The ways to hear a clip between which its user must choose, dearest first; empty: only one."""
+        return ()
+
+    def use_context(self, name: str) -> None:
+        """Hear clips in the context ``name`` from now on, and save that."""
+        raise ModelError(f"has no context {name!r}: its family hears whole clips.", path=self.name)
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search`` from now on; raises ModelError where the family has no decoder."""

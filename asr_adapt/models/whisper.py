@@ -9,7 +9,9 @@ Source of the method: Radford et al., arXiv 2212.04356; the trimmed context is t
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.mel import LogMel
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
-from asr_adapt.models.whisper_tokens import WhisperTokens
+from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
 from asr_adapt.models.whisper_words import alignment_heads, attention_of, token_times, watched, words_of
 
 CONTEXTS = ("full", "dynamic")
@@ -54,8 +56,9 @@ class WhisperRecogniser(Recogniser):
         self.window_seconds = self.mels.most_frames * self.mels.hop / self.sample_rate
         self.tokens = WhisperTokens(processor.tokenizer, model.generation_config, model.config, name)
         self.decoding = WhisperDecoding(self.network, self.tokens, model)
-        self.settings = DecoderSettings()
+        self.settings = DecoderSettings(context=getattr(model.config, "audio_context", CONTEXTS[0]))
         self._layer_drop = 0.0
+        self._offered = self.settings.context == "dynamic"
 
     def configure(self, settings: DecoderSettings) -> None:
         """Language and task are saved in the generation settings, so that a plain pipeline follows them."""
@@ -63,14 +66,35 @@ class WhisperRecogniser(Recogniser):
             raise UsageError(f"context {settings.context!r} is unknown: use {' or '.join(CONTEXTS)}.")
         if settings.timestamps_share and self.tokens.first_timestamp is None:
             raise ModelError("has no timestamp tokens: leave timestamps_share out.", path=self.name)
+        if settings.language and settings.language_from:
+            self._learn_language(settings.language, settings.language_from)
         self.tokens.prefix(settings.language, settings.task)
         self.settings = settings
+        self.use_context(settings.context)
         generation = self.model.generation_config
         generation._from_model_config = False  # else transformers forgets the settings when it loads them
         if self.tokens.multilingual:
             code = self.tokens.language_code(settings.language or self.tokens.default_language)
             generation.language, generation.task = f"<|{code}|>", settings.task
             generation.forced_decoder_ids = None
+
+    def _learn_language(self, language: str, source: str) -> None:
+        """Give an unlisted language a token; see :func:`~asr_adapt.models.whisper_tokens.add_language`."""
+        if add_language(self.model, self.tokens, language, source):
+            tokenizer, generation = self.processor.tokenizer, self.model.generation_config
+            self.tokens = WhisperTokens(tokenizer, generation, self.model.config, self.name)
+            self.decoding.tokens = self.tokens
+
+    @property
+    def contexts(self) -> tuple[str, ...]:
+        """Both, where the trimmed one was asked for."""
+        return CONTEXTS if self._offered else ()
+
+    def use_context(self, name: str) -> None:
+        """Hear the whole window (``full``) or the clip and a margin (``dynamic``)."""
+        self.settings = replace(self.settings, context=name)
+        self._offered |= name == "dynamic"
+        self.model.config.audio_context = name
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search``: beams, fallback, silence, prompt."""
@@ -99,6 +123,12 @@ class WhisperRecogniser(Recogniser):
 
         Under ``context: dynamic`` that is its own length and a margin, which varies with ``seeds``.
         """
+        longest = max((len(w) for w in waveforms), default=0) / self.sample_rate
+        if longest > self.window_seconds:
+            raise ModelError(
+                f"hears {self.window_seconds:.0f} s at a time, not {longest:.1f} s: cut the audio first.",
+                path=self.name,
+            )
         lengths = [
             self._context(len(w), None if seeds is None else seeds[i]) for i, w in enumerate(waveforms)
         ]
@@ -120,7 +150,15 @@ class WhisperRecogniser(Recogniser):
         tokenizer, settings = self.processor.tokenizer, self.settings
         prefix = self.tokens.prefix(settings.language, settings.task)
         coded = [tokenizer(" " + text.strip(), add_special_tokens=False).input_ids for text in texts]
-        return [[*prefix, *ids, self.tokens.end] for ids in coded]
+        found = [[*prefix, *ids, self.tokens.end] for ids in coded]
+        if seconds is None or not settings.timestamps_share:
+            return found
+        timed = self.tokens.prefix(settings.language, settings.task, timestamps=True)
+        for row, (text, ids) in enumerate(zip(texts, coded, strict=True)):
+            if zlib.crc32(text.encode()) < settings.timestamps_share * 2**32:  # the same rows in every run
+                last = self.tokens.timestamp(min(seconds[row], self.window_seconds))
+                found[row] = [*timed, self.tokens.timestamp(0.0), *ids, last, self.tokens.end]
+        return found
 
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the encoder's stages below ``boundary``."""

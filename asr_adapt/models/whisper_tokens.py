@@ -9,9 +9,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
+import torch
+from transformers import AddedToken
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
-from asr_adapt.errors import UsageError
+from asr_adapt.errors import ModelError, UsageError
 
 TASKS = ("transcribe", "translate")
 #: Seconds between two timestamp tokens.
@@ -25,6 +27,13 @@ class WhisperTokens:
 
     def __init__(self, tokenizer: Any, generation: Any, config: Any, name: str) -> None:
         self.tokenizer, self.generation, self.name = tokenizer, generation, name
+        own = tokenizer.get_vocab().get("<|notimestamps|>")
+        if own is not None and own != getattr(generation, "no_timestamps_token_id", own):
+            raise ModelError(
+                "the tokeniser and the weights disagree on their special tokens: one is of an English-only "
+                "(.en), the other of a multilingual model; copy the tokeniser of the model that you tune.",
+                path=name,
+            )
         self.start = int(generation.decoder_start_token_id or config.decoder_start_token_id)
         self.end = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
         known = getattr(generation, "is_multilingual", None)
@@ -124,3 +133,27 @@ class WhisperTokens:
         """Id of the timestamp token nearest to ``seconds``."""
         assert self.first_timestamp is not None  # asked for only where the checkpoint has them
         return self.first_timestamp + round(seconds / TIMESTAMP_SECONDS)
+
+
+def add_language(model: Any, tokens: WhisperTokens, language: str, source: str) -> bool:
+    """Add a token for an unlisted language to tokeniser and ``model``; False where it is listed already.
+
+    Its embedding starts as that of the language ``source``, or as the ``mean`` of all. Raises
+    :class:`UsageError` for an English-only model or an unknown source.
+    """
+    code = language.strip().lower()
+    if code in tokens.languages or not tokens.multilingual:
+        return False  # the caller's prefix refuses what an English-only model cannot do
+    known = list(tokens.languages.values())
+    origin = known if source == "mean" else [tokens.languages[tokens.language_code(source)]]
+    token = f"<|{code}|>"
+    tokens.tokenizer.add_tokens([AddedToken(token, normalized=False, special=True)], special_tokens=True)
+    number = int(tokens.tokenizer.convert_tokens_to_ids(token))
+    if number >= model.config.vocab_size:
+        model.resize_token_embeddings(number + 1, mean_resizing=False)
+    with torch.no_grad():
+        weights = model.get_input_embeddings().weight
+        weights[number] = weights[origin].mean(0)
+    listed = {f"<|{name}|>": index for name, index in tokens.languages.items()}
+    model.generation_config.lang_to_id = {**listed, token: number}
+    return True

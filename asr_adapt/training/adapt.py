@@ -33,6 +33,7 @@ from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_sta
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, newest_checkpoint
 from asr_adapt.training.choosing import choose_weights
+from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus, check_characters, check_rows
 from asr_adapt.training.evaluation import measure, spread
 from asr_adapt.training.loop import Run, train
@@ -80,9 +81,11 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     save_recipe(recipe, folder / "recipe.yaml")
     outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
     tests = _tests(recipe, sets)
-    before = {
-        n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
-    }
+    with as_pretrained(recogniser):
+        before = {
+            n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds)
+            for n, m in tests.items()
+        }
     learning = _learning(recipe, recogniser, plan)
     checkpoints = folder / "checkpoints"
     averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
@@ -97,6 +100,7 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     accelerator.wait_for_everyone()
     averaging = choose_weights(learning, tracker.best_path, averages, progress, run.measure)
     retained = retain(recipe, recogniser, run.measure)
+    context = choose_context(recogniser, run.measure)
     after = {
         n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
     }
@@ -105,6 +109,7 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
         progress=progress,
         averaging=averaging,
         retained=retained,
+        context=context,
         tests=tests,
         before=before,
         after=after,

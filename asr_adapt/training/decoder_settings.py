@@ -18,6 +18,11 @@ class Decoder(Section):
     language: str | None = Field(
         None, description="Language code, saved with the model; empty: the model's own, else en."
     )
+    language_from: str | None = Field(
+        None,
+        description="For a language that the model does not list: the listed one that its token starts from, "
+        "or mean.",
+    )
     task: Literal["transcribe", "translate"] = Field("transcribe", description="Saved with the model.")
     context: Literal["full", "dynamic"] = Field(
         "full",

@@ -24,6 +24,7 @@ from asr_adapt.scoring import wer_with_interval
 from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
 from asr_adapt.training.checkpoints import Progress
+from asr_adapt.training.contexts import context_hint
 from asr_adapt.training.data import Corpus
 from asr_adapt.training.evaluation import Measured
 from asr_adapt.training.recipe import Recipe
@@ -45,6 +46,8 @@ class Outcome:
     progress: Progress = field(default_factory=Progress)
     #: How the mean of the best weights fared on dev, where the recipe asked for one.
     averaging: Mapping[str, Any] | None = None
+    #: Dev WER in each context that the model can hear in, and the one that was saved.
+    context: Mapping[str, Any] | None = None
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class Outcome:
             "versions": versions(),
             "hints": self.hints(),
         }
+        if self.context is not None:
+            values["context"] = dict(self.context)
         if self.retained is not None:
             values["retention"] = self.retained.to_json()
         for name in self.tests:
@@ -109,6 +114,8 @@ class Outcome:
             found.append(
                 "no step was better than the base on dev: the base was kept; lower the learning rate."
             )
+        if refused := context_hint(self.context):
+            found.append(refused)
         return found
 
     def _pair(self, name: str) -> dict[str, Any]:

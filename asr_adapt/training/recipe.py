@@ -194,6 +194,8 @@ class Recipe(Section):
             raise ValueError("strategy.feature_encoder needs strategy.name full")
         if self.guard_test and not self.guard:
             raise ValueError("guard_test needs guard")
+        if self.decoder.timestamps_share and self.augment.speed:
+            raise ValueError("decoder.timestamps_share needs augment.speed off: it moves the times")
         if self.retention.guard_budget is not None:
             if not self.guard:
                 raise ValueError("retention.guard_budget needs guard: the budget is of its WER")

@@ -165,3 +165,43 @@ def test_a_model_without_timestamps_says_so(ours: Recogniser) -> None:
         ours.configure(DecoderSettings(context="half"))
     with pytest.raises(ModelError, match="no decoder"):
         Recogniser.configure(ours, DecoderSettings(context="dynamic"))
+
+
+def test_an_unlisted_language_gets_a_token_that_plain_transformers_takes(
+    folder: Path, waves: list[np.ndarray], tmp_path: Path
+) -> None:
+    ours = Recogniser.load(folder, device="cpu")
+    before = ours.transcribe(waves, language="ha")
+    ours.configure(DecoderSettings(language="pcm", language_from="ha"))
+    assert [h.text for h in ours.transcribe(waves)] == [h.text for h in before]
+    ours.save(tmp_path / "saved")
+    again = Recogniser.load(tmp_path / "saved", device="cpu")
+    assert "<|pcm|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
+    assert [h.text for h in again.transcribe(waves)] == [h.text for h in before]
+    pipe = t.pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"), device="cpu")
+    text = pipe(waves[0].copy(), generate_kwargs={"num_beams": 1})["text"].strip()
+    assert text == before[0].text
+
+
+def test_a_share_of_the_targets_has_timestamps(ours: Recogniser) -> None:
+    ours.configure(DecoderSettings(timestamps_share=0.5))
+    texts = [f"row {i}" for i in range(200)]
+    written = [
+        ours.processor.tokenizer.decode(ids, decode_with_timestamps=True)
+        for ids in ours.labels(texts, [1.5] * 200)
+    ]
+    timed = [text for text in written if "<|notimestamps|>" not in text]
+    assert 70 < len(timed) < 130
+    assert all(t.endswith("<|1.50|><|endoftext|>") and "<|transcribe|><|0.00|> row" in t for t in timed)
+
+
+def test_too_long_audio_and_mixed_up_tokenisers_are_refused(
+    ours: Recogniser, folder: Path, english_folder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=r"hears 30 s at a time, not 30\.1 s"):
+        ours.inputs([np.zeros(481_600, np.float32)])
+    mixed = t.WhisperForConditionalGeneration.from_pretrained(folder)
+    mixed.save_pretrained(tmp_path / "mixed")
+    t.AutoProcessor.from_pretrained(english_folder).save_pretrained(tmp_path / "mixed")
+    with pytest.raises(ModelError, match=r"one is of an English-only \(\.en\)"):
+        Recogniser.load(tmp_path / "mixed", device="cpu")

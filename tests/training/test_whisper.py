@@ -1,0 +1,100 @@
+"""A Whisper adapted end to end: the one loop, the frozen encoder, saved settings, both contexts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from asr_adapt.errors import RecipeError
+from asr_adapt.models import DecoderSettings, Recogniser
+from asr_adapt.training import adapt, build_recipe
+from tests.models.whisper_models import save_tiny_whisper
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny", most=12)
+
+
+@pytest.fixture
+def whisper_tree(corpus: Path, base: Path) -> dict[str, Any]:
+    return {
+        "model": str(base),
+        "train": str(corpus / "train.jsonl"),
+        "dev": str(corpus / "dev.jsonl"),
+        "optimiser": {"learning_rate": 2e-3},
+        "schedule": {"steps": 8, "kind": "constant"},
+        "batch": {"seconds": 20.0},
+        "evaluation": {"every": 4, "rows": 2},
+        "regularisation": {"label_smoothing": 0.1},
+        "precision": "float32",
+        "device": "cpu",
+    }
+
+
+def test_train_save_reload_transcribe_and_plain_pipeline(
+    whisper_tree: dict[str, Any], base: Path, tmp_path: Path
+) -> None:
+    whisper_tree["decoder"] = {"language": "ha", "context": "dynamic", "timestamps_share": 0.3}
+    adapt(build_recipe(whisper_tree), tmp_path / "out", quiet=True)
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert losses[-1] < losses[0]
+    assert set(summary["context"]["wer"]) == {"full", "dynamic"}
+    chosen = summary["context"]["chosen"]
+    assert summary["context"]["wer"][chosen] == min(summary["context"]["wer"].values())
+    again = Recogniser.load(tmp_path / "out", device="cpu")
+    before = dict(Recogniser.load(base, device="cpu").model.named_parameters())
+    for name, weights in again.model.named_parameters():
+        assert name.startswith("model.decoder") or torch.equal(weights, before[name]), name
+    again.configure(DecoderSettings())
+    assert "<|ha|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
+    wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
+    pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "out"), device="cpu")
+    plain = pipe(wave.copy(), generate_kwargs={"num_beams": 1})["text"].strip()
+    assert again.transcribe([wave])[0].text == plain
+
+
+def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:
+    from asr_adapt.training.recipe import Strategy
+    from asr_adapt.training.strategies import trainable_stages
+
+    stack = Recogniser.load(base, device="cpu").stack
+    names = [stack.stages[i].name for i in trainable_stages(stack, Strategy(top_layers=4))]
+    assert names == [
+        "encoder_1", "encoder_norm", "decoder_0", "decoder_1", "decoder_2", "decoder_norm", "head"
+    ]  # fmt: skip
+    full = Strategy(name="full", feature_encoder=True)
+    assert len(trainable_stages(stack, full)) == len(stack)
+
+
+def test_rows_that_whisper_cannot_hear_are_named(
+    whisper_tree: dict[str, Any], corpus: Path, tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in (corpus / "train.jsonl").read_text().splitlines()]
+    for change, words in (({"duration": 31.0}, "31.0 s of audio"), ({"text": "ab " * 200}, "605 labels")):
+        broken = [{**row, "audio_filepath": str(corpus / row["audio_filepath"])} for row in rows]
+        broken[3] |= change
+        path = tmp_path / "train.jsonl"
+        path.write_text("\n".join(json.dumps(row) for row in broken))
+        whisper_tree["train"] = str(path)
+        with pytest.raises(Exception, match=rf"train\.jsonl:4: .*{words}, the model takes at most"):
+            adapt(build_recipe(whisper_tree), tmp_path / "out", quiet=True)
+
+
+def test_timestamps_refuse_a_change_of_speed(whisper_tree: dict[str, Any]) -> None:
+    whisper_tree |= {"decoder": {"timestamps_share": 0.5}, "augment": {"speed": {}}}
+    with pytest.raises(RecipeError, match=r"needs augment\.speed off"):
+        build_recipe(whisper_tree)
+
+
+def test_a_ctc_model_refuses_the_section(tree: dict[str, Any], tmp_path: Path) -> None:
+    tree["decoder"] = {"language": "de"}
+    with pytest.raises(Exception, match="leave decoder out of the recipe"):
+        adapt(build_recipe(tree), tmp_path / "out", quiet=True)
