@@ -138,7 +138,7 @@ def search(network: Network, heard: Heard, rules: Rules, beams: int) -> list[Spo
         if all(len(row.ended) >= beams for row in rows):
             break
         totals = torch.tensor(kept, device=device)
-        cache.self_attention_cache.reorder_cache(torch.tensor(sources, device=device))
+        cache.self_attention_cache.reorder_cache(torch.LongTensor(sources))
         ids = torch.tensor(tokens, device=device)[:, None]
     return [_best(row) for row in rows]
 
