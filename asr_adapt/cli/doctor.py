@@ -40,6 +40,7 @@ REQUIRED = {
 OPTIONAL = {
     "silero-vad": ("silero_vad", "vad", "speech detection (--vad)"),
     "matplotlib": ("matplotlib", "plots", "plots"),
+    "peft": ("peft", "lora", "LoRA (strategy lora)"),
 }
 CODECS = (
     ("WAV", "PCM_16"),

@@ -25,6 +25,15 @@ class Wav2Vec2Anatomy:
     """wav2vec 2.0, HuBERT, Data2VecAudio, UniSpeech: convolutions on samples, then a transformer encoder."""
 
     input_name = "input_values"
+    #: Own names of a layer's linear maps whose forward is called, so that an adapter inside is heard.
+    adaptable: tuple[str, ...] = (
+        "q_proj",
+        "k_proj",
+        "v_proj",
+        "out_proj",
+        "intermediate_dense",
+        "output_dense",
+    )
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -141,6 +150,9 @@ class Data2VecAnatomy(Wav2Vec2Anatomy):
 class WavLmAnatomy(Wav2Vec2Anatomy):
     """WavLM: layer 0 owns the relative position table from which every layer's bias is made."""
 
+    # its attention hands bare weights to torch's fused function, past any adapter
+    adaptable = ("intermediate_dense", "output_dense")
+
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
         """Two-dimensional mask and the shared position bias (batch · heads, frames, frames)."""
         batch, frames, _ = hidden.shape
@@ -157,6 +169,7 @@ class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
     """Wav2Vec2-BERT: log-mel inputs, conformer layers, no convolutional front end of its own."""
 
     input_name = "input_features"
+    adaptable = ("linear_q", "linear_k", "linear_v", "linear_out", "intermediate_dense", "output_dense")
 
     def stages(self) -> list[Stage]:
         """As for wav2vec 2.0, with an empty front end."""

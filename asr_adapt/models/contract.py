@@ -123,6 +123,8 @@ class Recogniser(ABC):
     has_decoder: bool = False
     #: Whether :meth:`losses` takes ``label_smoothing``.
     smooths_labels: bool = False
+    #: Own names of the linear maps inside a layer that LoRA may adapt: attention and feed-forward.
+    adaptable: tuple[str, ...] = ()
 
     @staticmethod
     def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:

@@ -43,6 +43,7 @@ class CtcRecogniser(Recogniser):
         self.model, self.processor, self.name = model, processor, name
         self.anatomy = ANATOMIES[kind](model)
         self.stack = LayerStack(model, self.anatomy.stages())
+        self.adaptable = self.anatomy.adaptable
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self._layer_drop = float(getattr(model.config, "layerdrop", 0.0))
         self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
@@ -170,11 +171,13 @@ class CtcRecogniser(Recogniser):
 
     def _run_layers(self, states: Tensor, lengths: Tensor, indices: range) -> Tensor:
         context = self.anatomy.context(states, lengths)
-        drop = self._layer_drop
+        drop, ran = self._layer_drop, False
         for index in indices:
             training = self.anatomy.layers[index].training
-            if training and drop > 0 and torch.rand(()).item() < drop:
+            skipped = training and drop > 0 and torch.rand(()).item() < drop
+            if skipped and (ran or index != indices[-1]):  # were all skipped, nothing might be left to learn
                 continue
+            ran = ran or training
             states = self.anatomy.layer(index, states, context)
         return states
 

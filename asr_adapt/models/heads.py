@@ -60,6 +60,16 @@ def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str)
     return _with_tokens(recogniser, old, new)
 
 
+def take_vocabulary(recogniser: Recogniser, directory: Path) -> Recogniser:
+    """A recogniser that speaks the vocabulary of ``directory``, where that holds one of its own."""
+    if not isinstance(recogniser, CtcRecogniser) or not (directory / "vocab.json").is_file():
+        return recogniser
+    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(directory)
+    if tokenizer.get_vocab() == recogniser.vocabulary:
+        return recogniser
+    return _with_tokens(recogniser, recogniser.vocabulary, dict(tokenizer.get_vocab()))
+
+
 def _with_tokens(recogniser: CtcRecogniser, old: dict[str, int], new: dict[str, int]) -> CtcRecogniser:
     model, processor = recogniser.model, recogniser.processor
     source = _sources(old, new, recogniser.blank)

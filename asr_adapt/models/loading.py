@@ -28,7 +28,8 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.anatomy import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
-from asr_adapt.models.heads import character_tokenizer
+from asr_adapt.models.heads import character_tokenizer, take_vocabulary
+from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
 from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
@@ -61,7 +62,7 @@ def resolve(source: str | Path) -> str:
         return str(bundled[text])
     path = Path(text).expanduser()
     if path.is_dir():
-        if not (path / "config.json").is_file():
+        if not (path / "config.json").is_file() and not is_adapter(path):
             raise ModelError(
                 "the folder holds no config.json: give a transformers model directory.", path=path
             )
@@ -110,6 +111,8 @@ def load_recogniser(
     place = choose_device(device)
     dtype = choose_dtype(compute_type, place)
     where = resolve(source)
+    if is_adapter(where):
+        return _load_adapted(Path(where), device, dtype)
     config = _config(where, str(source))
     if config.model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
@@ -119,6 +122,24 @@ def load_recogniser(
     loader, family = FAMILIES[config.model_type]
     model, processor = _load_parts(loader, where, str(source), dtype, new_head)
     return family(model.to(place).eval(), processor, str(source))
+
+
+def _load_adapted(folder: Path, device: str, dtype: torch.dtype) -> Recogniser:
+    """The base that an adapter folder names, with the adapter merged in float32."""
+    base = base_of(folder)
+    try:
+        recogniser = load_recogniser(base, device=device, compute_type="float32", new_head=True)
+    except ModelError as error:
+        raise ModelError(
+            f"the adapter's base cannot be loaded ({error})",
+            path=folder / "adapter_config.json",
+            field="base_model_name_or_path",
+        ) from error
+    recogniser = take_vocabulary(recogniser, folder)
+    attach_adapter(recogniser, folder).merge()
+    recogniser.model.to(dtype).eval()
+    recogniser.name = str(folder)
+    return recogniser
 
 
 def _config(where: str, shown: str) -> Any:

@@ -29,6 +29,7 @@ from asr_adapt.models import (
     set_vocabulary,
 )
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
+from asr_adapt.training.attachments import attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, newest_checkpoint
@@ -74,18 +75,19 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     sets = _open(recipe)
     recogniser = _recogniser(recipe, sets, accelerator)
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
-    plan = learning_plan(recogniser.stack, recipe.strategy)
-    plan.apply(0)
     _set_dropout(recogniser, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, folder / "recipe.yaml")
-    outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
     tests = _tests(recipe, sets)
     with as_pretrained(recogniser):
         before = {
             n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds)
             for n, m in tests.items()
         }
+    added = attach(recogniser, recipe)
+    plan = learning_plan(recogniser.stack, recipe.strategy, added)
+    plan.apply(0)
+    outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
     learning = _learning(recipe, recogniser, plan)
     checkpoints = folder / "checkpoints"
     averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
@@ -99,6 +101,8 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     tracker.close()
     accelerator.wait_for_everyone()
     averaging = choose_weights(learning, tracker.best_path, averages, progress, run.measure)
+    if added is not None:
+        added.detach()
     retained = retain(recipe, recogniser, run.measure)
     context = choose_context(recogniser, run.measure)
     after = {
@@ -115,6 +119,8 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
         after=after,
     )
     if accelerator.is_main_process:
+        if added is not None:
+            added.write(folder)
         write_outcome(outcome, recogniser, folder)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome

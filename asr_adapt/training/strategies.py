@@ -12,6 +12,7 @@ from torch import nn
 
 from asr_adapt.models import LayerStack
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD
+from asr_adapt.training.attachments import Attachment
 from asr_adapt.training.strategy_settings import Gradual, Strategy
 
 
@@ -34,8 +35,10 @@ class LearningPlan:
         return next(number for number, names in enumerate(self.phases) if name in names)
 
 
-def learning_plan(stack: LayerStack, strategy: Strategy) -> LearningPlan:
-    """The phases of ``strategy`` on the network of ``stack``."""
+def learning_plan(stack: LayerStack, strategy: Strategy, added: Attachment | None = None) -> LearningPlan:
+    """The phases of ``strategy`` on the network of ``stack``; what was ``added`` to it is all that learns."""
+    if added is not None:
+        return LearningPlan(stack.model, [added.names])
     if strategy.name == "gradual":
         return LearningPlan(stack.model, [stack.names_of(s) for s in gradual_stages(stack, strategy.gradual)])
     return LearningPlan(stack.model, [stack.names_of(trainable_stages(stack, strategy))])

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from asr_adapt.training.section import Count, Positive, Section
+from asr_adapt.training.section import Count, Positive, Section, Share
 
-StrategyName = Literal["head", "top_layers", "full", "gradual"]
+StrategyName = Literal["head", "top_layers", "full", "gradual", "lora", "adapters"]
 
 
 class Gradual(Section):
@@ -36,13 +36,36 @@ class Gradual(Section):
     factor: Positive = Field(1.0, description="Rate of layers freed late, as a share of what depth gives.")
 
 
+class LoraSection(Section):
+    """Low-rank updates of the layers' linear maps, saved as adapter/ and merged (lora only)."""
+
+    rank: Count = Field(32, description="Rank of each update.")
+    alpha: Positive = Field(64.0, description="Scale of the updates, times 1 / rank.")
+    dropout: Share = Field(0.05, description="Dropout on the input of an update.")
+    dora: bool = Field(False, description="Learn the weights' magnitudes too (DoRA): slower, forgets less.")
+    head: bool = Field(True, description="The output head learns too.")
+    layers: Count | None = Field(None, description="Only this many top layers; empty: all.")
+    targets: tuple[str, ...] = Field(
+        (), description="Which linear maps (names or globs); empty: attention and feed-forward, all of them."
+    )
+
+
+class AdaptersSection(Section):
+    """The bottleneck adapters that the model itself has, as MMS does (adapters only)."""
+
+    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(
+        "adapted", description="Name of the adapter: adapter.NAME.safetensors, ISO 639-3 in MMS."
+    )
+
+
 class Strategy(Section):
     """Which part of the network learns."""
 
     name: StrategyName = Field(
         "top_layers",
         description="head: output head only; top_layers: head, norm and the top k layers; full: all layers; "
-        "gradual: from the head down, layer by layer.",
+        "gradual: from the head down, layer by layer; lora: low-rank updates of frozen weights; "
+        "adapters: the model's own bottleneck adapters.",
     )
     top_layers: Count | None = Field(
         None,
@@ -53,6 +76,8 @@ class Strategy(Section):
         False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
     )
     gradual: Gradual = Gradual()
+    lora: LoraSection = LoraSection()
+    adapters: AdaptersSection = AdaptersSection()
 
 
 class Averaging(Section):
