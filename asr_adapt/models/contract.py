@@ -125,6 +125,8 @@ class Recogniser(ABC):
     smooths_labels: bool = False
     #: Own names of the linear maps inside a layer that LoRA may adapt: attention and feed-forward.
     adaptable: tuple[str, ...] = ()
+    #: Whether the output head is the input embedding too: then it is large, and no adapter may change it.
+    tied_head: bool = False
 
     @staticmethod
     def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:

@@ -18,6 +18,7 @@ from transformers import (
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
     AutoProcessor,
+    GenerationConfig,
     Wav2Vec2BertProcessor,
     Wav2Vec2Processor,
 )
@@ -137,9 +138,11 @@ def _load_adapted(folder: Path, device: str, dtype: torch.dtype) -> Recogniser:
         ) from error
     recogniser = take_vocabulary(recogniser, folder)
     attach_adapter(recogniser, folder).merge()
-    recogniser.model.to(dtype).eval()
-    recogniser.name = str(folder)
-    return recogniser
+    model = recogniser.model.to(dtype).eval()
+    if (folder / "generation_config.json").is_file():
+        model.generation_config = GenerationConfig.from_pretrained(folder)
+    _, family = FAMILIES[model.config.model_type]
+    return family(model, recogniser.processor, str(folder))
 
 
 def _config(where: str, shown: str) -> Any:

@@ -155,6 +155,9 @@ def save_adapter(lora: Lora, state: dict[str, Tensor], base: str, directory: Pat
     }
     plain = {k: sorted(v) if isinstance(v, set) else v for k, v in values.items()}
     lora.recogniser.processor.save_pretrained(directory)
+    model = lora.recogniser.model
+    if model.can_generate():  # a decoder's language and task are part of what was adapted
+        model.generation_config.save_pretrained(directory)
     save_file(state, directory / WEIGHTS, metadata={"format": "pt"})
     (directory / CONFIG).write_text(json.dumps(plain, indent=2, sort_keys=True), encoding="utf-8")
 

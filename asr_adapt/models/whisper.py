@@ -46,6 +46,8 @@ class WhisperRecogniser(Recogniser):
     family = "whisper"
     has_decoder = True
     smooths_labels = True
+    adaptable = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
+    tied_head = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from asr_adapt.errors import ModelError
 from asr_adapt.files import atomic_directory
 from asr_adapt.models import Recogniser, bundled_models
 from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
@@ -79,7 +80,12 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
     if strategy.name != "lora":
         return None
     chosen = strategy.lora
-    head = _head(recogniser) if chosen.head else frozenset[str]()
+    if chosen.head and recogniser.tied_head:
+        raise ModelError(
+            "the head is the input embedding too: leave strategy.lora.head out.", path=recogniser.name
+        )
+    learns_head = not recogniser.tied_head if chosen.head is None else chosen.head
+    head = _head(recogniser) if learns_head else frozenset[str]()
     settings = LoraSettings(
         chosen.rank, chosen.alpha, chosen.dropout, chosen.dora, chosen.targets, chosen.layers
     )

@@ -192,7 +192,11 @@ class Recipe(Section):
     def _consistent(self) -> Recipe:
         if self.strategy.feature_encoder and self.strategy.name != "full":
             raise ValueError("strategy.feature_encoder needs strategy.name full")
-        if self.strategy.name == "lora" and not self.strategy.lora.head and self.vocabulary.mode != "keep":
+        if (
+            self.strategy.name == "lora"
+            and self.strategy.lora.head is False
+            and self.vocabulary.mode != "keep"
+        ):
             raise ValueError("a changed vocabulary needs strategy.lora.head: its new rows must learn")
         if self.guard_test and not self.guard:
             raise ValueError("guard_test needs guard")

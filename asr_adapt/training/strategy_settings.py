@@ -43,7 +43,9 @@ class LoraSection(Section):
     alpha: Positive = Field(64.0, description="Scale of the updates, times 1 / rank.")
     dropout: Share = Field(0.05, description="Dropout on the input of an update.")
     dora: bool = Field(False, description="Learn the weights' magnitudes too (DoRA): slower, forgets less.")
-    head: bool = Field(True, description="The output head learns too.")
+    head: bool | None = Field(
+        None, description="The output head learns too; empty: where it is not the input embedding as well."
+    )
     layers: Count | None = Field(None, description="Only this many top layers; empty: all.")
     targets: tuple[str, ...] = Field(
         (), description="Which linear maps (names or globs); empty: attention and feed-forward, all of them."

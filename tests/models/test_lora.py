@@ -13,6 +13,7 @@ from transformers import AutoModelForCTC
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory
 from asr_adapt.models import Recogniser
+from asr_adapt.models.contract import DecoderSettings
 from asr_adapt.models.lora import (
     Lora,
     LoraSettings,
@@ -107,6 +108,34 @@ def test_disabled_is_the_base_merged_is_the_adapted_and_peft_reads_the_folder(
     state = theirs.merge_and_unload().state_dict()
     for name, value in whole.model.state_dict().items():
         torch.testing.assert_close(state[name], value, atol=1e-5, rtol=1e-4)
+
+
+def test_whisper_hears_every_update_and_its_adapter_brings_language_and_task(
+    waves: list[np.ndarray], tmp_path: Path
+) -> None:
+    from .whisper_models import save_tiny_whisper
+
+    tiny = save_tiny_whisper(tmp_path / "whisper")
+    ours, base = loaded(tiny), loaded(tiny).transcribe(waves)
+    ours.configure(DecoderSettings(language="ha"))
+    lora = stirred(ours, LoraSettings(4, 8.0))
+    for name, parameter in ours.model.named_parameters():
+        parameter.requires_grad_(name in lora.names)
+    labels = ours.labels(["hello there", "it's", "a line of text"])
+    assert ours.stack.boundary == ours.stack.layers[0]
+    ours.losses(ours.inputs(waves), 0, labels).sum().backward()
+    silent = [n for n, p in ours.model.named_parameters() if n in lora.names and not p.grad.abs().sum() > 0]
+    assert silent == []
+    with atomic_directory(tmp_path / "adapter") as work:
+        save_adapter(lora, lora.state(head=False), str(tiny), work)
+    lora.merge()
+    ours.save(tmp_path / "merged")
+    alone, whole = loaded(tmp_path / "adapter"), loaded(tmp_path / "merged")
+    assert alone.transcribe(waves) == whole.transcribe(waves) != base
+    assert alone.model.generation_config.language == "<|ha|>"
+    attached = loaded(tiny)
+    with attach_adapter(attached, tmp_path / "adapter").disabled():
+        assert attached.transcribe(waves) == base
 
 
 def test_layers_and_targets_narrow_what_is_adapted(tmp_path: Path) -> None:
