@@ -76,16 +76,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     output: Path = options.output
     output.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    clips = _synthetic(options.hours, options.seed)
+    clips = _synthetic(options.hours, options.home, options.seed)
     if options.speechocean:
         mild = _mild(options.speechocean)
         kept = [row for row in mild if row.speaker not in DEV_MILD]
         clips += _real(kept, options.copies) + _renderings(kept, options.renderings)
         dev = [row for row in mild if row.speaker in DEV_MILD]
         write_manifest(output / "dev_mild" / "manifest.jsonl", dev)
-    for name, part, count in (("dev_us", "dev", 300), ("test_us", "test", 500)):
-        spoken = speak(SpokenSet(name, "us", part, held_out_variants(), count), output, options.set_seed)
-        write_manifest(output / name / "manifest.jsonl", Manifest.open(spoken))
+    for spoken in _held_out(options.home):
+        manifest = speak(spoken, output, options.set_seed)
+        write_manifest(output / spoken.name / "manifest.jsonl", Manifest.open(manifest))
     tasks = _tasks(clips, options, output)
     seconds = _assemble(tasks, output, options.workers)
     report = f"{seconds / 3600:.1f} hours in {time.monotonic() - started:.0f} s"
@@ -93,10 +93,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(report)
 
 
+def _held_out(home: float) -> list[SpokenSet]:
+    """Sets that no training row meets; the home domain has its own where it is trained on."""
+    voices = held_out_variants()
+    found = [SpokenSet("dev_us", "us", "dev", voices, 300), SpokenSet("test_us", "us", "test", voices, 500)]
+    if home:
+        found += [
+            SpokenSet("dev_home", "us", "dev", voices, 200, "home"),
+            SpokenSet("test_home", "us", "test", voices, 500, "home"),
+        ]
+    return found
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--hours", type=float, default=40.0, help="of synthetic speech (default 40)")
+    parser.add_argument(
+        "--home", type=float, default=0.0, help="share of the synthetic sentences from the home domain"
+    )
     parser.add_argument("--speechocean", type=Path, help="folder of speechocean762; left out: synthetic only")
     parser.add_argument("--copies", type=int, default=12, help="augmented copies of a real clip")
     parser.add_argument("--renderings", type=int, default=4, help="synthetic voices per real transcript")
@@ -109,8 +124,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _synthetic(hours: float, seed: int) -> list[Clip]:
-    texts = sentences(round(hours * 3600 / SECONDS_A_CLIP), seed, part="train")
+def _synthetic(hours: float, home: float, seed: int) -> list[Clip]:
+    """Clips to speak; the share ``home`` of them are voice commands and digit strings."""
+    count = round(hours * 3600 / SECONDS_A_CLIP)
+    commands = round(count * home)
+    texts = sentences(commands, seed, part="train", domain="home")
+    texts += sentences(count - commands, seed, part="train")
     return [Clip(text, "synthetic") for text in texts]
 
 
