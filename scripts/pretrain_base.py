@@ -39,9 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     model = (_train_whisper if options.family == "whisper" else _train_ctc)(options)
     summary = json.loads((model / "summary.json").read_text(encoding="utf-8"))
-    print(json.dumps({name: summary[name] for name in ("target", "guard")}, indent=2))
+    print(json.dumps({name: summary[name] for name in ("target", "guard") if name in summary}, indent=2))
     if options.install:
-        install(model, options.install, options.family, options.corpus)
+        install(model, options.install, options.family)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,20 @@ class Sets:
     replay: Manifest | None
 
 
-def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bool = False) -> Outcome:
+def adapt(
+    recipe: Recipe,
+    output: str | Path,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    prepare: Callable[[Recogniser], Recogniser] | None = None,
+) -> Outcome:
     """Adapt ``recipe.model`` and leave the model, metrics and summary in ``output``.
 
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
     ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
-    last checkpoint. Raises :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
+    last checkpoint. ``prepare`` may exchange the loaded recogniser for one that learns otherwise (with an
+    auxiliary loss, say). Raises :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
     """
     folder = Path(output)
     _require_usable(folder, resume)
@@ -74,6 +83,9 @@ def adapt(recipe: Recipe, output: str | Path, *, resume: bool = False, quiet: bo
     _seed(recipe.seed)
     sets = _open(recipe)
     recogniser = _recogniser(recipe, sets, accelerator)
+    if prepare is not None:
+        recogniser = prepare(recogniser)
+        recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
     _set_dropout(recogniser, recipe)
     folder.mkdir(parents=True, exist_ok=True)
