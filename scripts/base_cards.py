@@ -37,30 +37,32 @@ Real speech, by accent band and age: `docs/benchmarks.md`.
 **Licence.** Apache-2.0, as the project.
 """
 
-CTC_ABOUT = """A small English recogniser ({parameters:.1f} M parameters, wav2vec 2.0 architecture, CTC over letters, 20 ms
-frames) that travels with asr_adapt, so that adaptation can be shown without a network. It is a starting point
-to adapt, not a product.
+CTC_ABOUT = """A small English recogniser ({parameters:.1f} M parameters, wav2vec 2.0 architecture, CTC over
+letters, 20 ms frames) that travels with asr_adapt, so that adaptation can be shown without a network. It is a
+starting point to adapt, not a product.
 
 **Data.** Synthetic US English (espeak-ng, 64 voice variants, sentences over 4,893 word forms, digits, spelled
 letters; rooms, noise and telephone band mixed in) and the mild-accent speakers of speechocean762 *train*
 but four (Apache-2.0, jimbozhang/speechocean762), as they are and in augmented copies: 49.6 hours in all.
 Medium and heavy speakers and every test part were never read. No other recordings, no other model."""
 
-WHISPER_ABOUT = """A small English recogniser ({parameters:.1f} M parameters, Whisper architecture: 4 encoder and 3 decoder
-layers of width 256, byte-level BPE of 400 text tokens) that travels with asr_adapt, so that adapting an
-encoder–decoder model can be shown without a network. It is a starting point to adapt, not a product: it knows
-voice commands for the home and digit strings, about 190 words; of open English it knows little. It was taught
-English transcripts without timestamps and nothing else: no translation, no other language, no silence.
+WHISPER_ABOUT = """A small English recogniser ({parameters:.1f} M parameters, Whisper architecture: 4 encoder
+and 3 decoder layers of width 256, byte-level BPE of 400 text tokens) that travels with asr_adapt, so that
+adapting an encoder–decoder model can be shown without a network. It is a starting point to adapt, not a
+product: it knows voice commands for the home and digit strings, about 190 words; of open English it knows
+little. It was taught English transcripts without timestamps and nothing else: no translation, no other
+language, no silence.
 
-**Data.** {hours:.1f} hours: synthetic US English (espeak-ng, 64 voice variants; four fifths of the sentences from
-the home domain, the rest over 4,893 word forms; rooms, noise and telephone band mixed into most of it) and the
-mild-accent speakers of speechocean762 *train* but four (Apache-2.0, jimbozhang/speechocean762), as they are,
-in one augmented copy, and their texts spoken by espeak-ng. Medium and heavy speakers and every test part were
-never read. No other recordings, no other model."""
+**Data.** {hours:.1f} hours: synthetic US English (espeak-ng, 64 voice variants; four fifths of the sentences
+from the home domain, the rest over 4,893 word forms; rooms, noise and telephone band mixed into most of it)
+and the mild-accent speakers of speechocean762 *train* but four (Apache-2.0, jimbozhang/speechocean762), as
+they are, in one augmented copy, and their texts spoken by espeak-ng. Medium and heavy speakers and every test
+part were never read. No other recordings, no other model."""
 
-TRAINING = "**Training.** `scripts/prepare_pretraining.py`, then `scripts/pretrain_base.py`; stages in `docs/log.md`."
-WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`, then `scripts/pretrain_base.py --family whisper`:
-short clips first, mostly through an auxiliary CTC loss (Kim et al., arXiv 1609.06773), then all clips in
+TRAINING = """**Training.** `scripts/prepare_pretraining.py`, then `scripts/pretrain_base.py`; stages in
+`docs/log.md`."""
+WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`, then `scripts/pretrain_base.py --family
+whisper`: short clips first, mostly through an auxiliary CTC loss (Kim et al., arXiv 1609.06773), then all clips in
 windows cut to their length, at last 30 s windows. Steps and times in `docs/log.md`."""
 
 #: Family → what the card says of model and data, of training, and which set of the summary is which row.

@@ -17,14 +17,16 @@ from asr_adapt.files import atomic_write
 
 Tree = dict[str, Any]
 
+#: Of a clip. Batches of equally many rows have few shapes, and a CPU compiles its kernels anew for each.
+MEAN_SECONDS = 2.25
 FEW = 60  # rows that judge the stages before the last: an untrained decoder is slow, it never stops
 
 
 @dataclass(frozen=True)
 class Stage:
     """One run of the loop. ``longest`` leaves out longer training clips (seconds); ``changes`` go into the
-    recipe (a name there is a set of the corpus); ``ctc_share`` weighs the auxiliary CTC loss and ``wide`` is the share of batches heard in windows
-    of any length (Whisper only, see `joint_ctc.JointRecogniser`)."""
+    recipe (a name there is a set of the corpus); ``ctc_share`` weighs the auxiliary CTC loss and ``wide`` is
+    the share of batches heard in windows of any length (Whisper only, see `joint_ctc.JointRecogniser`)."""
 
     name: str
     steps_share: float
@@ -37,11 +39,11 @@ class Stage:
 #: Alignment first, on short clips and mostly through CTC; then everything; at last in Whisper's own 30 s
 #: window, as a plain pipeline feeds it. Shares are of ``--steps``; the last stage's steps are few but dear.
 WHISPER_STAGES = (
-    Stage("short", 0.25, longest=2.6, ctc_share=0.6, changes={"schedule": {"hold": 0.92, "final": 0.5}}),
-    Stage("all", 0.72, ctc_share=0.3, wide=0.04, changes={"schedule": {"warmup": 0.02, "hold": 0.4}}),
+    Stage("short", 0.3, longest=2.6, ctc_share=0.6, changes={"schedule": {"hold": 0.92, "final": 0.5}}),
+    Stage("all", 0.68, ctc_share=0.3, wide=0.04, changes={"schedule": {"warmup": 0.02, "hold": 0.4}}),
     Stage(
         "window",
-        0.03,
+        0.02,
         ctc_share=0.1,
         changes={
             "test": "test_home",
@@ -92,6 +94,7 @@ def whisper_recipe(options: argparse.Namespace, stage: Stage, start: Path) -> Tr
         "test": [str(_spread_rows(corpus / "dev_home" / "manifest.jsonl"))],
         "guard_test": [str(_spread_rows(corpus / "dev_us" / "manifest.jsonl"))],
         "decoder": {"context": "dynamic"},
+        "batch": {"seconds": options.seconds * 8, "rows": max(1, round(options.seconds / MEAN_SECONDS))},
         "checkpoint_every": 50,
     }
     tree["schedule"] |= {"steps": max(1, round(options.steps * stage.steps_share))}

@@ -15,34 +15,39 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers.pre_tokenizers import ByteLevel
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
 from asr_adapt.models.generation import Rules
-from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.models.whisper import IGNORED, WhisperRecogniser
 
 logger = logging.getLogger(__name__)
 
 HEAD_FILE = "joint_ctc.safetensors"
-REPORT_EVERY = 100  # batches between two lines of the log
+REPORT_EVERY = 50  # batches between two lines of the log
 REPORT_ROWS = 8
+BYTES = 256
+TOKEN_STEP = 8
 MOST_TOKENS = 80  # of a transcript while training; the longest sentence has 80 characters
 
 
 class JointRecogniser(WhisperRecogniser):
     """A `WhisperRecogniser` whose loss is ``share`` · CTC + (1 - ``share``) · cross-entropy.
 
-    The CTC head spells the text tokens; it hangs under the output projection, so that the stack counts it to
-    the head, and is written beside the model, never into it. ``wide`` is the share of the batches that hear
-    any length of window up to 30 s, so that the decoder learns to pass over silence of any length.
+    The CTC head spells bytes, whatever the decoder's tokens are: tokens of several letters are so rare among
+    the frames that CTC stays with blanks for long. It hangs under the output projection, so that the stack
+    counts it to the head, and is written beside the model, never into it. ``wide`` is the share of the
+    batches that hear any length of window up to 30 s, so that the decoder learns to pass over silence.
     """
 
     def __init__(self, recogniser: Recogniser, *, share: float, wide: float, seed: int) -> None:
         super().__init__(recogniser.model, recogniser.processor, recogniser.name)
         self.share, self.wide = share, wide
-        self.blank = self.tokens.end  # text tokens lie below it
-        self.head = _head(self.model.config.d_model, self.blank + 1, Path(recogniser.name), seed)
+        self.spelling = _spelling(self.tokens.vocabulary, self.tokens.end)
+        self.blank = BYTES
+        self.head = _head(self.model.config.d_model, BYTES + 1, Path(recogniser.name), seed)
         self.model.proj_out.ctc = self.head.to(self.device)
         self._sums: dict[str, float] = {}
         self._batches = 0
@@ -78,25 +83,35 @@ class JointRecogniser(WhisperRecogniser):
         boundary: int,
         labels: Sequence[Sequence[int]],
         masking: SpecAugment | None = None,
+        *,
+        label_smoothing: float = 0.0,
     ) -> Tensor:
         """Both losses of each row in nats, weighted."""
         if masking is not None:
             hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
         top = self.stack.prefix_limit
         heard = self._encoder(hidden, boundary, top)
-        attention = super().losses(heard, top, labels)
+        attention = super().losses(heard, top, labels, label_smoothing=label_smoothing)
         ctc = self._ctc(heard, labels) if self.share else torch.zeros_like(attention)
         self._report(heard, labels, ctc, attention)
         return self.share * ctc + (1.0 - self.share) * attention
 
     def rules(self) -> Rules:
-        """As the family's, with fewer tokens: a decoder that has learnt nothing yet does not stop."""
+        """As the family's, but at most 80 tokens, for a decoder that has learnt nothing does not stop, and at
+        least one, for the first steps do not reach the WER of empty transcripts (100 %).
+        """
         rules = super().rules()
-        return replace(rules, most=min(rules.most, MOST_TOKENS))
+        return replace(rules, most=min(rules.most, MOST_TOKENS), not_first=(*rules.not_first, rules.end))
+
+    def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """The family's, a multiple of eight tokens wide: a CPU compiles its kernels anew for each shape."""
+        given, wanted = super()._padded(labels)
+        more = -given.shape[1] % TOKEN_STEP
+        return F.pad(given, (0, more), value=self.tokens.end), F.pad(wanted, (0, more), value=IGNORED)
 
     def _ctc(self, heard: Hidden, labels: Sequence[Sequence[int]]) -> Tensor:
-        texts = [[token for token in row if token < self.blank] for row in labels]
-        targets = torch.tensor([token for row in texts for token in row], device=heard.states.device)
+        texts = [[byte for token in row for byte in self.spelling.get(token, ())] for row in labels]
+        targets = torch.tensor([byte for row in texts for byte in row], device=heard.states.device)
         sizes = torch.tensor([len(row) for row in texts], device=heard.states.device)
         scores = self.head(heard.states)
         with torch.autocast(scores.device.type, enabled=False):
@@ -106,7 +121,7 @@ class JointRecogniser(WhisperRecogniser):
             )
 
     def _report(self, heard: Hidden, labels: Sequence[Sequence[int]], ctc: Tensor, attention: Tensor) -> None:
-        """Every hundredth batch: both losses (nats a label) since the last, and diagonality of this batch."""
+        """Every so many batches: both losses (nats a label) since the last, and diagonality of this batch."""
         for name, value in (("ctc", ctc), ("attention", attention)):
             self._sums[name] = self._sums.get(name, 0.0) + float(value.detach().sum())
         self._sums["labels"] = self._sums.get("labels", 0.0) + sum(map(len, labels))
@@ -146,7 +161,7 @@ class JointRecogniser(WhisperRecogniser):
         places = (weights * frames).sum(-1)  # (batch, heads, tokens)
         found = []
         for row, ids in zip(places, labels, strict=True):
-            text = [number for number, token in enumerate(ids[:-1]) if ids[number + 1] < self.blank]
+            text = [number for number, token in enumerate(ids[:-1]) if ids[number + 1] in self.spelling]
             if len(text) > 2:
                 numbers = torch.arange(len(text), dtype=row.dtype).expand(len(row), -1)
                 found.append(max(_correlation(numbers[h], row[h, text]) for h in range(len(row))))
@@ -157,6 +172,12 @@ class JointRecogniser(WhisperRecogniser):
 _WIDE_STREAM = 104_729
 #: Mel frames that a wide window is rounded to: few shapes.
 _STEP = 256
+
+
+def _spelling(vocabulary: dict[str, int], end: int) -> dict[int, list[int]]:
+    """Text token (they lie below ``end``) → its bytes, numbered in the order of the byte-level alphabet."""
+    number = {letter: place for place, letter in enumerate(sorted(ByteLevel.alphabet()))}
+    return {i: [number[letter] for letter in token] for token, i in vocabulary.items() if i < end}
 
 
 def _head(width: int, units: int, source: Path, seed: int) -> nn.Linear:

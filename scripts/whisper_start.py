@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers.pre_tokenizers import ByteLevel
+from torch import nn
 from transformers import (
     AddedToken,
     WhisperConfig,
@@ -50,6 +51,10 @@ def write_whisper_start(folder: Path, seed: int) -> None:
     words = train_tokenizer(_texts(seed))
     torch.manual_seed(seed)
     model = WhisperForConditionalGeneration(nano_whisper_config(words))
+    for convolution in (model.model.encoder.conv1, model.model.encoder.conv2):
+        nn.init.kaiming_normal_(
+            convolution.weight
+        )  # at transformers' 0.02 the fixed positions drown the sound
     _describe_generation(model.generation_config, words)
     with atomic_directory(folder) as work:
         model.save_pretrained(work)

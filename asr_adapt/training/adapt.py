@@ -75,17 +75,16 @@ def adapt(
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
     ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
     last checkpoint. ``prepare`` may exchange the loaded recogniser for one that learns otherwise (with an
-    auxiliary loss, say). Raises :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
+    auxiliary loss, say). Raises :class:`~asr_adapt.errors.RecipeError` and
+    :class:`~asr_adapt.errors.DataError`.
     """
     folder = Path(output)
     _require_usable(folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
     sets = _open(recipe)
-    recogniser = _recogniser(recipe, sets, accelerator)
-    if prepare is not None:
-        recogniser = prepare(recogniser)
-        recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
+    recogniser = (prepare or _as_it_is)(_recogniser(recipe, sets, accelerator))
+    recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
     _set_dropout(recogniser, recipe)
     folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +135,10 @@ def adapt(
         write_outcome(outcome, recogniser, folder)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome
+
+
+def _as_it_is(recogniser: Recogniser) -> Recogniser:
+    return recogniser
 
 
 def _require_usable(folder: Path, resume: bool) -> None:
@@ -205,7 +208,6 @@ def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogni
         for rare, base in found.rare.items():
             logger.warning("rare character %r (%d×) becomes %r", rare, found.counts[rare], base or "<unk>")
         recogniser = set_vocabulary(recogniser, found.characters, recipe.vocabulary.mode)
-    recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     return recogniser
 
 
