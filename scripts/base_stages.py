@@ -20,6 +20,7 @@ Tree = dict[str, Any]
 #: Of a clip. Batches of equally many rows have few shapes, and a CPU compiles its kernels anew for each.
 MEAN_SECONDS = 2.25
 FEW = 60  # rows that judge the stages before the last: an untrained decoder is slow, it never stops
+TEST = 200  # rows of each test set, heard in 30 s windows, before and after the last stage
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ WHISPER_STAGES = (
         changes={
             "test": "test_home",
             "guard_test": "test_us",
-            "optimiser": {"learning_rate_factor": 0.15},
+            "optimiser": {"learning_rate_factor": 0.25},
             "batch": {"rows": 8},
             "decoder": {"context": "full"},
         },
@@ -91,8 +92,8 @@ def whisper_recipe(options: argparse.Namespace, stage: Stage, start: Path) -> Tr
     tree = ctc_recipe(options, start) | {
         "dev": [str(corpus / "dev_home" / "manifest.jsonl")],
         "guard": [str(corpus / "dev_us" / "manifest.jsonl")],
-        "test": [str(_spread_rows(corpus / "dev_home" / "manifest.jsonl"))],
-        "guard_test": [str(_spread_rows(corpus / "dev_us" / "manifest.jsonl"))],
+        "test": [str(_spread_rows(corpus / "dev_home" / "manifest.jsonl", FEW))],
+        "guard_test": [str(_spread_rows(corpus / "dev_us" / "manifest.jsonl", FEW))],
         "decoder": {"context": "dynamic"},
         "batch": {"seconds": options.seconds * 8, "rows": max(1, round(options.seconds / MEAN_SECONDS))},
         "checkpoint_every": 50,
@@ -103,7 +104,7 @@ def whisper_recipe(options: argparse.Namespace, stage: Stage, start: Path) -> Tr
         tree["train"] = [str(_short_rows(corpus / "manifest.jsonl", stage.longest))]
     for section, values in stage.changes.items():
         if isinstance(values, str):
-            tree[section] = [str(corpus / values / "manifest.jsonl")]
+            tree[section] = [str(_spread_rows(corpus / values / "manifest.jsonl", TEST))]
         else:
             tree[section] = {**tree[section], **values}
     factor = tree["optimiser"].pop("learning_rate_factor", 1.0)
@@ -121,10 +122,10 @@ def _short_rows(manifest: Path, longest: float) -> Path:
     return target
 
 
-def _spread_rows(manifest: Path) -> Path:
-    """`FEW` rows of ``manifest``, evenly spread, as a manifest beside it."""
+def _spread_rows(manifest: Path, count: int) -> Path:
+    """``count`` rows of ``manifest``, evenly spread, as a manifest beside it."""
     rows = manifest.read_text(encoding="utf-8").splitlines(keepends=True)
-    target = manifest.with_name(f"{manifest.stem}_{FEW}.jsonl")
+    target = manifest.with_name(f"{manifest.stem}_{count}.jsonl")
     with atomic_write(target) as handle:
-        handle.writelines(rows[:: max(1, len(rows) // FEW)][:FEW])
+        handle.writelines(rows[:: max(1, len(rows) // count)][:count])
     return target

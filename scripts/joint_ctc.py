@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
 from asr_adapt.models.generation import Rules
 from asr_adapt.models.whisper import IGNORED, WhisperRecogniser
+from asr_adapt.models.whisper_decoding import WhisperDecoding
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,17 @@ REPORT_ROWS = 8
 BYTES = 256
 TOKEN_STEP = 8
 MOST_TOKENS = 80  # of a transcript while training; the longest sentence has 80 characters
+
+
+class EarlyDecoding(WhisperDecoding):
+    """The family's, for a decoder that has learnt nothing yet: it does not stop, so at most 80 tokens; and at
+    least one, because the first steps do not reach the WER of empty transcripts (100 %)."""
+
+    def rules(self, given: int) -> Rules:
+        """Which tokens may follow ``given`` ones."""
+        rules = super().rules(given)
+        most = min(rules.most, given + MOST_TOKENS)
+        return replace(rules, most=most, not_first=(*rules.not_first, rules.end))
 
 
 class JointRecogniser(WhisperRecogniser):
@@ -44,6 +56,7 @@ class JointRecogniser(WhisperRecogniser):
 
     def __init__(self, recogniser: Recogniser, *, share: float, wide: float, seed: int) -> None:
         super().__init__(recogniser.model, recogniser.processor, recogniser.name)
+        self.decoding = EarlyDecoding(self.network, self.tokens, self.model)
         self.share, self.wide = share, wide
         self.spelling = _spelling(self.tokens.vocabulary, self.tokens.end)
         self.blank = BYTES
@@ -95,13 +108,6 @@ class JointRecogniser(WhisperRecogniser):
         ctc = self._ctc(heard, labels) if self.share else torch.zeros_like(attention)
         self._report(heard, labels, ctc, attention)
         return self.share * ctc + (1.0 - self.share) * attention
-
-    def rules(self) -> Rules:
-        """As the family's, but at most 80 tokens, for a decoder that has learnt nothing does not stop, and at
-        least one, for the first steps do not reach the WER of empty transcripts (100 %).
-        """
-        rules = super().rules()
-        return replace(rules, most=min(rules.most, MOST_TOKENS), not_first=(*rules.not_first, rules.end))
 
     def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """The family's, a multiple of eight tokens wide: a CPU compiles its kernels anew for each shape."""
