@@ -61,9 +61,10 @@ part were never read. No other recordings, no other model."""
 
 TRAINING = """**Training.** `scripts/prepare_pretraining.py`, then `scripts/pretrain_base.py`; stages in
 `docs/log.md`."""
-WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`, then `scripts/pretrain_base.py
---family whisper`: short clips first, mostly through an auxiliary CTC loss (Kim et al., arXiv 1609.06773), then
-all clips in windows cut to their length, at last 30 s windows. Steps and times in `docs/log.md`."""
+WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`, then
+`scripts/pretrain_base.py --family whisper`: short clips first, mostly through an auxiliary CTC loss
+(Kim et al., arXiv 1609.06773), then all clips in windows cut to their length, at last 30 s windows. Steps and
+times in `docs/log.md`."""
 
 #: Family → what the card says of model and data, of training, and which set of the summary is which row.
 CARDS = {

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from asr_adapt.cli.app import run
-from asr_adapt.demo.corpus import CorpusSizes
-from asr_adapt.demo.story import DemoOptions, tell
+from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes
+from asr_adapt.demo.story import DemoOptions, demo_recipe, tell
 from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.training import load_recipe
@@ -66,6 +66,15 @@ def test_a_folder_with_other_files_is_left_alone(options, tmp_path):
     with pytest.raises(UsageError, match=r"thesis\.txt"):
         tell(tmp_path, options)
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "years of work"
+
+
+@pytest.mark.parametrize(("model", "steps"), [("nano-en", 600), ("nano-whisper", 300), ("some/model", 600)])
+def test_each_base_has_its_own_tuning_which_options_overrule(model, steps):
+    corpus = AccentCorpus(Path("corpus"), "scottish")
+    recipe = demo_recipe(corpus, DemoOptions(model=model))
+    assert (recipe.model, recipe.schedule.steps) == (model, steps)
+    assert recipe.replay is not None
+    assert demo_recipe(corpus, DemoOptions(model=model, steps=30)).schedule.steps == 30
 
 
 def test_the_command_lists_accents(capsys):
