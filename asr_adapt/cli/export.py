@@ -23,6 +23,7 @@ class Target(StrEnum):
     """Runtimes that a model can be exported to."""
 
     onnx = "onnx"
+    ctranslate2 = "ctranslate2"
 
 
 def register(app: typer.Typer) -> None:
@@ -34,17 +35,24 @@ def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled name, model directory or hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
-    int8: Annotated[bool, typer.Option("--int8", help="Also a graph with int8 matrix products.")] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="int8 matrix products; for ONNX a second graph.")
+    ] = False,
     check: Annotated[
         str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
 ) -> None:
-    """Export a CTC model and compare it with torch.
+    """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2.
 
-    Use the folder with: asr-adapt transcribe --runtime onnx --model FOLDER.
+    Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one in
+    faster-whisper.
     """
     from asr_adapt.models import Recogniser
+
+    if to is Target.ctranslate2:
+        _export_ctranslate2(model, output, check, int8=int8, as_json=as_json)
+        return
     from asr_adapt.transcription.onnx_export import export_onnx
 
     recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
@@ -58,6 +66,20 @@ def export(
             f"{one.graph}: {size:.1f} MB, same text on {one.same_text} of {one.clips} clips, "
             f"log-probabilities within {one.largest_difference:.2g}"
         )
+
+
+def _export_ctranslate2(model: str, output: Path, check: str | None, *, int8: bool, as_json: bool) -> None:
+    from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+
+    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
+    quantisation = "int8" if int8 else "float32"
+    found = export_ctranslate2(recogniser, output, _clips(check, recogniser), quantisation=quantisation)
+    if as_json:
+        print(json.dumps([asdict(found)], indent=2))
+        return
+    size = (output / found.graph).stat().st_size / 1e6
+    print(f"{found.graph}: {size:.1f} MB, same text on {found.same_text} of {found.clips} clips")
 
 
 def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list[np.ndarray]:
