@@ -35,9 +35,7 @@ def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled name, model directory or hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="int8 matrix products; for ONNX a second graph.")
-    ] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="int8 weights; for ONNX a second graph.")] = False,
     check: Annotated[
         str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
     ] = None,
