@@ -50,11 +50,12 @@ def _fsdd_part(index: int) -> str:
 
 
 def prepare_speechocean(data: Path, output: Path) -> dict[str, Path]:
-    """``heavy_train``, ``heavy_dev``, ``mild_replay``, ``mild_dev`` and ``test`` (whole, labelled)."""
+    """``heavy_train``, ``heavy_dev``, ``medium_train``, ``mild_replay``, ``mild_dev``, ``test`` (whole)."""
     train, test = (_labelled(data / "speechocean762" / part) for part in ("train", "test"))
     parts: dict[str, tuple[list[Utterance], Keep]] = {
         "heavy_train": (train, lambda row: row.accent == "heavy" and row.speaker not in DEV_HEAVY),
         "heavy_dev": (train, lambda row: row.speaker in DEV_HEAVY),
+        "medium_train": (train, lambda row: row.accent == "medium"),
         "mild_replay": (train, lambda row: row.accent == "mild" and row.speaker not in DEV_MILD),
         "mild_dev": (train, lambda row: row.speaker in DEV_MILD),
         "test": (test, lambda row: True),

@@ -6,8 +6,8 @@ never changes a weight, so nothing of training is needed.
 """
 
 from asr_adapt.probing.classifier import Answer, LinearProbe
-from asr_adapt.probing.features import POOLS, pooled_features
-from asr_adapt.probing.run import ProbeOptions, ProbeResult, apply_probe, probe_manifest
+from asr_adapt.probing.features import POOLS, choose_stages, pooled_features
+from asr_adapt.probing.run import ProbeOptions, ProbeResult, apply_probe, probe_features, probe_manifest
 from asr_adapt.probing.validation import KINDS
 
 __all__ = [
@@ -18,6 +18,8 @@ __all__ = [
     "ProbeOptions",
     "ProbeResult",
     "apply_probe",
+    "choose_stages",
     "pooled_features",
+    "probe_features",
     "probe_manifest",
 ]

@@ -35,6 +35,6 @@ def _panel(axes: Any, sweep: Mapping[str, Any], title: str) -> None:
     axes.axhline(100 * sweep["majority"]["balanced"], linestyle=":", color="grey", label="majority label")
     axes.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=45, ha="right")
     unit = "speakers" if sweep["interval_unit"] == "speaker" else "utterances"
-    axes.set(title=title, ylabel=f"balanced accuracy (%), 95 % over {unit}")
+    axes.set(title=title, ylabel="balanced accuracy (%)")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(loc="best", fontsize="small")
+    axes.legend(loc="best", fontsize="small", title=f"95 % over {unit}", title_fontsize="small")

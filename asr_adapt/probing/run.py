@@ -20,7 +20,7 @@ from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 from asr_adapt.models import Recogniser
 from asr_adapt.probing.classifier import Answer, LinearProbe, Origin
-from asr_adapt.probing.features import choose_stages, fingerprint, pooled_features
+from asr_adapt.probing.features import Features, choose_stages, fingerprint, pooled_features
 from asr_adapt.probing.plot import write_sweep_plot
 from asr_adapt.probing.validation import (
     KINDS,
@@ -126,12 +126,22 @@ def probe_manifest(
     """
     rows = require_rows(manifest if isinstance(manifest, Manifest) else Manifest.open(manifest))
     kept, left_out = _labelled(rows, options)
-    names = sorted({str(row.get(options.label)) for row in kept})
-    labels = np.array([names.index(str(row.get(options.label))) for row in kept])
-    groups = [str(row.get(options.group)) for row in kept]
     recogniser = _loaded(model)
     stages = choose_stages(recogniser.stack, options.layers)
-    features = pooled_features(recogniser, kept, stages, options.pool)
+    chosen = [rows[number] for number in kept]
+    features = pooled_features(recogniser, chosen, stages, options.pool)
+    return replace(probe_features(recogniser, chosen, features, options), left_out=left_out)
+
+
+def probe_features(
+    recogniser: Recogniser, rows: Sequence[Utterance], features: Features, options: ProbeOptions
+) -> ProbeResult:
+    """As :func:`probe_manifest`, from ``features`` of ``rows`` that :func:`pooled_features` gave."""
+    kept, left_out = _labelled(rows, options)
+    names = sorted({str(rows[number].get(options.label)) for number in kept})
+    labels = np.array([names.index(str(rows[number].get(options.label))) for number in kept])
+    groups = [str(rows[number].get(options.group)) for number in kept]
+    features = {name: values[kept] for name, values in features.items()}
     classes = {name: _size(labels == number, groups) for number, name in enumerate(names)}
     folds = min(options.folds, *(speakers for _, speakers in classes.values()))
     fold = folds_by_group(labels, groups, folds, options.seed)
@@ -141,7 +151,7 @@ def probe_manifest(
     predicted = [out_of_fold(features[s], labels, fold, kind, options.seed) for s, kind in pairs]
     entries = tuple(Entry(*pair, judge.figures(p)) for pair, p in zip(pairs, predicted, strict=True))
     chosen = max(entries, key=lambda entry: entry.figures.balanced.value)
-    stage = next(number for number in stages if recogniser.stack.stages[number].name == chosen.stage)
+    stage = choose_stages(recogniser.stack, [chosen.stage])[0]
     origin = Origin(recogniser.name, fingerprint(recogniser, stage), chosen.stage, options.pool)
     probe = fit_probe(features[chosen.stage], labels, chosen.kind, options.seed)
     probe = replace(probe, labels=tuple(names), field=options.label, origin=origin)
@@ -182,34 +192,33 @@ def _loaded(model: str | Path | Recogniser) -> Recogniser:
     return Recogniser.load(model, compute_type="float32")
 
 
-def _labelled(rows: Manifest, options: ProbeOptions) -> tuple[list[Utterance], dict[str, int]]:
-    """Rows that can be learnt from and tested, and how many were left out by label ("" is no label)."""
-    kept: list[Utterance] = []
+def _labelled(rows: Sequence[Utterance], options: ProbeOptions) -> tuple[list[int], dict[str, int]]:
+    """Numbers of rows that can be learnt from and tested, and how many others by label ("" is no label)."""
+    kept: list[tuple[int, str]] = []
     speakers: dict[str, set[str]] = defaultdict(set)
     left_out: Counter[str] = Counter()
-    for row in rows:
+    for number, row in enumerate(rows):
         label, group = row.get(options.label), row.get(options.group)
         if label is None or label == "":
             left_out[""] += 1
         elif group is None or group == "":
             raise row.error(f"no {options.group!r}: add it, or choose another --group.", options.group)
         else:
-            kept.append(row)
+            kept.append((number, str(label)))
             speakers[str(label)].add(str(group))
     lonely = {label for label, members in speakers.items() if len(members) < 2}
-    left_out.update(str(row.get(options.label)) for row in kept if str(row.get(options.label)) in lonely)
-    kept = [row for row in kept if str(row.get(options.label)) not in lonely]
+    left_out.update(label for _, label in kept if label in lonely)
     if len(speakers) - len(lonely) < 2:
         raise DataError(
             f"fewer than two values are spoken by two or more {options.group}s each "
             f"({len(speakers)} values in {len(rows)} rows): choose another --label or --group.",
-            path=", ".join(map(str, rows.paths)) or None,
+            path=next((row.source for row in rows), None),
             field=options.label,
         )
     for label, count in left_out.items():
         why = f"of {label!r}, which has one {options.group} only" if label else f"without {options.label!r}"
         logger.warning("left out: %d rows %s", count, why)
-    return kept, dict(left_out)
+    return [number for number, label in kept if label not in lonely], dict(left_out)
 
 
 def _size(mask: np.ndarray, groups: Sequence[str]) -> tuple[int, int]:

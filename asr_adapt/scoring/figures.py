@@ -33,8 +33,11 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, stem: Path) -> list[Path]:
-    """Write ``stem.svg`` and ``stem.png``; the SVG has no date, so that equal figures are equal text."""
+    """Write ``stem.svg`` and ``stem.png``; the SVG has no date and no random ids."""
+    import matplotlib
+
     written = [stem.with_name(stem.name + suffix) for suffix in SUFFIXES]
-    for path in written:
-        figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "asr_adapt"}):
+        for path in written:
+            figure.savefig(path, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
     return written
