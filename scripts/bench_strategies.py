@@ -42,8 +42,8 @@ from asr_adapt.training.evaluation import spread
 from asr_adapt.transcription import evaluate
 
 RATE = 2e-4
-#: Name → sections of the recipe. Rates: one for all that touch the layers' own weights, 5 times it where only
-#: few or new parameters learn.
+#: Name → sections of the recipe. One rate for all that touch the layers' own weights, 5 times it where few or
+#: new parameters learn.
 STRATEGIES: dict[str, dict[str, Any]] = {
     "head": {"strategy": "head", "optimiser": {"learning_rate": 5 * RATE}},
     "top 6": {"strategy": {"name": "top_layers", "top_layers": 6}},
@@ -212,7 +212,7 @@ def table(results: Sequence[dict[str, Any]], options: argparse.Namespace, second
         f"`scripts/bench_strategies.py`, seed {options.seed}, {options.steps} steps of 30 s of speech "
         f"(FSDD {options.fsdd_steps} of 20 s), at most {options.rows} test rows; {os.cpu_count()} cores "
         f"({platform.machine()}), torch {torch.__version__}, {seconds / 60:.1f} minutes.",
-        "Replay is half of every batch. Blending takes the mixture with the base that is best on dev within a",
+        "Replay is half of every batch. Blending takes the mixture with the base that is best on dev in a",
         "guard budget of 10 %. Peak memory is of the whole process. 95 % intervals over speakers.",
     ]
     for task in dict.fromkeys(result["task"] for result in results):

@@ -202,6 +202,11 @@ class Recogniser(ABC):
         for boundary in boundaries:
             yield self.encode(batch, boundary)
 
+    def own_frames(self, lengths: Tensor, samples: Sequence[int]) -> Tensor:
+        """How many of each row's frames ``lengths`` (batch,) hold the clip itself: all, unless a family hears
+        a window longer than the clip. ``samples`` counts each clip's samples."""
+        return lengths
+
     @abstractmethod
     def losses(
         self,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -165,6 +165,18 @@ class WhisperRecogniser(Recogniser):
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the encoder's stages below ``boundary``."""
         return self._encoder(batch, 0, boundary)
+
+    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
+        """As the contract says, every stage run once."""
+        done = 0
+        for boundary in boundaries:
+            batch, done = self._encoder(batch, done, boundary), boundary
+            yield batch
+
+    def own_frames(self, lengths: Tensor, samples: Sequence[int]) -> Tensor:
+        """Encoder frames of the clips, without the silence that fills the window."""
+        own = [math.ceil(self.mels.frames(count) / STRIDE) for count in samples]
+        return torch.minimum(lengths, torch.tensor(own, device=lengths.device)).clamp(min=1)
 
     def _encoder(self, batch: Hidden, start: int, stop: int) -> Hidden:
         """Stages ``start`` … ``stop`` - 1 of those up to the encoder's norm."""

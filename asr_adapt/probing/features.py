@@ -48,13 +48,15 @@ def choose_stages(stack: LayerStack, names: Sequence[str]) -> list[int]:
     chosen: set[int] = set()
     for name in names:
         if name == "all":
-            chosen |= {
-                n for n, s in enumerate(stack.stages) if s.kind != HEAD and any(stack.parameters_of(n))
-            }
+            heard = enumerate(stack.stages[: stack.prefix_limit])
+            chosen |= {n for n, stage in heard if stage.kind != HEAD and any(stack.parameters_of(n))}
         elif name in known or name in layers:
             chosen.add(known[name] if name in known else layers[name])
         else:
             raise UsageError(f"there is no layer {name!r}: choose all, a number, or {', '.join(known)}.")
+    if chosen and max(chosen) >= stack.prefix_limit:
+        name = stack.stages[max(chosen)].name
+        raise UsageError(f"{name} needs the transcript, not only sound: choose a layer below it, or all.")
     return sorted(chosen)
 
 
@@ -102,7 +104,8 @@ def _pooled(
     found = {}
     outputs = recogniser.encode_each(inputs, [stage + 1 for stage in stages])
     for stage, hidden in zip(stages, outputs, strict=True):
-        states, lengths = hidden.states.float(), hidden.lengths
+        states = hidden.states.float()
+        lengths = recogniser.own_frames(hidden.lengths, [len(piece.samples) for piece in batch])
         valid = torch.arange(states.shape[1], device=states.device)[None, :] < lengths[:, None]
         kept = torch.where(
             valid[..., None], states, torch.zeros((), dtype=states.dtype, device=states.device)

@@ -16,7 +16,7 @@ import numpy as np
 
 from asr_adapt.errors import MissingExtraError
 from asr_adapt.files import write_json
-from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.models import DecoderSettings, Recogniser, load_recogniser
 from asr_adapt.training.blending import (
     Blend,
     Mixer,
@@ -91,6 +91,7 @@ def retain(
     if budget is None:
         return None
     base = load_recogniser(recipe.model, device=str(recogniser.device), compute_type="float32")
+    base.configure(DecoderSettings(**recipe.decoder.model_dump()))
     weights = weights_of(base), weights_of(recogniser)
     require_same_shape(*weights, (recipe.model, "the adapted model"))
     require_same_vocabulary(base, recogniser)

@@ -15,6 +15,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.probing import features as module
 from asr_adapt.probing.features import choose_stages, fingerprint, pooled_features
 from tests.models.architectures import ARCHITECTURES, save_tiny
+from tests.models.whisper_models import save_tiny_whisper
 
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
@@ -30,6 +31,22 @@ def test_every_stage_of_every_architecture_gives_what_encode_gives(name: str, tm
             hidden = recogniser.encode(recogniser.inputs([wave]), stage + 1)
         want = hidden.states[0, : int(hidden.lengths[0])].mean(0).numpy()
         np.testing.assert_allclose(found[recogniser.stack.stages[stage].name][0], want, rtol=1e-4, atol=1e-5)
+
+
+def test_a_whisper_model_is_probed_in_its_encoder_and_on_the_clip_alone(tmp_path: Path) -> None:
+    recogniser = Recogniser.load(save_tiny_whisper(tmp_path / "model"), device="cpu")
+    wave = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
+    stages = choose_stages(recogniser.stack, ["all"])
+    assert [recogniser.stack.stages[number].name for number in stages][-1] == "encoder_norm"
+    found = pooled_features(recogniser, [Utterance("a.wav", root=tmp_path)], stages)
+    with torch.inference_mode():
+        hidden = recogniser.encode(recogniser.inputs([wave]), stages[-1] + 1)
+    assert hidden.lengths[0] > 50
+    want = hidden.states[0, :50].mean(0).numpy()  # one second
+    np.testing.assert_allclose(found["encoder_norm"][0], want, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="head needs the transcript"):
+        choose_stages(recogniser.stack, ["head"])
 
 
 @pytest.mark.parametrize("pool", module.POOLS)
