@@ -71,6 +71,8 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
             cells = [f"{pair[w]:.1%} ({_range(pair[f'{w}_interval'])})" for w in ("before", "after")]
             table.add_row(name, str(pair["utterances"]), *cells)
     console.print(table)
+    if summary["strategy_advice"]:
+        console.print(summary["strategy_advice"])
     steps = f"best model: step {summary['best_step']} of {summary['steps']}"
     console.print(f"{steps}, {summary['training_seconds']:.0f} s of training; in {folder}")
     if "retention" in summary:

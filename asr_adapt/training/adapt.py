@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from asr_adapt.models import (
     set_vocabulary,
 )
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
+from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan
@@ -37,7 +38,7 @@ from asr_adapt.training.checkpoints import Learning, newest_checkpoint
 from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus, check_characters, check_rows
-from asr_adapt.training.evaluation import measure, spread
+from asr_adapt.training.evaluation import Measured, measure, spread
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
@@ -86,15 +87,13 @@ def adapt(
     recogniser = (prepare or _as_it_is)(_recogniser(recipe, sets, accelerator))
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
+    recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     _set_dropout(recogniser, recipe)
     folder.mkdir(parents=True, exist_ok=True)
     save_recipe(recipe, folder / "recipe.yaml")
     tests = _tests(recipe, sets)
     with as_pretrained(recogniser):
-        before = {
-            n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds)
-            for n, m in tests.items()
-        }
+        before = _measured(recipe, recogniser, tests)
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
@@ -116,12 +115,11 @@ def adapt(
         added.detach()
     retained = retain(recipe, recogniser, run.measure)
     context = choose_context(recogniser, run.measure)
-    after = {
-        n: measure(recogniser, m, recipe.normalise, recipe.evaluation.batch_seconds) for n, m in tests.items()
-    }
+    after = _measured(recipe, recogniser, tests)
     outcome = replace(
         outcome,
         progress=progress,
+        advice=advice,
         averaging=averaging,
         retained=retained,
         context=context,
@@ -275,6 +273,11 @@ def _tests(recipe: Recipe, sets: Sets) -> dict[str, Manifest]:
     if recipe.guard:
         tests["guard"] = Manifest.open(expand(recipe.guard_test or recipe.guard))
     return tests
+
+
+def _measured(recipe: Recipe, recogniser: Recogniser, tests: Mapping[str, Manifest]) -> dict[str, Measured]:
+    seconds = recipe.evaluation.batch_seconds
+    return {name: measure(recogniser, rows, recipe.normalise, seconds) for name, rows in tests.items()}
 
 
 def _measure(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class Outcome:
     hours: float
     dropped: list[str]
     progress: Progress = field(default_factory=Progress)
+    #: What ``strategy: auto`` chose and why.
+    advice: str | None = None
     #: How the mean of the best weights fared on dev, where the recipe asked for one.
     averaging: Mapping[str, Any] | None = None
     #: Dev WER in each context that the model can hear in, and the one that was saved.
@@ -73,6 +75,7 @@ class Outcome:
         values: dict[str, Any] = {
             "model": self.recipe.model,
             "strategy": self.recipe.strategy.model_dump(),
+            "strategy_advice": self.advice,
             "trainable_parameters": self.trainable_parameters,
             "parameters": self.parameters,
             "rows": self.rows,

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from asr_adapt.training.section import Count, Positive, Section, Share
 
-StrategyName = Literal["head", "top_layers", "full", "gradual", "lora", "adapters"]
+StrategyName = Literal["head", "top_layers", "full", "gradual", "lora", "adapters", "auto"]
 
 
 class Gradual(Section):
@@ -67,7 +67,7 @@ class Strategy(Section):
         "top_layers",
         description="head: output head only; top_layers: head, norm and the top k layers; full: all layers; "
         "gradual: from the head down, layer by layer; lora: low-rank updates of frozen weights; "
-        "adapters: the model's own bottleneck adapters.",
+        "adapters: the model's own bottleneck adapters; auto: chosen from hours of speech and the base.",
     )
     top_layers: Count | None = Field(
         None,
