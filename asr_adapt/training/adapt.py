@@ -31,7 +31,7 @@ from asr_adapt.models import (
 )
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
 from asr_adapt.training.advice import advised
-from asr_adapt.training.attachments import attach
+from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, newest_checkpoint
@@ -110,22 +110,10 @@ def adapt(
     progress = train(run, resume=resume)
     tracker.close()
     accelerator.wait_for_everyone()
-    averaging = choose_weights(learning, tracker.best_path, averages, progress, run.measure)
-    if added is not None:
-        added.detach()
-    retained = retain(recipe, recogniser, run.measure)
-    context = choose_context(recogniser, run.measure)
+    settled = _settled(run, tracker.best_path, added)
     after = _measured(recipe, recogniser, tests)
     outcome = replace(
-        outcome,
-        progress=progress,
-        advice=advice,
-        averaging=averaging,
-        retained=retained,
-        context=context,
-        tests=tests,
-        before=before,
-        after=after,
+        outcome, progress=progress, advice=advice, tests=tests, before=before, after=after, **settled
     )
     if accelerator.is_main_process:
         if added is not None:
@@ -133,6 +121,16 @@ def adapt(
         write_outcome(outcome, recogniser, folder)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return outcome
+
+
+def _settled(run: Run, best: Path, added: Attachment | None) -> dict[str, Any]:
+    """Leave the weights that the run ends with in a plain network; what was decided on the way."""
+    averaging = choose_weights(run.learning, best, run.averages, run.progress, run.measure)
+    if added is not None:
+        added.detach()
+    retained = retain(run.recipe, run.recogniser, run.measure)
+    context = choose_context(run.recogniser, run.measure)
+    return {"averaging": averaging, "retained": retained, "context": context}
 
 
 def _as_it_is(recogniser: Recogniser) -> Recogniser:
