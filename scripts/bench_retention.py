@@ -71,7 +71,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any] | None:
         if options.only and not re.search(options.only, name):
             return None
         tree = recipe_tree(name, folder, options)
-        resume = (folder / "model" / "checkpoints").is_dir()
+        resume = (folder / "model").is_dir()
         summary = adapt(build_recipe(tree), folder / "model", resume=resume, quiet=True).summary()
         write_json(done, {"name": name, **{k: summary[k] for k in ("target", "guard", "retention")}})
     result = json.loads(done.read_text(encoding="utf-8"))

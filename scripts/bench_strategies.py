@@ -66,10 +66,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     started = time.perf_counter()
     results = []
+    wanted = [job for job in jobs(options) if not options.only or re.search(options.only, job["title"])]
+    for job in wanted:  # a recipe that cannot be carried out is refused before any is
+        if job["recipe"] is not None:
+            build_recipe(job["recipe"])
     for job in jobs(options):
         found = Path(job["result"])
         if not found.is_file():
-            if options.only and not re.search(options.only, job["title"]):
+            if job not in wanted:
                 continue
             path = found.with_suffix(".job")
             write_json(path, job)
@@ -180,7 +184,7 @@ def one(job: dict[str, Any]) -> None:
     model = job["model"]
     if job["recipe"] is not None:
         model = job["folder"]
-        summary = adapt(build_recipe(job["recipe"]), model, quiet=True).summary()
+        summary = adapt(build_recipe(job["recipe"]), model, resume=Path(model).is_dir(), quiet=True).summary()
         result |= {
             "trainable": summary["trainable_parameters"],
             "seconds": summary["training_seconds"],
