@@ -31,15 +31,18 @@ from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.heads import character_tokenizer, take_vocabulary
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
+from asr_adapt.models.moonshine import MoonshineRecogniser
+from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 #: Architecture → (transformers' loader, family).
-FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[WhisperRecogniser]]] = {
+FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[Seq2SeqRecogniser]]] = {
     **{kind: (AutoModelForCTC, CtcRecogniser) for kind in ANATOMIES},
     "whisper": (AutoModelForSpeechSeq2Seq, WhisperRecogniser),
+    "moonshine": (AutoModelForSpeechSeq2Seq, MoonshineRecogniser),
 }
 _TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "tokenizer.json")
 _QUIET: dict[str, Any] = {

@@ -10,25 +10,22 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Search
+from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Spoken
-from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.mel import LogMel
+from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
-from asr_adapt.models.whisper_words import alignment_heads, attention_of, token_times, watched, words_of
 
 CONTEXTS = ("full", "dynamic")
 #: Encoder frames (20 ms) heard behind a clip's end under ``context: dynamic``; fewer cost accuracy.
@@ -37,15 +34,13 @@ MARGIN = 64
 JITTER = 64
 #: Encoder frames that a dynamic context is rounded up to a multiple of: few distinct shapes.
 MULTIPLE = 16
-IGNORED = -100
 
 
-class WhisperRecogniser(Recogniser):
+class WhisperRecogniser(Seq2SeqRecogniser):
     """Whisper; the contract's methods are documented there."""
 
     family = "whisper"
-    has_decoder = True
-    smooths_labels = True
+    network: WhisperNetwork
     adaptable = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
     tied_head = True
 
@@ -57,6 +52,8 @@ class WhisperRecogniser(Recogniser):
         self.sample_rate = self.mels.sample_rate
         self.window_seconds = self.mels.most_frames * self.mels.hop / self.sample_rate
         self.tokens = WhisperTokens(processor.tokenizer, model.generation_config, model.config, name)
+        self.end = self.tokens.end
+        self.frame_seconds = STRIDE * self.mels.hop / self.sample_rate
         self.decoding = WhisperDecoding(self.network, self.tokens, model)
         self.settings = DecoderSettings(context=getattr(model.config, "audio_context", CONTEXTS[0]))
         self._layer_drop = 0.0
@@ -114,12 +111,6 @@ class WhisperRecogniser(Recogniser):
         ]
         return " ".join(p for p in [*parts, "" if context == "full" else f"{context} context"] if p)
 
-    def set_dropout(self, dropout: Dropout) -> None:
-        """Set the layers' rates; layer drop is this object's own."""
-        if dropout.layer_drop is not None:
-            self._layer_drop = dropout.layer_drop
-        self.network.set_dropout(dropout.hidden, dropout.attention, dropout.activation)
-
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
         """Log-mels (batch, frames, bands) on the model's device; ``lengths`` is what each row hears of them.
 
@@ -162,121 +153,23 @@ class WhisperRecogniser(Recogniser):
                 found[row] = [*timed, self.tokens.timestamp(0.0), *ids, last, self.tokens.end]
         return found
 
-    def encode(self, batch: Hidden, boundary: int) -> Hidden:
-        """Run the encoder's stages below ``boundary``."""
-        return self._encoder(batch, 0, boundary)
-
-    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
-        """As the contract says, every stage run once."""
-        done = 0
-        for boundary in boundaries:
-            batch, done = self._encoder(batch, done, boundary), boundary
-            yield batch
-
-    def own_frames(self, lengths: Tensor, samples: Sequence[int]) -> Tensor:
-        """Encoder frames of the clips, without the silence that fills the window."""
-        own = [math.ceil(self.mels.frames(count) / STRIDE) for count in samples]
-        return torch.minimum(lengths, torch.tensor(own, device=lengths.device)).clamp(min=1)
-
-    def _encoder(self, batch: Hidden, start: int, stop: int) -> Hidden:
-        """Stages ``start`` … ``stop`` - 1 of those up to the encoder's norm."""
-        states, lengths = batch.states, batch.lengths
-        norm = self.stack.prefix_limit - 1
-        if start == 0 < stop:
-            states, lengths = self.network.front_end(states, lengths)
-        first, last = max(start, 1), min(stop, norm)
-        if first < last:
-            indices = range(first - 1, last - 1)
-            states = self.network.encoder_layers(states, lengths, indices, self._layer_drop)
-        if start <= norm < stop:
-            states = self.network.encoder_norm(states)
-        return Hidden(states, lengths)
-
-    def losses(
-        self,
-        hidden: Hidden,
-        boundary: int,
-        labels: Sequence[Sequence[int]],
-        masking: SpecAugment | None = None,
-        *,
-        label_smoothing: float = 0.0,
-    ) -> Tensor:
-        """Cross-entropy of each row's labels behind the first, summed."""
-        if masking is not None:
-            hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
-        heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
-        given, wanted = self._padded(labels)
-        logits = self.network.decode(given, heard.states.to(self.dtype), heard.lengths, self._layer_drop)
-        with torch.autocast(logits.device.type, enabled=False):
-            losses = F.cross_entropy(
-                logits.float().transpose(1, 2),
-                wanted,
-                ignore_index=IGNORED,
-                reduction="none",
-                label_smoothing=label_smoothing,
-            )
-        return losses.sum(1)
-
-    def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """What the decoder is given and what it must say (batch, tokens)."""
-        width = max(len(row) for row in labels) - 1
-        given = torch.full((len(labels), width), self.tokens.end)
-        wanted = torch.full((len(labels), width), IGNORED)
-        for number, row in enumerate(labels):
-            given[number, : len(row) - 1] = torch.tensor(row[:-1])
-            wanted[number, : len(row) - 1] = torch.tensor(row[1:])
-        return given.to(self.device), wanted.to(self.device)
-
-    @torch.inference_mode()
-    def transcribe(
-        self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
-    ) -> list[Hypothesis]:
-        """Transcripts in ``language``, by default the one saved with the model, else that which is heard."""
-        if not waveforms:
-            return []
-        self.model.eval()
-        heard = self.heard(waveforms)
-        language = language or self.settings.language
-        spoken = self.decoding(heard, language, self.settings.task)
-        times: list[list[float]] = [[]] * len(spoken)
-        if words:
-            frames = [math.ceil(self.mels.frames(len(w)) / STRIDE) for w in waveforms]
-            times = self._times(heard, spoken, frames, language)
-        return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
-
-    def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
-        """The encoder's output (batch, frames, width)."""
-        return self.encode(self.inputs(waveforms).to(self.device), self.stack.prefix_limit)
-
     @torch.inference_mode()
     def detect_languages(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, float]]:
         """Probability of each language in each waveform."""
         self.model.eval()
         return self.decoding.languages(self.heard(waveforms))
 
-    def _hypothesis(self, spoken: Spoken, times: Sequence[float]) -> Hypothesis:
-        tokenizer = self.processor.tokenizer
-        text = tokenizer.decode(spoken.ids, skip_special_tokens=True).strip()
-        confidence = math.exp(spoken.mean_score) if spoken.ids else None
-        words = words_of(tokenizer, spoken, times) if times else ()
-        return Hypothesis(text, words, confidence)
+    def prefix(self, language: str | None) -> list[int]:
+        """Start, language, task and no timestamps."""
+        return self.tokens.prefix(language or self.settings.language, self.settings.task)
 
-    def _times(
-        self, heard: Hidden, spoken: Sequence[Spoken], frames: Sequence[int], language: str | None
-    ) -> list[list[float]]:
-        """Seconds at which each token of each row begins, and its last ends."""
-        prefix = self.tokens.prefix(language, self.settings.task)
-        given, _ = self._padded([[*prefix, *row.ids, self.tokens.end] for row in spoken])
-        decoder = self.network.decoder
-        heads = alignment_heads(self.model.generation_config, decoder)
-        with watched(decoder, heads) as caught:
-            self.network.decode(given, heard.states, heard.lengths)
-        found = []
-        for row, said in enumerate(spoken):
-            own = max(1, min(frames[row], heard.states.shape[1]))
-            weights = attention_of(decoder, caught, heads, row, own)[:, : len(prefix) + len(said.ids)]
-            found.append(token_times(weights, len(prefix) - 1))
-        return found
+    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
+        """Search under the options set, in ``language``, the one saved, or that which is heard."""
+        return self.decoding(heard, language or self.settings.language, self.settings.task)
+
+    def clip_frames(self, samples: int) -> int:
+        """Encoder frames (20 ms) of the clip itself."""
+        return math.ceil(self.mels.frames(samples) / STRIDE)
 
     @property
     def longest(self) -> int:

@@ -13,7 +13,7 @@ from asr_adapt.models import Recogniser, Search
 from asr_adapt.models.generation import Heard, Rules, search, speak
 from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.models.whisper_decoding import compression, loop
-from asr_adapt.models.whisper_words import group, warp
+from asr_adapt.models.word_times import group, warp
 
 from .whisper_models import save_tiny_whisper
 

@@ -19,8 +19,6 @@ from torch import Tensor
 from asr_adapt.models.contract import Word
 from asr_adapt.models.generation import Spoken
 
-#: Seconds of one encoder frame.
-FRAME_SECONDS = 0.02
 #: Frames of the median filter that smooths attention over time.
 FILTER = 7
 
@@ -53,7 +51,9 @@ def alignment_heads(generation: Any, decoder: Any) -> list[tuple[int, int]]:
     if known:
         return [(int(layer), int(head)) for layer, head in known]
     layers = range(len(decoder.layers) // 2, len(decoder.layers))
-    return [(layer, head) for layer in layers for head in range(decoder.layers[layer].encoder_attn.num_heads)]
+    config = decoder.config
+    heads = getattr(config, "decoder_attention_heads", config.num_attention_heads)
+    return [(layer, head) for layer in layers for head in range(heads)]
 
 
 def attention_of(
@@ -74,10 +74,11 @@ def attention_of(
     return torch.stack(weights)
 
 
-def token_times(weights: Tensor, first: int) -> list[float]:
+def token_times(weights: Tensor, first: int, second: float) -> list[float]:
     """Seconds at which each text token begins, and the end of the last, from (heads, tokens, frames).
 
     ``first`` is the row of the last given token: a row attends to what it predicts, the next token.
+    ``second`` is the length of a frame.
     """
     spread, mean = torch.std_mean(weights, dim=-2, keepdim=True, correction=0)
     weights = (weights - mean) / spread.clamp(min=1e-8)
@@ -86,7 +87,7 @@ def token_times(weights: Tensor, first: int) -> list[float]:
         padded = torch.nn.functional.pad(weights, (width // 2, width // 2), mode="reflect")
         weights = padded.unfold(-1, width, 1).median(-1).values
     matrix = weights.mean(0)[first:].cpu().double().numpy()
-    return [FRAME_SECONDS * frame for frame in warp(-matrix)]
+    return [second * frame for frame in warp(-matrix)]
 
 
 def warp(cost: NDArray[np.float64]) -> list[int]:

@@ -1,0 +1,187 @@
+"""What encoder–decoder recognisers share: the stack up to the decoder, the loss, transcripts with word times.
+
+Knows a network's parts by what they do (:class:`Network`) and tokens as numbers. Does not know how any
+architecture computes, what its prefix means, nor recipes.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser
+from asr_adapt.models.generation import Spoken
+from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.word_times import alignment_heads, attention_of, token_times, watched, words_of
+
+IGNORED = -100
+
+
+class Network(Protocol):
+    """The modules of an encoder–decoder model in the order in which sound passes them."""
+
+    decoder: Any
+
+    def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs to the states of layer 0 and their lengths."""
+
+    def encoder_layers(self, states: Tensor, lengths: Tensor, indices: range, drop: float = 0.0) -> Tensor:
+        """Some of the encoder's layers."""
+
+    def encoder_norm(self, states: Tensor) -> Tensor:
+        """The encoder's last normalisation."""
+
+    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """Logits (batch, tokens, vocabulary) of each token's successor."""
+
+    def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
+        """Logits (batch, vocabulary) behind ``ids``, which follow what ``cache`` holds."""
+
+    def set_dropout(self, hidden: float | None, attention: float | None, activation: float | None) -> None:
+        """Put rates into the layers; None keeps a layer's own."""
+
+
+class Seq2SeqRecogniser(Recogniser):
+    """A family of encoder–decoder models; ``end`` is the id of the token that closes a transcript."""
+
+    has_decoder = True
+    smooths_labels = True
+    network: Network
+    end: int
+    #: Seconds of one encoder frame.
+    frame_seconds: float
+    _layer_drop = 0.0
+
+    @abstractmethod
+    def prefix(self, language: str | None) -> list[int]:
+        """The tokens given to the decoder before a transcript."""
+
+    @abstractmethod
+    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
+        """What the decoder says about the encoder's output."""
+
+    @abstractmethod
+    def clip_frames(self, samples: int) -> int:
+        """Encoder frames of a clip itself, without what is heard behind it."""
+
+    def set_dropout(self, dropout: Dropout) -> None:
+        """Set the layers' rates; layer drop is this object's own."""
+        if dropout.layer_drop is not None:
+            self._layer_drop = dropout.layer_drop
+        self.network.set_dropout(dropout.hidden, dropout.attention, dropout.activation)
+
+    def encode(self, batch: Hidden, boundary: int) -> Hidden:
+        """Run the encoder's stages below ``boundary``."""
+        return self._encoder(batch, 0, boundary)
+
+    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
+        """As the contract says, every stage run once."""
+        done = 0
+        for boundary in boundaries:
+            batch, done = self._encoder(batch, done, boundary), boundary
+            yield batch
+
+    def own_frames(self, lengths: Tensor, samples: Sequence[int]) -> Tensor:
+        """Encoder frames of the clips, without the silence that fills the window."""
+        own = [self.clip_frames(count) for count in samples]
+        return torch.minimum(lengths, torch.tensor(own, device=lengths.device)).clamp(min=1)
+
+    def _encoder(self, batch: Hidden, start: int, stop: int) -> Hidden:
+        """Stages ``start`` … ``stop`` - 1 of those up to the encoder's norm."""
+        states, lengths = batch.states, batch.lengths
+        norm = self.stack.prefix_limit - 1
+        if start == 0 < stop:
+            states, lengths = self.network.front_end(states, lengths)
+        first, last = max(start, 1), min(stop, norm)
+        if first < last:
+            indices = range(first - 1, last - 1)
+            states = self.network.encoder_layers(states, lengths, indices, self._layer_drop)
+        if start <= norm < stop:
+            states = self.network.encoder_norm(states)
+        return Hidden(states, lengths)
+
+    def losses(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        labels: Sequence[Sequence[int]],
+        masking: SpecAugment | None = None,
+        *,
+        label_smoothing: float = 0.0,
+    ) -> Tensor:
+        """Cross-entropy of each row's labels behind the first, summed."""
+        if masking is not None:
+            hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
+        heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
+        given, wanted = self._padded(labels)
+        logits = self.network.decode(given, heard.states.to(self.dtype), heard.lengths, self._layer_drop)
+        with torch.autocast(logits.device.type, enabled=False):
+            losses = F.cross_entropy(
+                logits.float().transpose(1, 2),
+                wanted,
+                ignore_index=IGNORED,
+                reduction="none",
+                label_smoothing=label_smoothing,
+            )
+        return losses.sum(1)
+
+    def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """What the decoder is given and what it must say (batch, tokens)."""
+        width = max(len(row) for row in labels) - 1
+        given = torch.full((len(labels), width), self.end)
+        wanted = torch.full((len(labels), width), IGNORED)
+        for number, row in enumerate(labels):
+            given[number, : len(row) - 1] = torch.tensor(row[:-1])
+            wanted[number, : len(row) - 1] = torch.tensor(row[1:])
+        return given.to(self.device), wanted.to(self.device)
+
+    @torch.inference_mode()
+    def transcribe(
+        self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
+    ) -> list[Hypothesis]:
+        """Transcripts in ``language``, by default the one saved with the model, else that which is heard."""
+        if not waveforms:
+            return []
+        self.model.eval()
+        heard = self.heard(waveforms)
+        spoken = self.speak(heard, language)
+        times: list[list[float]] = [[]] * len(spoken)
+        if words:
+            frames = [self.clip_frames(len(w)) for w in waveforms]
+            times = self._times(heard, spoken, frames, language)
+        return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
+
+    def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+        """The encoder's output (batch, frames, width)."""
+        return self.encode(self.inputs(waveforms).to(self.device), self.stack.prefix_limit)
+
+    def _hypothesis(self, spoken: Spoken, times: Sequence[float]) -> Hypothesis:
+        tokenizer = self.processor.tokenizer
+        text = tokenizer.decode(spoken.ids, skip_special_tokens=True).strip()
+        confidence = math.exp(spoken.mean_score) if spoken.ids else None
+        words = words_of(tokenizer, spoken, times) if times else ()
+        return Hypothesis(text, words, confidence)
+
+    def _times(
+        self, heard: Hidden, spoken: Sequence[Spoken], frames: Sequence[int], language: str | None
+    ) -> list[list[float]]:
+        """Seconds at which each token of each row begins, and its last ends."""
+        prefix = self.prefix(language)
+        given, _ = self._padded([[*prefix, *row.ids, self.end] for row in spoken])
+        decoder = self.network.decoder
+        heads = alignment_heads(self.model.generation_config, decoder)
+        with watched(decoder, heads) as caught:
+            self.network.decode(given, heard.states, heard.lengths)
+        found = []
+        for row, said in enumerate(spoken):
+            own = max(1, min(frames[row], heard.states.shape[1]))
+            weights = attention_of(decoder, caught, heads, row, own)[:, : len(prefix) + len(said.ids)]
+            found.append(token_times(weights, len(prefix) - 1, self.frame_seconds))
+        return found
