@@ -43,7 +43,7 @@ def shaped(shape: str, folder: Path) -> Path:
     """A Whisper directory of that shape with random weights and a byte tokeniser."""
     width, layers, heads = SHAPES[shape]
     tokens = {c: i for i, c in enumerate([*sorted(ByteLevel.alphabet()), "<|endoftext|>"])}
-    words = t.WhisperTokenizer(vocab=tokens, merges=[])
+    words = t.WhisperTokenizer(vocab=tokens, merges=[], pad_token="<|endoftext|>")
     words.add_special_tokens({"extra_special_tokens": ["<|startoftranscript|>", "<|notimestamps|>"]})
     config = t.WhisperConfig(
         vocab_size=VOCABULARY, d_model=width, encoder_layers=layers, decoder_layers=layers,

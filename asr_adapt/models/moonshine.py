@@ -126,7 +126,7 @@ class MoonshineRecogniser(Seq2SeqRecogniser):
     tied_head = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
-        self.model, self.processor, self.name = model, processor, name
+        super().__init__(model, processor, name)
         self.network = MoonshineNetwork(model)
         self.stack = self.network.stack()
         self.sample_rate = int(processor.feature_extractor.sampling_rate)

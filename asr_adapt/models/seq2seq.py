@@ -59,6 +59,9 @@ class Seq2SeqRecogniser(Recogniser):
     frame_seconds: float
     _layer_drop = 0.0
 
+    def __init__(self, model: Any, processor: Any, name: str) -> None:
+        self.model, self.processor, self.name = model, processor, name
+
     @abstractmethod
     def prefix(self, language: str | None) -> list[int]:
         """The tokens given to the decoder before a transcript."""

@@ -45,7 +45,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
     tied_head = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
-        self.model, self.processor, self.name = model, processor, name
+        super().__init__(model, processor, name)
         self.network = WhisperNetwork(model)
         self.stack = self.network.stack()
         self.mels = LogMel(processor.feature_extractor)
