@@ -1,11 +1,13 @@
 """Real accents: what adapting the bundled base gains on the accent, and what it costs elsewhere.
 
     python scripts/bench_accents.py --data ../shared/data --output runs/accents
+    python scripts/bench_accents.py --model nano-whisper --output runs/accents-whisper
 
 (a) FSDD: the base, adapted on one accented speaker (indices 5–49), tested on indices 0–4 of the same and of
 the other speakers, beside a from-scratch control with equal data and steps. (b) speechocean762: the base,
 adapted on heavy-accent train speakers, tested on the test speakers by band and age. Every result is kept as
-JSON under OUTPUT and not computed again; the tables go to ``docs/benchmarks.md`` between their markers.
+JSON under OUTPUT and not computed again; the tables go to ``docs/benchmarks.md`` between the markers of the
+model. Two bases need two OUTPUT folders.
 Training rows, the rows that choose the best step, and test rows never share a speaker's test index (a) or
 a speaker (b).
 """
@@ -25,9 +27,10 @@ from accent_corpora import FSDD_ACCENTS, prepare_fsdd, prepare_speechocean
 
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
+from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.files import atomic_write, write_json
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import Recogniser
+from asr_adapt.models import DEFAULT_MODEL, Recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("runs/accents"))
-    parser.add_argument("--model", default="nano-en", help="the base")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="the base")
     parser.add_argument("--only", help="experiments whose name matches this regular expression")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -60,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for experiment in experiments(options.data, options.output, options.model):
         if not options.only or re.search(options.only, experiment.name):
             results.append(run(experiment, options.output, options.model))
-    replace_block(DOCUMENT, "accents", tables(results))
+    block = "accents" if options.model == DEFAULT_MODEL else f"accents-{Path(options.model).name}"
+    replace_block(DOCUMENT, block, tables(results, options.model))
 
 
 def experiments(data: Path, output: Path, model: str) -> list[Experiment]:
@@ -91,6 +95,7 @@ def _fsdd(rows: dict[str, Path], us: dict[str, Path], model: str) -> list[Experi
         "synthetic US": us["guard_test"]
     }
     found = [Experiment("fsdd_base", "base", "FSDD", tests)]
+    own = tuning_of(model).network
     for speaker in ("yweweler", "nicolas"):
         tree = {
             "model": model,
@@ -105,6 +110,7 @@ def _fsdd(rows: dict[str, Path], us: dict[str, Path], model: str) -> list[Experi
             "evaluation": {"every": 50},
             "invalid_rows": "drop",
             "seed": 1,
+            **own,
         }
         scratch = tree | {
             "initialise": "random",
@@ -137,6 +143,7 @@ def _speechocean(rows: dict[str, Path], us: dict[str, Path], model: str) -> list
         "evaluation": {"every": 125},
         "invalid_rows": "drop",
         "seed": 1,
+        **tuning_of(model).network,
     }
     return [
         Experiment("speechocean_base", "base", "speechocean762", tests, groups=groups),
@@ -199,10 +206,10 @@ def replace_block(document: Path, name: str, content: str) -> None:
         handle.write(text)
 
 
-def tables(results: Sequence[dict[str, Any]]) -> str:
-    """One Markdown table a corpus: each test set, and under it every model."""
-    lines = ["## Real accents", "", f"Corpus WER, normalisation `{PROFILE}`; 95 % interval by bootstrap over"]
-    lines += ["speakers, over utterances where there are fewer than six speakers."]
+def tables(results: Sequence[dict[str, Any]], model: str = DEFAULT_MODEL) -> str:
+    """One Markdown table a corpus: each test set, and under it every model made of the base ``model``."""
+    lines = [f"## Real accents: {model}", "", f"Corpus WER, normalisation `{PROFILE}`; 95 % interval by"]
+    lines += ["bootstrap over speakers, over utterances where there are fewer than six speakers."]
     for corpus in dict.fromkeys(result["corpus"] for result in results):
         chosen = [result for result in results if result["corpus"] == corpus]
         lines += ["", f"### {corpus}", ""]

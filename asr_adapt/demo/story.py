@@ -85,8 +85,8 @@ def tell(output: str | Path, options: DemoOptions | None = None, say: Say = lamb
 
 def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
     """The recipe of the demonstration, ready for ``asr-adapt train`` as well."""
-    options = _complete(options)
-    steps = options.steps or 1
+    options, own = _complete(options), tuning_of(options.model)
+    steps = options.steps or own.steps
     return build_recipe(
         {
             "model": options.model,
@@ -96,7 +96,8 @@ def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
             "guard": str(corpus.manifest("guard_dev")),
             "guard_test": str(corpus.manifest("guard_test")),
             "replay": {"manifest": str(corpus.manifest("replay")), "share": REPLAY_SHARE},
-            **tuning_of(options.model).sections,
+            **own.sections,
+            **own.network,
             "schedule": {"steps": steps, "warmup": 0.1, "hold": 0.4},
             "batch": {"seconds": options.seconds},
             "evaluation": {"every": max(1, steps // 3)},

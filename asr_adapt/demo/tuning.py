@@ -7,7 +7,7 @@ out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 REPLAY_SHARE = 0.5  # measured: 0.2 let the old accent's WER triple, 0.5 keeps it
@@ -15,11 +15,15 @@ REPLAY_SHARE = 0.5  # measured: 0.2 let the old accent's WER triple, 0.5 keeps i
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """``steps`` of ``seconds`` padded audio, and the sections of the recipe that a base wants its own way."""
+    """``steps`` of ``seconds`` padded audio, and the sections of the recipe that a base wants its own way.
+
+    ``network`` are those that go with the network, whatever it is adapted to.
+    """
 
     steps: int
     seconds: float
     sections: Mapping[str, Any]
+    network: Mapping[str, Any] = field(default_factory=dict)
 
 
 USUAL = Tuning(
@@ -39,8 +43,8 @@ OWN = {
         sections={
             "strategy": {"name": "top_layers", "top_layers": 7},
             "optimiser": {"learning_rate": 4e-4, "layer_decay": 0.95},
-            "decoder": {"context": "dynamic"},
         },
+        network={"decoder": {"context": "dynamic"}},
     ),
 }
 
