@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
+from asr_adapt.cli.ranks import may_complain
 from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError
 
 EXIT_INTERRUPTED = 130
@@ -98,6 +99,8 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _explain(error: Exception) -> int:
     """Print one sentence about ``error`` and return its exit status."""
+    if not may_complain():  # another process of this run has told, or told this one's cause
+        return getattr(error, "exit_status", EXIT_FAILED)
     if isinstance(error, _ClickException):
         error.show()  # type: ignore[attr-defined]
         return EXIT_USAGE

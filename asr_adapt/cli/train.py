@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from asr_adapt.cli.ranks import is_main
+
 
 def register(app: typer.Typer) -> None:
     """Add ``train`` to the command line."""
@@ -32,7 +34,8 @@ def train(
 
     from asr_adapt.training import adapt, load_recipe
 
-    logging.basicConfig(level=logging.WARNING if quiet else logging.INFO, format="%(message)s")
+    level = (logging.WARNING if quiet else logging.INFO) if is_main() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
     resolved = load_recipe(recipe, overrides or [])
@@ -51,6 +54,8 @@ def train(
             show_curve(found, folder)
         return 0
     summary = adapt(resolved, folder, resume=resume, quiet=quiet).summary()
+    if not is_main():
+        return 0
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:

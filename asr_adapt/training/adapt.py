@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import random
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
+from torch import distributed
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, require_rows
@@ -34,7 +35,7 @@ from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batching import BatchLimits, BatchPlan
-from asr_adapt.training.checkpoints import Learning, newest_checkpoint
+from asr_adapt.training.checkpoints import Learning, newest_checkpoint, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus, check_characters, check_rows
@@ -89,8 +90,9 @@ def adapt(
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     _set_dropout(recogniser, recipe)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_recipe(recipe, folder / "recipe.yaml")
+    if accelerator.is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_recipe(recipe, folder / "recipe.yaml")
     tests = _tests(recipe, sets)
     with as_pretrained(recogniser):
         before = _measured(recipe, recogniser, tests)
@@ -110,7 +112,7 @@ def adapt(
     progress = train(run, resume=resume)
     tracker.close()
     accelerator.wait_for_everyone()
-    settled = _settled(run, tracker.best_path, added)
+    settled = _settled(run, tracker.best_path(progress.best_step), added)
     after = _measured(recipe, recogniser, tests)
     outcome = replace(
         outcome, progress=progress, advice=advice, tests=tests, before=before, after=after, **settled
@@ -119,7 +121,8 @@ def adapt(
         if added is not None:
             added.write(folder)
         write_outcome(outcome, recogniser, folder)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        remove_checkpoints(checkpoints)
+    accelerator.end_training()  # the processes part
     return outcome
 
 
@@ -147,7 +150,7 @@ def _require_usable(folder: Path, resume: bool) -> None:
 
 
 def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:
-    if PartialState().num_processes == 1:
+    if not distributed.is_initialized():
         # Accelerate keeps one global state; a second run in this process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=True)
     device = choose_device(recipe.device)
@@ -159,6 +162,8 @@ def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:
         cpu=device.type == "cpu",
         log_with="tensorboard",
         project_dir=str(folder),
+        # layer drop, and mask embeddings without masks, leave parameters out of a step
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
 
 

@@ -6,7 +6,7 @@ alone; a position is two numbers, so that resuming mid-epoch needs nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,6 +41,22 @@ class Position:
 
     epoch: int = 0
     batch: int = 0
+
+
+def deal(costs: Sequence[float], processes: int) -> list[list[int]]:
+    """Places of a step's micro-batches for each process: as many for each, and alike in cost.
+
+    The dearest first, each to the process with the least so far that still has room (Graham 1969). Which
+    process computes a micro-batch changes nothing but the time.
+    """
+    room = len(costs) // processes
+    shares: list[list[int]] = [[] for _ in range(processes)]
+    loads = [0.0] * processes
+    for place in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        least = min((p for p in range(processes) if len(shares[p]) < room), key=lambda p: (loads[p], p))
+        shares[least].append(place)
+        loads[least] += costs[place]
+    return [sorted(share) for share in shares]
 
 
 class BatchPlan:
@@ -81,6 +97,14 @@ class BatchPlan:
             for number in range(batch, len(batches)):
                 yield Position(epoch, number), batches[number]
             epoch, batch = epoch + 1, 0
+
+    def cost(self, batch: list[int]) -> float:
+        """What a micro-batch costs: its rows times the cost of the longest, in seconds."""
+        lengths = [
+            self.durations[i] if i < len(self.durations) else self.replay[i - len(self.durations)]
+            for i in batch
+        ]
+        return len(batch) * float(self.limits.cost(np.array([max(lengths)]))[0])
 
     def padding(self, batches: list[list[int]]) -> float:
         """Share of padded seconds in ``batches``."""

@@ -92,6 +92,15 @@ def newest_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the folder of a finished run; a kill meanwhile leaves nothing that looks like a checkpoint."""
+    if folder.is_dir():
+        doomed = folder.with_name(f".{folder.name}.old")
+        shutil.rmtree(doomed, ignore_errors=True)
+        folder.replace(doomed)
+        shutil.rmtree(doomed, ignore_errors=True)
+
+
 def load_checkpoint(path: Path, learning: Learning) -> Progress:
     """Restore weights, their average and the optimiser from ``path`` and return the run's progress."""
     learning.put(load_file(path / WEIGHTS), path)

@@ -14,7 +14,7 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
-from asr_adapt.transcription import evaluate
+from asr_adapt.transcription import Processes, evaluate
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,11 @@ def spread(manifest: Manifest, rows: int | None) -> Manifest:
 
 
 def measure(recogniser: Recogniser, manifest: Manifest, profile: str, batch_seconds: float) -> Measured:
-    """Transcribe every row and count word errors; raises the first error of a row that cannot be read."""
-    found = evaluate(manifest, model=recogniser, batch_seconds=batch_seconds)
+    """Transcribe every row and count word errors; raises the first error of a row that cannot be read.
+
+    Processes that train together each transcribe a share and all get the figures of the whole.
+    """
+    found = evaluate(manifest, model=recogniser, batch_seconds=batch_seconds, processes=Processes.current())
     if found.failures:
         raise found.failures[0].error
     counts = word_errors(found.references, found.hypotheses, profile)

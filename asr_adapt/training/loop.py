@@ -19,12 +19,13 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from asr_adapt.errors import DataError
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
 from asr_adapt.training.averaging import BestAverage
-from asr_adapt.training.batching import BatchPlan, Position
+from asr_adapt.training.batching import BatchPlan, Position, deal
 from asr_adapt.training.checkpoints import (
     Learning,
     Progress,
@@ -152,9 +153,10 @@ def _steps(run: Run) -> Generator[Any, None, None]:
         for _ in range(run.progress.step, recipe.schedule.steps):
             yield list(islice(stream, per_step))
 
-    def load(step: list[tuple[Position, list[int]]]) -> list[list[Example]]:
-        own = step[rank :: accelerator.num_processes]
-        return [[run.corpus.example(row, position.epoch) for row in rows] for position, rows in own]
+    def load(step: list[tuple[Position, list[int]]]) -> list[tuple[int, list[Example]]]:
+        places = deal([run.plan.cost(rows) for _, rows in step], accelerator.num_processes)[rank]
+        chosen = [(place, *step[place]) for place in places]
+        return [(n, [run.corpus.example(row, at.epoch) for row in rows]) for n, at, rows in chosen]
 
     for step, examples in prefetched(planned(), load, recipe.batch.prefetch):
         position = step[-1][0]
@@ -173,8 +175,7 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
     run.recogniser.stack.set_modes()
     total = torch.zeros((), device=accelerator.device)
     padded = 0.0
-    for number, batch in enumerate(examples):
-        place = number * accelerator.num_processes + accelerator.process_index
+    for place, batch in examples:  # the place in the step, whichever process has it
         torch.manual_seed((recipe.seed * SEED_STRIDE + step) * 1009 + place)
         losses = _losses(run, wrapped, boundary, batch, epoch)
         loss = losses.sum() / tokens
@@ -186,8 +187,9 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
     run.optimiser.zero_grad(set_to_none=True)
     run.progress.step += 1
     run.learning.average.update(run.progress.step)
-    value = float(accelerator.reduce(total, "sum"))
-    _refuse_nan(value, run, examples)
+    sums = torch.stack([total, torch.full_like(total, padded)])
+    value, padded = accelerator.reduce(sums, "sum").tolist()
+    _refuse_nan(value, run, [batch for _, batch in examples])
     return {
         "step": run.progress.step,
         "epoch": epoch,
@@ -227,7 +229,7 @@ def _clip(run: Run) -> float:
 def _refuse_nan(value: float, run: Run, examples: list[list[Example]]) -> None:
     if value == value and abs(value) != float("inf"):
         return
-    rows = [run.corpus.rows[e.number].id for batch in examples for e in batch]
+    rows = gather_object([run.corpus.rows[e.number].id for batch in examples for e in batch])
     raise DataError(
         f"the loss became {value} at step {run.progress.step} with rows {', '.join(rows[:20])}: "
         "lower the learning rate or set precision: float32."

@@ -14,10 +14,10 @@ from typing import Any
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
-from asr_adapt.files import atomic_directory, atomic_write
+from asr_adapt.files import atomic_write
 from asr_adapt.training.checkpoints import newest_checkpoint
 from asr_adapt.training.recipe import Recipe
 
@@ -33,7 +33,7 @@ class Tracker:
         self.folder, self.accelerator = folder, accelerator
         self.main = accelerator.is_main_process
         self.metrics = folder / "metrics.jsonl"
-        self.best_path = folder / "checkpoints" / "best" / "trainable.safetensors"
+        self.checkpoints = folder / "checkpoints"
         if self.main:
             self._keep_metrics_until(self._resumed_step() if resume else -1)
         accelerator.init_trackers("tensorboard", config={"model": recipe.model, "seed": recipe.seed})
@@ -60,18 +60,28 @@ class Tracker:
             logger.info(text)
 
     def best(self, state: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Keep the best trainable weights beside the checkpoints."""
+        """Keep the best trainable weights beside the checkpoints.
+
+        The file carries its step: a run that is killed and resumed still finds the best of its checkpoint.
+        """
         if not self.main:
             return
-        with atomic_directory(self.best_path.parent) as work:
-            save_file(state, work / self.best_path.name)
-            (work / "evaluation.json").write_text(json.dumps(values), encoding="utf-8")
+        with atomic_write(self.best_path(values["step"]), "wb") as handle:
+            handle.write(save(state))
+        older = [p for p in sorted(self.best_path(0).parent.glob("step_*")) if p <= self._resumed_best()]
+        for path in older[:-1]:
+            path.unlink()
+
+    def best_path(self, step: int) -> Path:
+        """Where the best weights are while those of ``step`` are the best."""
+        return self.checkpoints / "best" / f"step_{step:06d}.safetensors"
 
     def close(self) -> None:
-        """Stop the bar and flush the trackers."""
+        """Stop the bar and flush the trackers; the processes stay together, for there is more to measure."""
         if self.bar is not None:
             self.bar.stop()
-        self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:
+            tracker.finish()
 
     def _append(self, values: dict[str, Any]) -> None:
         if self.main:
@@ -79,8 +89,12 @@ class Tracker:
                 handle.write(json.dumps(values) + "\n")
 
     def _resumed_step(self) -> int:
-        newest = newest_checkpoint(self.folder / "checkpoints")
+        newest = newest_checkpoint(self.checkpoints)
         return -1 if newest is None else int(newest.name.removeprefix("step_"))
+
+    def _resumed_best(self) -> Path:
+        """The best weights of the newest checkpoint are those of this step or the nearest one before it."""
+        return self.best_path(max(self._resumed_step(), 0))
 
     def _keep_metrics_until(self, step: int) -> None:
         """Drop lines that a killed run wrote after its last checkpoint: they will be written again."""

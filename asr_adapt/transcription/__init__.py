@@ -9,15 +9,18 @@ from asr_adapt.transcription.engine import Engine, Outcome, Progress
 from asr_adapt.transcription.evaluation import Evaluation, evaluate
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.processes import ALONE, Processes, launched
 from asr_adapt.transcription.result import Segment, Transcript
 from asr_adapt.transcription.writers import WRITERS, WriterOptions, render
 
 __all__ = [
+    "ALONE",
     "WRITERS",
     "Engine",
     "Evaluation",
     "Failure",
     "Outcome",
+    "Processes",
     "Progress",
     "Segment",
     "Source",
@@ -26,6 +29,7 @@ __all__ = [
     "WriterOptions",
     "evaluate",
     "expand",
+    "launched",
     "render",
     "stream",
     "transcribe",

@@ -18,10 +18,15 @@ from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.transcription.api import DEFAULT_MODEL, load, make_options
-from asr_adapt.transcription.engine import Engine, Outcome, Progress, decoding_name
+from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
+from asr_adapt.transcription.row_journal import RowJournal, run_key
+
+#: What was recognised in a row, as plain values: the fields that it gets.
+Prediction = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,7 @@ def evaluate(
     model: str | Path | Recogniser = DEFAULT_MODEL,
     output: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    processes: Processes = ALONE,
     **options: Any,
 ) -> Evaluation:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
@@ -67,36 +73,60 @@ def evaluate(
     ``output`` names a predictions file to write. ``options`` as in :func:`transcribe`. A row whose audio
     cannot be read becomes a failure, the others are done. Raises DataError for a manifest without rows and
     ModelError for a model that cannot be loaded.
+
+    With ``output`` a killed run goes on where it was. Among several ``processes`` each does its share of the
+    rows, all get the whole result, and the main one writes.
     """
     rows = require_rows(_manifest(manifest))
     recogniser = load(model, options)
     engine = Engine(recogniser, make_options(options), on_progress=on_progress)
     started = time.perf_counter()
-    finished = run_rows(engine, rows)
-    wall = time.perf_counter() - started
-    predictions = tuple(
-        predicted_row(rows[number], outcome.transcript)
-        for number, outcome in sorted(finished.items())
-        if outcome.transcript is not None
-    )
+    journal = None
     if output is not None:
+        key = run_key(recogniser, engine.options, map(source_of_row, rows))
+        journal = RowJournal(output, key, processes.index)
+    found, failed = run_rows(engine, rows, processes, journal)
+    wall = time.perf_counter() - started
+    predictions = tuple(_with(rows[number], found[number]) for number in sorted(found))
+    if output is not None and journal is not None and processes.main:
         write_manifest(output, predictions)
         write_json(settings_path(output), _settings(recogniser, engine.options))
+        journal.remove()
+    progress = processes.gather(engine.progress)
     return Evaluation(
         rows=predictions,
-        failures=tuple(o.failure for _, o in sorted(finished.items()) if o.failure is not None),
+        failures=tuple(failed[number] for number in sorted(failed)),
         model=recogniser.name,
-        audio_seconds=engine.progress.audio_seconds,
-        compute_seconds=engine.progress.compute_seconds,
-        wall_seconds=wall,
+        audio_seconds=sum(part.audio_seconds for part in progress),
+        compute_seconds=sum(part.compute_seconds for part in progress),
+        wall_seconds=max(processes.gather(wall)),
     )
 
 
-def run_rows(engine: Engine, rows: Manifest) -> dict[int, Outcome]:
-    """Outcomes by row number; the longest rows are read first, so that a pool holds rows of like length."""
-    order = reading_order(rows.durations)
-    sources = [source_of_row(rows[number]) for number in order]
-    return {order[outcome.index]: outcome for outcome in engine.run(sources)}
+def run_rows(
+    engine: Engine, rows: Manifest, processes: Processes, journal: RowJournal | None
+) -> tuple[dict[int, Prediction], dict[int, Failure]]:
+    """Predictions and failures by row number, from all processes and what the journal knows.
+
+    The longest rows are read first, so that a pool holds rows of like length and the shares are alike.
+    """
+    known = journal.read() if journal is not None else {}
+    processes.wait()  # all have read before one writes, so that all deal out the same rows
+    order = processes.share([number for number in reading_order(rows.durations) if number not in known])
+    found: dict[int, Prediction] = {}
+    failed: dict[int, Failure] = {}
+    for outcome in engine.run([source_of_row(rows[number]) for number in order]):
+        number = order[outcome.index]
+        if outcome.failure is not None:
+            failed[number] = outcome.failure
+        elif outcome.transcript is not None:
+            found[number] = _prediction(rows[number], outcome.transcript)
+            if journal is not None:
+                journal.add(number, found[number])
+    for part, failures in processes.gather((found, failed)):
+        known.update(part)
+        failed.update(failures)
+    return known, failed
 
 
 def reading_order(durations: np.ndarray) -> list[int]:
@@ -106,14 +136,23 @@ def reading_order(durations: np.ndarray) -> list[int]:
 
 def predicted_row(row: Utterance, transcript: Transcript) -> Utterance:
     """The row with what was recognised; times of words are seconds from the row's start."""
+    return _with(row, _prediction(row, transcript))
+
+
+def _with(row: Utterance, prediction: Prediction) -> Utterance:
+    fields = {**prediction}
+    return row.replace(duration=fields.pop("duration"), extra={**row.extra, **fields})
+
+
+def _prediction(row: Utterance, transcript: Transcript) -> Prediction:
+    """The fields that a prediction adds to its row, and the row's duration."""
     found: dict[str, Any] = {"pred_text": transcript.text}
     if transcript.words:
         found["words"] = [word_json(word) for word in transcript.words]
     if transcript.confidence is not None:
         found["confidence"] = round(transcript.confidence, 4)
     found["time"] = round(transcript.compute_seconds, 5)
-    duration = transcript.duration if row.duration is None else row.duration
-    return row.replace(duration=duration, extra={**row.extra, **found})
+    return found | {"duration": transcript.duration if row.duration is None else row.duration}
 
 
 def _settings(recogniser: Recogniser, options: TranscribeOptions) -> dict[str, Any]:

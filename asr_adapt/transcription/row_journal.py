@@ -1,0 +1,106 @@
+"""What a killed run over a manifest has already recognised, so that the next run does only the rest.
+
+Knows a folder beside the output with one JSON-lines file for each process: a key that must match, then a line
+for each finished item. Does not know what an item's value means. Items within a long file are the business of
+:mod:`asr_adapt.transcription.journal`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr_adapt.models import Recogniser
+from asr_adapt.models.loading import bundled_models
+from asr_adapt.transcription.engine import decoding_name
+from asr_adapt.transcription.inputs import Source
+from asr_adapt.transcription.options import TranscribeOptions
+
+#: Options that change how fast a run is, not what it writes.
+_SPEED_ONLY = ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast")
+
+
+class RowJournal:
+    """Finished items of one output file; ``index`` is the process that writes here."""
+
+    def __init__(self, output: str | Path, key: dict[str, Any], index: int = 0) -> None:
+        target = Path(output)
+        self.folder = target.with_name(f".{target.name}.partial")
+        self._key = json.loads(json.dumps(key))
+        self._own = self.folder / f"{index}.jsonl"
+        self._open = False
+
+    def read(self) -> dict[int, Any]:
+        """Values by item number that runs with this key finished, on any number of processes."""
+        found: dict[int, Any] = {}
+        for path in sorted(self.folder.glob("*.jsonl")):
+            rows = _rows(path)
+            if rows and rows[0] == self._key:
+                found.update((row["number"], row["value"]) for row in rows[1:])
+        return found
+
+    def add(self, number: int, value: Any) -> None:
+        """Keep one finished item; a line that a kill tears is done again."""
+        if not self._open:
+            self._begin()
+        with self._own.open("a", encoding="utf-8") as handle:
+            handle.write(_line({"number": number, "value": value}))
+
+    def remove(self) -> None:
+        """Forget everything; the output is whole."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _begin(self) -> None:
+        """Go on behind an earlier run's lines where the key is theirs, else start the file anew."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rows = _rows(self._own)
+        known = bool(rows) and rows[0] == self._key
+        with self._own.open("a" if known else "w", encoding="utf-8") as handle:
+            handle.write("\n" if known else _line(self._key))  # the break ends a line that a kill tore
+        self._open = True
+
+
+def run_key(recogniser: Recogniser, options: TranscribeOptions, sources: Iterable[Source]) -> dict[str, Any]:
+    """Whatever changes the results: the sources and their order, the model's files, decoding, options."""
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(repr((str(source.path), source.offset, source.duration, source.channel)).encode())
+    chosen = {k: v for k, v in asdict(options).items() if k not in _SPEED_ONLY}
+    return {
+        "sources": digest.hexdigest(),
+        "model": recogniser.name,
+        "files": _model_files(recogniser.name),
+        "decoding": decoding_name(recogniser),
+        "dtype": str(recogniser.dtype),
+        "options": chosen,
+    }
+
+
+def _model_files(name: str) -> list[list[Any]]:
+    """Name, size and time of a model directory's files; none for a hub id, whose revision is its cache's."""
+    folder = bundled_models().get(name, Path(name))
+    if not folder.is_dir():
+        return []
+    files = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    return [[name, status.st_size, status.st_mtime_ns] for name, status in files]
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def _rows(path: Path) -> list[Any]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:  # an empty line, or the one that was being written when the run was killed
+            continue
+    return rows
