@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr_adapt.cli.loading import Runtime
+from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -72,18 +73,21 @@ def evaluate(
     from asr_adapt.cli.loading import decoding_from, load
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription import evaluate as run
+    from asr_adapt.transcription.processes import launched
 
+    if manifest == "-":
+        refuse_standard_input()
     rows = _scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
     decoding = decoding_from(lm, hotword, lm_weight, beam_width)
-    recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
 
     def once(target: Path | None, tell: Callable[[float], None] | None) -> Evaluation:
         return run(
             rows,
             model=recogniser,
             output=target,
+            processes=processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
             language=language,
             word_timestamps=word_timestamps,
@@ -91,9 +95,12 @@ def evaluate(
             batch_seconds=batch_seconds,
         )
 
-    with audio_progress("Evaluating", quiet=quiet) as start:
-        evaluation = once(output, start(_seconds(rows)))
-    again = [once(path, None) for path in _repeats(output, repeat)]
+    with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
+        recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
+        evaluation = once(output, start(_seconds(rows) / processes.count))
+        again = [once(path, None) for path in _repeats(output, repeat)]
+    if not is_main():
+        return EXIT_FAILED if evaluation.failures else EXIT_OK
     for failure in evaluation.failures:
         print(f"asr-adapt: {failure.message}", file=sys.stderr)
     _show(evaluation, by or [], normalise, as_json)

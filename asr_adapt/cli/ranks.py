@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from asr_adapt.errors import UsageError
+
 #: Seconds to reach the launcher's store; it is on this machine or one network hop away.
 STORE_SECONDS = 5
 
@@ -15,6 +17,12 @@ STORE_SECONDS = 5
 def is_main() -> bool:
     """Whether this process prints results: the first of those started together, or the only one."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def refuse_standard_input() -> None:
+    """Raise UsageError where several processes would read one standard input."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("several processes cannot share standard input: give a file.")
 
 
 def may_complain() -> bool:

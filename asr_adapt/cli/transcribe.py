@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr_adapt.cli.loading import Runtime
+from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -131,8 +132,11 @@ def transcribe(
         fail_fast=fail_fast,
     )
     from asr_adapt.cli.progress import audio_progress
+    from asr_adapt.transcription.processes import launched
 
-    with audio_progress("Transcribing", quiet=quiet) as start:
+    if "-" in inputs:
+        refuse_standard_input()
+    with launched() as processes, audio_progress("Transcribing", quiet=quiet or not is_main()) as start:
         report = transcribe_files(
             inputs,
             lambda: load(model, runtime, decoding, device=device, compute_type=compute_type),
@@ -141,10 +145,12 @@ def transcribe(
                 options=options,
                 skip_existing=skip_existing,
                 each_channel=each,
+                processes=processes,
                 on_start=start,
             ),
         )
-    _report(report, quiet)
+    if is_main():
+        _report(report, quiet)
     return EXIT_FAILED if report.failures else EXIT_OK
 
 

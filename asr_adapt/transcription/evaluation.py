@@ -123,6 +123,8 @@ def run_rows(
             found[number] = _prediction(rows[number], outcome.transcript)
             if journal is not None:
                 journal.add(number, found[number])
+    if processes.count > 1:
+        failed = {number: failure.portable() for number, failure in failed.items()}
     for part, failures in processes.gather((found, failed)):
         known.update(part)
         failed.update(failures)

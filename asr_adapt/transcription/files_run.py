@@ -16,7 +16,9 @@ from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.outputs import Outputs
+from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript
+from asr_adapt.transcription.row_journal import RowJournal, run_key
 
 
 @dataclass
@@ -42,6 +44,7 @@ class RunSettings:
     options: TranscribeOptions = field(default_factory=TranscribeOptions)
     skip_existing: bool = False
     each_channel: bool = False
+    processes: Processes = ALONE
     #: Called with the seconds of audio to do; gives a callback for the seconds done.
     on_start: Callable[[float], Callable[[float], None] | None] = lambda seconds: None
 
@@ -53,6 +56,9 @@ def transcribe_files(
 
     ``load`` is called only when there is something to transcribe. Inputs that fail are in the report and do
     not stop the others unless ``fail_fast``. Raises UsageError before any work, ModelError from ``load``.
+
+    Among several processes each transcribes its share of the sources; all get the report of the whole, and
+    what goes to one stream or file is written by the main one. There, ``fail_fast`` raises the failure.
     """
     with tempfile.TemporaryDirectory(prefix="asr-adapt-") as spool:
         expansion = expand(names, spool=Path(spool), each_channel=settings.each_channel)
@@ -77,8 +83,9 @@ class _Run:
         self.report = RunReport()
         self._sources = 0
         self._next = 0
-        self._waiting: dict[int, Transcript | None] = {}
-        self._all: list[Transcript] = []
+        self._waiting: dict[int, str | None] = {}
+        self._journal: RowJournal | None = None
+        self._numbers: list[int] = []
 
     @property
     def stopped(self) -> bool:
@@ -96,36 +103,74 @@ class _Run:
 
     def transcribe(self, todo: Expansion, recogniser: Recogniser) -> None:
         started = time.perf_counter()
+        processes = self.settings.processes
         self._sources = len(todo.sources)
-        tell = self.settings.on_start(todo.duration)
+        known = self._known(todo.sources, recogniser)
+        self.report.skipped += len(known)
+        processes.wait()  # all have seen what is there before one writes, so that all deal out the same
+        self._numbers = processes.share([n for n in range(self._sources) if n not in known])
+        own = Expansion([todo.sources[number] for number in self._numbers], [])
+        tell = self.settings.on_start(own.duration)
         engine = Engine(
             recogniser,
             self.settings.options,
             journal_path=self.outputs.journal,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
         )
-        for outcome in engine.run(todo.sources):
+        earlier = len(self.report.failures)
+        for outcome in engine.run(own.sources):
             self._finish(outcome)
             self.report.audio_seconds = engine.progress.audio_seconds
             self.report.wall_seconds = time.perf_counter() - started
             if self.stopped:
+                if processes.count > 1:
+                    raise self.report.failures[-1].error
                 break
-        if self.outputs.file is not None and self.outputs.formats == ("jsonl",):
-            self.outputs.write_common(self._all)
+        self._merge(known, earlier)
+
+    def _known(self, sources: list[Source], recogniser: Recogniser) -> dict[int, str | None]:
+        """What a killed run already has for the common file, by the number of the source."""
+        if self.outputs.common is None:
+            return {}
+        key = run_key(recogniser, self.settings.options, sources)
+        self._journal = RowJournal(self.outputs.common, key, self.settings.processes.index)
+        return self._journal.read()
+
+    def _merge(self, known: dict[int, str | None], earlier: int) -> None:
+        """Bring the processes' parts together; the main one writes what goes to one place."""
+        processes = self.settings.processes
+        report = self.report
+        if processes.count > 1:
+            failures = [failure.portable() for failure in report.failures[earlier:]]
+            report.failures[earlier:] = [f for part in processes.gather(failures) for f in part]
+        for texts in processes.gather(self._waiting):
+            known.update(texts)
+        report.done = sum(processes.gather(report.done))
+        report.audio_seconds = sum(processes.gather(report.audio_seconds))
+        report.wall_seconds = max(processes.gather(report.wall_seconds))
+        if not processes.main:
+            return
+        ordered = [text for _, text in sorted(known.items()) if text is not None]
+        if self._journal is not None:
+            self.outputs.write_common(ordered)
+            self._journal.remove()
+        elif self.outputs.directory is None and self.outputs.file is None:
+            self.outputs.write_in_order(ordered)
 
     def _finish(self, outcome: Outcome) -> None:
+        text = None
         if outcome.failure is not None:
             self.fail(outcome.failure)
         elif outcome.transcript is not None:
             self._write(outcome.source, outcome.transcript)
-        self._waiting[outcome.index] = outcome.transcript
-        ready: list[Transcript] = []
-        while self._next in self._waiting:
-            transcript = self._waiting.pop(self._next)
-            self._next += 1
-            if transcript is not None:
-                ready.append(transcript)
-        self._in_order(ready)
+            if self.outputs.directory is None and (self.outputs.file is None or self._journal):
+                text = self.outputs.printed(outcome.transcript, self._sources)
+        number = self._numbers[outcome.index]
+        self._waiting[number] = text
+        if self._journal is not None and text is not None:
+            self._journal.add(number, text)
+        if self.settings.processes.count == 1 and self._journal is None:
+            self._in_order()
 
     def _write(self, source: Source, transcript: Transcript) -> None:
         try:
@@ -137,10 +182,12 @@ class _Run:
         if (journal := self.outputs.journal(source)) is not None:
             journal.unlink(missing_ok=True)
 
-    def _in_order(self, ready: list[Transcript]) -> None:
-        if self.outputs.directory is not None:
-            return
-        if self.outputs.file is None:
-            self.outputs.write_in_order(ready, self._sources)
-        elif self.outputs.formats == ("jsonl",):
-            self._all.extend(ready)
+    def _in_order(self) -> None:
+        """Print what is next in the order of the inputs and let go of it."""
+        ready = []
+        while self._next in self._waiting:
+            ready.append(self._waiting.pop(self._next))
+            self._next += 1
+        texts = [text for text in ready if text is not None]
+        if texts:
+            self.outputs.write_in_order(texts)

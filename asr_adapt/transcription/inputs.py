@@ -68,6 +68,11 @@ class Failure:
     message: str
     error: Exception = field(compare=False, repr=False, default=RuntimeError())
 
+    def portable(self) -> Failure:
+        """The same failure with an error that another process can read, whatever raised it."""
+        kept = type(self.error) is DataError
+        return self if kept else replace(self, error=DataError(self.message))
+
 
 @dataclass
 class Expansion:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -89,21 +90,25 @@ class Outputs:
             with atomic_write(path) as handle:
                 handle.write(render(transcript, name, self.writer))
 
-    def write_in_order(self, transcripts: list[Transcript], sources: int) -> None:
-        """Print transcripts (a common file gets them in one write by :meth:`write_common`)."""
+    @property
+    def common(self) -> Path | None:
+        """The one file that holds every transcript of the run, where there is one."""
+        return self.file if self.formats == ("jsonl",) else None
+
+    def write_in_order(self, texts: Iterable[str]) -> None:
+        """Print what :meth:`printed` gave (a common file gets it in one write by :meth:`write_common`)."""
         stream = self.stream or sys.stdout
-        for transcript in transcripts:
-            stream.write(self._printed(transcript, sources))
+        stream.writelines(texts)
         stream.flush()
 
-    def write_common(self, transcripts: list[Transcript]) -> None:
+    def write_common(self, texts: Iterable[str]) -> None:
         """Write the one file of a whole run, atomically."""
-        assert self.file is not None
-        with atomic_write(self.file) as handle:
-            for transcript in transcripts:
-                handle.write(render(transcript, "jsonl", self.writer))
+        assert self.common is not None
+        with atomic_write(self.common) as handle:
+            handle.writelines(texts)
 
-    def _printed(self, transcript: Transcript, sources: int) -> str:
+    def printed(self, transcript: Transcript, sources: int) -> str:
+        """One transcript as it stands on standard output, or in the common file, of ``sources`` in all."""
         name = self.formats[0]
         if sources == 1 or name == "jsonl":
             return render(transcript, name, self.writer)

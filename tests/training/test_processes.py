@@ -96,7 +96,8 @@ def test_an_error_that_one_process_meets_ends_both_with_one_sentence(
 def test_a_step_is_dealt_out_evenly() -> None:
     assert deal([9.0, 1.0, 5.0, 5.0], 2) == [[0, 1], [2, 3]]
     assert deal([3.0, 2.0], 1) == [[0, 1]]
-    assert sorted(sum(deal([float(i) for i in range(12)], 3), [])) == list(range(12))
+    shares = deal([float(i) for i in range(12)], 3)
+    assert sorted(place for share in shares for place in share) == list(range(12))
 
 
 def kill_at(step: int, command: list[str], output: Path) -> None:
