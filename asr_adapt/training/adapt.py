@@ -31,6 +31,7 @@ from asr_adapt.models import (
     set_vocabulary,
 )
 from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
+from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
@@ -89,6 +90,7 @@ def adapt(
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     corpus, batches, dropped = _corpus(recipe, recogniser, sets)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
+    sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,15 +103,18 @@ def adapt(
     plan.apply(0)
     outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
     learning = _learning(recipe, recogniser, plan)
+    shown = sharding.measured(recogniser, lambda: run.learning)
     checkpoints = folder / "checkpoints"
     averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
     run = Run(
         recipe, recogniser, corpus, batches, learning, averages,
         Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps), accelerator, checkpoints, tracker,
-        lambda: _measure(recipe, recogniser, sets),
+        lambda: _measure(recipe, shown(), sets),
     )  # fmt: skip
     progress = train(run, resume=resume)
+    run.recogniser = recogniser = shown()
+    run.learning = replace(run.learning, model=recogniser.model)
     tracker.close()
     accelerator.wait_for_everyone()
     settled = _settled(run, tracker.best_path(progress.best_step), added)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_directory, write_json
@@ -59,7 +60,7 @@ class Learning:
     def state(self) -> dict[str, torch.Tensor]:
         """Detached CPU copies of the parameters that learn."""
         own = self.model.named_parameters()
-        return {n: p.detach().cpu().clone().contiguous() for n, p in own if n in self.names}
+        return {n: whole(p.detach()).cpu().clone().contiguous() for n, p in own if n in self.names}
 
     def put(self, stored: Mapping[str, torch.Tensor], source: Path) -> None:
         """Put stored weights back; raises :class:`DataError` when they are of another trainable set."""
@@ -73,13 +74,30 @@ class Learning:
                 parameter.copy_(stored[name])
 
 
-def save_checkpoint(folder: Path, learning: Learning, progress: Progress) -> Path:
-    """Write ``folder/step_N`` atomically and remove all but the newest two."""
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor itself, or all of one that FSDP splits; then every process must call this."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _whole_values(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole_values(item) for key, item in value.items()}
+    return whole(value) if isinstance(value, torch.Tensor) else value
+
+
+def save_checkpoint(folder: Path, learning: Learning, progress: Progress, *, main: bool = True) -> Path:
+    """Write ``folder/step_N`` atomically and remove all but the newest two.
+
+    Every process calls this, because split weights come together here; the main one writes.
+    """
     target = folder / f"step_{progress.step:06d}"
+    state, optimiser = learning.state(), _whole_values(learning.optimiser.state_dict())
+    if not main:
+        return target
     with atomic_directory(target) as work:
-        save_file(learning.state(), work / WEIGHTS)
+        save_file(state, work / WEIGHTS)
         save_file(learning.average.state(), work / AVERAGE)
-        torch.save(learning.optimiser.state_dict(), work / "optimizer.pt")
+        torch.save(optimiser, work / "optimizer.pt")
         write_json(work / "progress.json", _finite(asdict(progress)))
     for old in _whole(folder)[:-KEEP]:
         shutil.rmtree(old)

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from asr_adapt.errors import DataError
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
+from asr_adapt.training import sharding
 from asr_adapt.training.averaging import BestAverage
 from asr_adapt.training.batching import BatchPlan, Position, deal
 from asr_adapt.training.checkpoints import (
@@ -32,6 +33,7 @@ from asr_adapt.training.checkpoints import (
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
+    whole,
 )
 from asr_adapt.training.data import Corpus, Example, prefetched
 from asr_adapt.training.recipe import Recipe
@@ -120,6 +122,8 @@ def _wrapped(run: Run, former: nn.Module | None) -> nn.Module:
     module = LossModule(run.recogniser, boundary, run.recipe.regularisation.label_smoothing)
     for listener in run.on_boundary:
         listener(boundary)
+    if former is None and sharding.wanted():
+        return sharding.shard(module, run.recogniser, run.learning, run.accelerator)
     if former is None:
         wrapped, run.learning.optimiser = run.accelerator.prepare(module, run.learning.optimiser)
         return wrapped
@@ -223,7 +227,7 @@ def _losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], e
 def _clip(run: Run) -> float:
     parameters = [p for group in run.optimiser.param_groups for p in group["params"]]
     limit = run.recipe.optimiser.gradient_clip or float("inf")
-    return float(run.accelerator.clip_grad_norm_(parameters, limit))
+    return float(whole(run.accelerator.clip_grad_norm_(parameters, limit)))
 
 
 def _refuse_nan(value: float, run: Run, examples: list[list[Example]]) -> None:
@@ -247,9 +251,11 @@ def _after_step(run: Run) -> bool:
         stop = patience is not None and progress.stale_evaluations >= patience
         stop = stop and not run.unfreezing.waits(progress)
     progress.finished = last or stop
-    if (progress.step % recipe.checkpoint_every == 0 or last or stop) and run.accelerator.is_main_process:
-        save_checkpoint(run.folder, run.learning, progress)
-        run.averages.prune(progress.history)
+    if progress.step % recipe.checkpoint_every == 0 or last or stop:
+        main = run.accelerator.is_main_process
+        save_checkpoint(run.folder, run.learning, progress, main=main)
+        if main:
+            run.averages.prune(progress.history)
     return stop
 
 

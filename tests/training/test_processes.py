@@ -18,6 +18,7 @@ from asr_adapt.training.batching import deal
 from tests.launching import kill, launch, run, start
 
 STEPS = 16
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
 def scaled(tree: dict[str, Any], folder: Path, **batch: Any) -> Path:
@@ -73,6 +74,17 @@ def test_two_processes_are_one_with_twice_the_batch_also_killed_and_resumed_on_t
     assert [p.name for p in pair.iterdir() if p.name.startswith(".")] == []
     adapt(alone, moved, resume=True, quiet=True)
     assert_alike(whole, moved)
+
+
+def test_fsdp_on_two_processes_is_one_killed_and_resumed_too(tree: dict[str, Any], tmp_path: Path) -> None:
+    whole, split = tmp_path / "whole", tmp_path / "split"
+    adapt(load_recipe(scaled(tree, tmp_path, accumulate=2)), whole, quiet=True)
+    command = ["train", str(scaled(tree, tmp_path)), "-o", str(split), "--quiet"]
+    configuration = ["--config_file", str(DOCS / "accelerate-fsdp.yaml")]
+    kill_at(6, launch(2, *command, launcher=configuration), split)
+    result = run(launch(2, *command, "--resume", launcher=configuration))
+    assert result.returncode == 0, result.stderr
+    assert_alike(whole, split)
 
 
 def test_an_error_that_one_process_meets_ends_both_with_one_sentence(
