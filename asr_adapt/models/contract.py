@@ -127,6 +127,13 @@ class Recogniser(ABC):
     adaptable: tuple[str, ...] = ()
     #: Whether the output head is the input embedding too: then it is large, and no adapter may change it.
     tied_head: bool = False
+    #: What an encoder–decoder family was told; see :meth:`configure`.
+    settings: DecoderSettings = DecoderSettings()
+
+    @property
+    def varies_inputs(self) -> bool:
+        """Whether :meth:`inputs` draws something from its seeds, so that epochs differ."""
+        return False
 
     @staticmethod
     def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:

@@ -111,6 +111,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         ]
         return " ".join(p for p in [*parts, "" if context == "full" else f"{context} context"] if p)
 
+    @property
+    def varies_inputs(self) -> bool:
+        """A dynamic context is jittered in training."""
+        return self.settings.context == "dynamic"
+
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
         """Log-mels (batch, frames, bands) on the model's device; ``lengths`` is what each row hears of them.
 

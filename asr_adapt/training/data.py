@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from asr_adapt.audio import read_audio
 from asr_adapt.audio.augment import Augmenter
@@ -29,11 +30,23 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True)
 class Example:
-    """One row ready for the model; ``number`` is its place in the corpus."""
+    """One row ready for the model; ``number`` is its place in the corpus.
+
+    Either ``waveform`` (samples,) is there, or ``states`` (frames, width): what the frozen prefix gave.
+    """
 
     number: int
-    waveform: np.ndarray
     labels: list[int]
+    seconds: float
+    waveform: np.ndarray | None = None
+    states: Tensor | None = None
+
+
+class PrefixReader(Protocol):
+    """Where outputs of the frozen prefix come from."""
+
+    def read(self, number: int, epoch: int) -> Tensor | None:
+        """States (frames, width) of a row of the corpus; None when they are not kept."""
 
 
 class Corpus:
@@ -48,17 +61,29 @@ class Corpus:
     ) -> None:
         self.rows, self.labels, self.sample_rate, self.augmenter = rows, labels, sample_rate, augmenter
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
+        self.prefix: PrefixReader | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def example(self, number: int, epoch: int) -> Example:
-        """Decode one row and augment it for ``epoch``; raises :class:`DataError` naming the manifest line."""
+        """One row of ``epoch``: states of the frozen prefix where they are kept, else its waveform.
+
+        Raises :class:`DataError` naming the manifest line.
+        """
+        states = None if self.prefix is None else self.prefix.read(number, epoch)
+        if states is not None:
+            return Example(number, self.labels[number], float(self.durations[number]), states=states)
+        waveform = self.waveform(number, epoch)
+        return Example(number, self.labels[number], len(waveform) / self.sample_rate, waveform=waveform)
+
+    def waveform(self, number: int, epoch: int) -> np.ndarray:
+        """Decode one row and augment it for ``epoch``."""
         row = self.rows[number]
         waveform = read_waveform(row, self.sample_rate)
-        if self.augmenter is not None:
-            waveform = self.augmenter(waveform, self.sample_rate, epoch=epoch, utterance_id=row.id)
-        return Example(number, waveform, self.labels[number])
+        if self.augmenter is None:
+            return waveform
+        return self.augmenter(waveform, self.sample_rate, epoch=epoch, utterance_id=row.id)
 
 
 def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:

@@ -104,6 +104,24 @@ class Regularisation(Section):
     spec_augment: SpecAugmentation = SpecAugmentation()
 
 
+class Cache(Section):
+    """The output of the frozen prefix, computed once a row and read from disk from then on."""
+
+    mode: Literal["auto", "on", "off"] = Field(
+        "auto", description="auto: where counted arithmetic and the room on disk say that it pays."
+    )
+    folder: str | None = Field(None, description="Where it lies; default: the user's cache folder.")
+    gigabytes: Positive = Field(
+        20.0, description="Most room for all runs together; the least recently used goes first."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: the type of the run's precision."
+    )
+    copies: Count = Field(
+        4, description="Versions of each row where waveforms are augmented; epochs take turns."
+    )
+
+
 class Replay(Section):
     """Old-accent rows in every batch, against forgetting."""
 
@@ -176,6 +194,7 @@ class Recipe(Section):
     optimiser: Optimiser = Optimiser()
     schedule: Schedule = Schedule()
     batch: Batch = Batch()
+    cache: Cache = Cache()
     regularisation: Regularisation = Regularisation()
     averaging: Averaging = Averaging()
     retention: Retention = Retention()

@@ -1,0 +1,225 @@
+"""The frozen prefix computed once: which rows share a shard, building what is missing, reading it back.
+
+Knows rows, epochs and the store. Does not know architectures or the loop. A row's states never depend on
+which batch asks for them: shards are cut from the corpus sorted by length, and computed whole. So a resumed
+run, another run with the same prefix and a run with other batches read the same numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from asr_adapt.models import Hidden, Recogniser, count_costs, prefix_fingerprint
+from asr_adapt.models.prefix_store import PrefixStore, default_store
+from asr_adapt.training.data import Corpus, prefetched
+from asr_adapt.training.prefix_estimate import GIGABYTE, Estimate, Use, estimate
+from asr_adapt.training.recipe import Recipe
+
+logger = logging.getLogger(__name__)
+
+#: Seconds of sound in one shard: one batch of the prefix, and what a killed build loses at most.
+SHARD_SECONDS = 60.0
+#: Frames of a batch are rounded up to a multiple of this, so that few shapes occur.
+FRAME_STEP = 16
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass
+class PrefixCache:
+    """Listens to where the prefix ends; while it pays, rows come from the store.
+
+    ``draws`` tells how often each row of the corpus will be drawn in the steps until the boundary moves again.
+    """
+
+    recipe: Recipe
+    recogniser: Recogniser
+    corpus: Corpus
+    accelerator: Accelerator
+    draws: Callable[[], np.ndarray]
+    #: What was decided at each boundary, for summary.json.
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    _store: PrefixStore | None = None
+
+    def on_boundary(self, boundary: int) -> None:
+        """Build, or go without, for the prefix that now ends at ``boundary``."""
+        self.close()
+        if self.recipe.cache.mode == "off" or boundary == 0:
+            return
+        found = self._estimate(boundary)
+        if self.recipe.cache.mode == "on" and not found.pays and found.gigabytes <= self.recipe.cache.gigabytes:
+            found = Estimate(True, f"asked for, although {found.reason}", found.speed_up, found.gigabytes)
+        if found.pays:
+            found = self._build(boundary, found)
+        verb = "computed once" if found.pays else "not kept"
+        logger.info(
+            "frozen prefix %s (%.2f GB, expected ×%.2f): %s",
+            verb, found.gigabytes, found.speed_up if found.pays else 1.0, found.reason,
+        )  # fmt: skip
+        self.decisions.append({"boundary": boundary, **found.to_json()})
+
+    def close(self) -> None:
+        """Stop reading from the store and let others evict it."""
+        self.corpus.prefix = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def copies(self) -> int:
+        """Versions of each row."""
+        varied = self.corpus.augmenter is not None or self.recogniser.varies_inputs
+        return self.recipe.cache.copies if varied else 1
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that states are kept in."""
+        name = self.recipe.cache.dtype
+        if name == "auto":
+            name = "bfloat16" if self.accelerator.mixed_precision == "bf16" else "float32"
+        return _TYPES[name]
+
+    def _estimate(self, boundary: int) -> Estimate:
+        use = Use(self.corpus.durations, self.draws(), self.copies)
+        self.recogniser.stack.set_modes()
+        costs = count_costs(self.recogniser, boundary)
+        return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
+
+    def _build(self, boundary: int, found: Estimate) -> Estimate:
+        key = self._key(boundary)
+        root = Path(self.recipe.cache.folder) if self.recipe.cache.folder else default_store()
+        store = PrefixStore(root, key, int(self.recipe.cache.gigabytes * GIGABYTE))
+        shards = cut_shards(self.corpus, self.copies, self._row_print)
+        absent = [shard for shard in shards if not store.has(shard.name)]
+        share = len(absent) / max(1, len(shards))
+        if absent and not store.make_room(int(share * found.gigabytes * GIGABYTE)):
+            store.close()
+            reason = "other runs hold what room there is below the cap"
+            return Estimate(False, reason, found.speed_up, found.gigabytes)
+        own = absent[self.accelerator.process_index :: self.accelerator.num_processes]
+        self._compute(store, own, boundary)
+        self.accelerator.wait_for_everyone()
+        self._store = store
+        self.corpus.prefix = _Reader(store, shards, self.copies)
+        return found
+
+    def _compute(self, store: PrefixStore, shards: Sequence[Shard], boundary: int) -> None:
+        def load(shard: Shard) -> list[np.ndarray]:
+            return [self.corpus.waveform(number, shard.copy) for number in shard.numbers]
+
+        for shard, waveforms in prefetched(shards, load, self.recipe.batch.prefetch):
+            seeds = [row_seed(self.recipe.seed, shard.copy, number) for number in shard.numbers]
+            with torch.no_grad(), self.accelerator.autocast():
+                inputs = self.recogniser.inputs(waveforms, seeds=seeds).to(self.accelerator.device)
+                hidden = self.recogniser.encode(inputs, boundary)
+            states = hidden.states.to(self.dtype).cpu()
+            rows = zip(shard.numbers, states, hidden.lengths.tolist(), strict=True)
+            store.write(shard.name, {str(number): row[:length] for number, row, length in rows})
+
+    def _key(self, boundary: int) -> str:
+        parts = [prefix_fingerprint(self.recogniser, boundary), str(self.dtype)]
+        parts += [str(self.accelerator.mixed_precision), self.accelerator.device.type]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+    def _row_print(self, number: int, copy: int) -> str:
+        """Names the sound of one version of a row."""
+        row = self.corpus.rows[number]
+        identity: dict[str, Any] = {
+            "file": _file_print(row.audio_path),
+            "segment": [row.offset, row.duration, row.get("channel")],
+        }
+        if self.copies > 1:
+            augment = self.recipe.augment.model_dump(mode="json")
+            identity |= {"id": row.id, "number": number, "copy": copy, "augment": augment}
+            identity["seed"] = self.recipe.seed
+        return json.dumps(identity, sort_keys=True, default=str)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows of the corpus that are computed together, in one version, and the name that says so."""
+
+    name: str
+    copy: int
+    numbers: tuple[int, ...]
+
+
+def cut_shards(corpus: Corpus, copies: int, describe: Callable[[int, int], str]) -> list[Shard]:
+    """The corpus sorted by length and cut into shards of about :data:`SHARD_SECONDS`, for every copy."""
+    order = np.argsort(corpus.durations, kind="stable").tolist()
+    groups: list[list[int]] = []
+    filled = SHARD_SECONDS
+    for number in order:
+        if filled >= SHARD_SECONDS:
+            groups.append([])
+            filled = 0.0
+        groups[-1].append(number)
+        filled += float(corpus.durations[number])
+    return [
+        Shard(_shard_name([describe(n, copy) for n in numbers], numbers), copy, tuple(numbers))
+        for copy in range(copies)
+        for numbers in groups
+    ]
+
+
+def _shard_name(prints: Sequence[str], numbers: Sequence[int]) -> str:
+    digest = hashlib.sha256("\n".join(prints).encode())
+    digest.update(",".join(map(str, numbers)).encode())  # tensors are named by number
+    return digest.hexdigest()[:32]
+
+
+def _file_print(path: Path) -> list[Any]:
+    """Place, size and time of change of the file, or of the shard that holds it; a URL by its name alone."""
+    for candidate in (path, *path.parents):
+        try:
+            status = candidate.stat()
+        except (OSError, ValueError):
+            continue
+        if candidate.is_dir():
+            break
+        return [os.path.realpath(candidate), str(path.name), status.st_size, status.st_mtime_ns]
+    return [str(path)]
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What the corpus asks; see :class:`asr_adapt.training.data.PrefixReader`."""
+
+    store: PrefixStore
+    shards: Sequence[Shard]
+    copies: int
+
+    def __post_init__(self) -> None:
+        places = {(number, shard.copy): shard.name for shard in self.shards for number in shard.numbers}
+        object.__setattr__(self, "_places", places)
+
+    def read(self, number: int, epoch: int) -> Tensor | None:
+        """States of the version that ``epoch`` takes."""
+        return self.store.read(self._places[number, epoch % self.copies], str(number))  # type: ignore[attr-defined]
+
+
+def row_seed(seed: int, epoch: int, number: int) -> int:
+    """The seed of everything random about a row in an epoch, apart from its waveform's augmentation."""
+    stride = 1_000_003
+    return ((seed * stride + epoch) * stride + number) % 2**63
+
+
+def stack_states(rows: Sequence[Tensor], device: torch.device) -> Hidden:
+    """Kept states as one zero-padded batch on ``device``, in float32."""
+    lengths = [len(row) for row in rows]
+    frames = -(-max(lengths) // FRAME_STEP) * FRAME_STEP
+    batch = torch.zeros(len(rows), frames, *rows[0].shape[1:], dtype=rows[0].dtype)
+    for number, row in enumerate(rows):
+        batch[number, : len(row)] = row
+    return Hidden(batch, torch.tensor(lengths)).to(device)
