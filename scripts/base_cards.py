@@ -43,7 +43,8 @@ starting point to adapt, not a product.
 
 **Data.** Synthetic US English (espeak-ng, 64 voice variants, sentences over 4,893 word forms, digits, spelled
 letters; rooms, noise and telephone band mixed in) and the mild-accent speakers of speechocean762 *train*
-but four (Apache-2.0, jimbozhang/speechocean762), as they are and in augmented copies: 49.6 hours in all.
+but four (Apache-2.0, jimbozhang/speechocean762), as they are and in augmented copies: 49.6 hours, then 24.5
+hours of mostly clean speech.
 Medium and heavy speakers and every test part were never read. No other recordings, no other model."""
 
 WHISPER_ABOUT = """A small English recogniser ({parameters:.1f} M parameters, Whisper architecture: 4 encoder

@@ -44,11 +44,14 @@ from asr_adapt.training.evaluation import Measured, measure, spread
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
+from asr_adapt.training.prefix_cache import PrefixCache
+from asr_adapt.training.prefix_estimate import expected_draws
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
 from asr_adapt.training.retention import retain
 from asr_adapt.training.schedule import parameter_groups
 from asr_adapt.training.strategies import LearningPlan, learning_plan
+from asr_adapt.training.throughput import Meter
 from asr_adapt.training.tracking import Tracker
 from asr_adapt.training.unfreezing import Unfreezing
 
@@ -107,20 +110,31 @@ def adapt(
     checkpoints = folder / "checkpoints"
     averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
+    unfreezing = Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps)
     run = Run(
         recipe, recogniser, corpus, batches, learning, averages,
-        Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps), accelerator, checkpoints, tracker,
-        lambda: _measure(recipe, shown(), sets),
+        unfreezing, accelerator, checkpoints, tracker, lambda: _measure(recipe, shown(), sets),
+        Meter(recogniser, accelerator),
     )  # fmt: skip
+    cache = _prefix_cache(run)
+    run.on_boundary += [run.meter.on_boundary, cache.on_boundary]
     progress = train(run, resume=resume)
     run.recogniser = recogniser = shown()
     run.learning = replace(run.learning, model=recogniser.model)
     tracker.close()
+    cache.close()
     accelerator.wait_for_everyone()
     settled = _settled(run, tracker.best_path(progress.best_step), added)
     after = _measured(recipe, recogniser, tests)
     outcome = replace(
-        outcome, progress=progress, advice=advice, tests=tests, before=before, after=after, **settled
+        outcome,
+        progress=progress,
+        advice=advice,
+        prefix_cache=cache.decisions,
+        tests=tests,
+        before=before,
+        after=after,
+        **settled,
     )
     if accelerator.is_main_process:
         if added is not None:
@@ -259,6 +273,17 @@ def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Lea
     pull_to_start(optimiser, recipe.regularisation.pull)
     average = MovingAverage(recogniser.model, plan.names, recipe.averaging.ema)
     return Learning(recogniser.model, plan.names, optimiser, average)
+
+
+def _prefix_cache(run: Run) -> PrefixCache:
+    """The cache of the run's frozen prefix; how often rows are drawn follows from recipe and phase."""
+    recipe, accelerator = run.recipe, run.accelerator
+
+    def draws() -> np.ndarray:
+        per_step = recipe.batch.accumulate * accelerator.num_processes
+        return expected_draws(run.plan, per_step * run.unfreezing.phase_steps(run.progress))
+
+    return PrefixCache(recipe, run.recogniser, run.corpus, run.meter, draws)
 
 
 def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:

@@ -41,6 +41,13 @@ class Example:
     waveform: np.ndarray | None = None
     states: Tensor | None = None
 
+    @property
+    def samples(self) -> np.ndarray:
+        """The waveform of an example that has one."""
+        if self.waveform is None:
+            raise ValueError(f"example {self.number} holds states, not sound")
+        return self.waveform
+
 
 class PrefixReader(Protocol):
     """Where outputs of the frozen prefix come from."""

@@ -10,7 +10,7 @@ the trajectory does not depend on how micro-batches are shared among processes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
@@ -36,11 +36,14 @@ from asr_adapt.training.checkpoints import (
     whole,
 )
 from asr_adapt.training.data import Corpus, Example, prefetched
+from asr_adapt.training.prefix_cache import prefix_output, row_seed
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.schedule import rate_factor
+from asr_adapt.training.throughput import Meter
 from asr_adapt.training.unfreezing import Unfreezing
 
 SEED_STRIDE = 1_000_003
+FLOP_UNIT = 1e9  # float32 adds up billions
 
 
 class Observer(Protocol):
@@ -90,6 +93,7 @@ class Run:
     observer: Observer
     #: () → {"dev": wer, "guard": wer, …}; ``dev`` decides.
     measure: Any
+    meter: Meter
     progress: Progress = field(default_factory=Progress)
     #: Told the boundary of the frozen prefix before the first step and whenever more layers are freed.
     on_boundary: list[Callable[[int], None]] = field(default_factory=list)
@@ -135,13 +139,16 @@ def _train_phase(run: Run, wrapped: nn.Module) -> None:
     """Steps until training ends or more layers are freed; a phase begins as a resumed run does."""
     boundary = run.recogniser.stack.boundary
     with closing(_steps(run)) as steps:
+        started = time.perf_counter()  # waiting for data counts
         for batches in steps:
-            started = time.perf_counter()
-            values = _optimise(run, wrapped, boundary, batches)
-            run.progress.seconds += time.perf_counter() - started
-            run.observer.step(values | {"seconds": run.progress.seconds})
+            values, work = _optimise(run, wrapped, boundary, batches)
+            elapsed = time.perf_counter() - started
+            run.progress.seconds += elapsed
+            rates = run.meter.rates(values["audio_seconds"], *work, elapsed)
+            run.observer.step(values | rates | {"seconds": run.progress.seconds})
             if _after_step(run) or run.unfreezing.due(run.progress):
                 return
+            started = time.perf_counter()
     run.progress.finished = True
 
 
@@ -169,8 +176,13 @@ def _steps(run: Run) -> Generator[Any, None, None]:
         yield examples, tokens, position.epoch
 
 
-def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict[str, Any]:
-    """One optimiser step; the loss is nats per label over the step's micro-batches of all processes."""
+def _optimise(
+    run: Run, wrapped: nn.Module, boundary: int, batches: Any
+) -> tuple[dict[str, Any], tuple[float, float]]:
+    """One optimiser step; the loss is nats per label over the step's micro-batches of all processes.
+
+    Returns what is logged, and the work done by all processes: seconds of sound, FLOP.
+    """
     examples, tokens, epoch = batches
     accelerator, recipe, step = run.accelerator, run.recipe, run.progress.step
     factor = rate_factor(recipe.schedule, step)
@@ -178,23 +190,25 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
         group["lr"] = group["peak"] * factor * run.unfreezing.rate(group, run.progress)
     run.recogniser.stack.set_modes()
     total = torch.zeros((), device=accelerator.device)
-    padded = 0.0
+    padded = spoken = flops = 0.0
     for place, batch in examples:  # the place in the step, whichever process has it
         torch.manual_seed((recipe.seed * SEED_STRIDE + step) * 1009 + place)
         losses = _losses(run, wrapped, boundary, batch, epoch)
         loss = losses.sum() / tokens
         accelerator.backward(loss * accelerator.num_processes)  # DDP averages over processes; we want the sum
         total += loss.detach()
-        padded += len(batch) * max(len(e.waveform) for e in batch) / run.recogniser.sample_rate
+        padded += len(batch) * max(e.seconds for e in batch)
+        spoken += sum(e.seconds for e in batch)
+        flops += run.meter.flops(batch)
     norm = _clip(run)
     run.optimiser.step()
     run.optimiser.zero_grad(set_to_none=True)
     run.progress.step += 1
     run.learning.average.update(run.progress.step)
-    sums = torch.stack([total, torch.full_like(total, padded)])
-    value, padded = accelerator.reduce(sums, "sum").tolist()
+    sums = torch.stack([total, *(torch.full_like(total, v) for v in (padded, spoken, flops / FLOP_UNIT))])
+    value, padded, spoken, flops = accelerator.reduce(sums, "sum").tolist()
     _refuse_nan(value, run, [batch for _, batch in examples])
-    return {
+    values = {
         "step": run.progress.step,
         "epoch": epoch,
         "loss": value,
@@ -203,14 +217,20 @@ def _optimise(run: Run, wrapped: nn.Module, boundary: int, batches: Any) -> dict
         "tokens": tokens,
         "audio_seconds": padded,
     }
+    return values, (spoken, flops * FLOP_UNIT)
 
 
 def _losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
-    recipe, recogniser = run.recipe, run.recogniser
-    seeds = [((recipe.seed * SEED_STRIDE + epoch) * SEED_STRIDE + e.number) % 2**63 for e in batch]
+    recipe, recogniser, device = run.recipe, run.recogniser, run.accelerator.device
+    seeds = [row_seed(recipe.seed, epoch, example.number) for example in batch]
+
+    def encode(examples: Sequence[Example]) -> Hidden:
+        chosen = [row_seed(recipe.seed, epoch, example.number) for example in examples]
+        inputs = recogniser.inputs([example.samples for example in examples], seeds=chosen)
+        return recogniser.encode(inputs.to(device), boundary)
+
     with torch.no_grad(), run.accelerator.autocast():
-        inputs = recogniser.inputs([example.waveform for example in batch], seeds=seeds)
-        hidden = recogniser.encode(inputs.to(run.accelerator.device), boundary)
+        hidden = prefix_output(batch, encode, device) if boundary else encode(batch)
     settings = recipe.regularisation.spec_augment
     masking = None
     if settings.time_share or settings.feature_share:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,8 @@ class Outcome:
     averaging: Mapping[str, Any] | None = None
     #: Dev WER in each context that the model can hear in, and the one that was saved.
     context: Mapping[str, Any] | None = None
+    #: What was decided about keeping the frozen prefix's output, at each of its boundaries.
+    prefix_cache: Sequence[Mapping[str, Any]] = ()
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
@@ -88,6 +90,7 @@ class Outcome:
             "evaluations": progress.history,
             "unfrozen_at": progress.freed,
             "averaging": None if self.averaging is None else dict(self.averaging),
+            "prefix_cache": [dict(decision) for decision in self.prefix_cache],
             "normalisation": {
                 "profile": self.recipe.normalise,
                 "version": profile_named(self.recipe.normalise).version,

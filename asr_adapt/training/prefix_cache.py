@@ -11,8 +11,9 @@ import hashlib
 import json
 import logging
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,14 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.nn import functional as F
 
 from asr_adapt.models import Hidden, Recogniser, count_costs, prefix_fingerprint
 from asr_adapt.models.prefix_store import PrefixStore, default_store
-from asr_adapt.training.data import Corpus, prefetched
+from asr_adapt.training.data import Corpus, Example, prefetched
 from asr_adapt.training.prefix_estimate import GIGABYTE, Estimate, Use, estimate
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.throughput import Meter
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +43,13 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 class PrefixCache:
     """Listens to where the prefix ends; while it pays, rows come from the store.
 
-    ``draws`` tells how often each row of the corpus will be drawn in the steps until the boundary moves again.
+    ``draws`` tells how often each row of the corpus will be drawn until the boundary moves again.
     """
 
     recipe: Recipe
     recogniser: Recogniser
     corpus: Corpus
-    accelerator: Accelerator
+    meter: Meter
     draws: Callable[[], np.ndarray]
     #: What was decided at each boundary, for summary.json.
     decisions: list[dict[str, Any]] = field(default_factory=list)
@@ -58,16 +61,22 @@ class PrefixCache:
         if self.recipe.cache.mode == "off" or boundary == 0:
             return
         found = self._estimate(boundary)
-        if self.recipe.cache.mode == "on" and not found.pays and found.gigabytes <= self.recipe.cache.gigabytes:
+        if (
+            self.recipe.cache.mode == "on"
+            and not found.pays
+            and found.gigabytes <= self.recipe.cache.gigabytes
+        ):
             found = Estimate(True, f"asked for, although {found.reason}", found.speed_up, found.gigabytes)
+        started = time.perf_counter()
         if found.pays:
             found = self._build(boundary, found)
+        seconds = time.perf_counter() - started
         verb = "computed once" if found.pays else "not kept"
         logger.info(
             "frozen prefix %s (%.2f GB, expected ×%.2f): %s",
             verb, found.gigabytes, found.speed_up if found.pays else 1.0, found.reason,
         )  # fmt: skip
-        self.decisions.append({"boundary": boundary, **found.to_json()})
+        self.decisions.append({"boundary": boundary, "build_seconds": seconds, **found.to_json()})
 
     def close(self) -> None:
         """Stop reading from the store and let others evict it."""
@@ -75,6 +84,11 @@ class PrefixCache:
         if self._store is not None:
             self._store.close()
             self._store = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """Devices and processes of the run."""
+        return self.meter.accelerator
 
     @property
     def copies(self) -> int:
@@ -92,8 +106,7 @@ class PrefixCache:
 
     def _estimate(self, boundary: int) -> Estimate:
         use = Use(self.corpus.durations, self.draws(), self.copies)
-        self.recogniser.stack.set_modes()
-        costs = count_costs(self.recogniser, boundary)
+        costs = self.meter.costs or count_costs(self.recogniser, boundary)
         return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
 
     def _build(self, boundary: int, found: Estimate) -> Estimate:
@@ -105,8 +118,7 @@ class PrefixCache:
         share = len(absent) / max(1, len(shards))
         if absent and not store.make_room(int(share * found.gigabytes * GIGABYTE)):
             store.close()
-            reason = "other runs hold what room there is below the cap"
-            return Estimate(False, reason, found.speed_up, found.gigabytes)
+            return replace(found, pays=False, reason="other runs hold what room there is below the cap")
         own = absent[self.accelerator.process_index :: self.accelerator.num_processes]
         self._compute(store, own, boundary)
         self.accelerator.wait_for_everyone()
@@ -192,21 +204,16 @@ def _file_print(path: Path) -> list[Any]:
     return [str(path)]
 
 
-@dataclass(frozen=True)
 class _Reader:
     """What the corpus asks; see :class:`asr_adapt.training.data.PrefixReader`."""
 
-    store: PrefixStore
-    shards: Sequence[Shard]
-    copies: int
-
-    def __post_init__(self) -> None:
-        places = {(number, shard.copy): shard.name for shard in self.shards for number in shard.numbers}
-        object.__setattr__(self, "_places", places)
+    def __init__(self, store: PrefixStore, shards: Sequence[Shard], copies: int) -> None:
+        self._store, self._copies = store, copies
+        self._places = {(number, shard.copy): shard.name for shard in shards for number in shard.numbers}
 
     def read(self, number: int, epoch: int) -> Tensor | None:
         """States of the version that ``epoch`` takes."""
-        return self.store.read(self._places[number, epoch % self.copies], str(number))  # type: ignore[attr-defined]
+        return self._store.read(self._places[number, epoch % self._copies], str(number))
 
 
 def row_seed(seed: int, epoch: int, number: int) -> int:
@@ -215,11 +222,43 @@ def row_seed(seed: int, epoch: int, number: int) -> int:
     return ((seed * stride + epoch) * stride + number) % 2**63
 
 
+def _same_shape(hidden: Hidden) -> Hidden:
+    """``hidden`` cut or zero-padded to as many frames as :func:`stack_states` would give."""
+    frames = _frames(hidden.lengths.tolist())
+    states = hidden.states[:, :frames]
+    if states.shape[1] < frames:
+        states = F.pad(states, (0, 0, 0, frames - states.shape[1]))
+    return Hidden(states, hidden.lengths)
+
+
+def _frames(lengths: Sequence[int]) -> int:
+    return -(-max(lengths) // FRAME_STEP) * FRAME_STEP
+
+
 def stack_states(rows: Sequence[Tensor], device: torch.device) -> Hidden:
-    """Kept states as one zero-padded batch on ``device``, in float32."""
+    """Rows of states (frames, width) as one zero-padded batch on ``device``, in float32."""
     lengths = [len(row) for row in rows]
-    frames = -(-max(lengths) // FRAME_STEP) * FRAME_STEP
-    batch = torch.zeros(len(rows), frames, *rows[0].shape[1:], dtype=rows[0].dtype)
+    batch = torch.zeros(len(rows), _frames(lengths), *rows[0].shape[1:], dtype=rows[0].dtype)
     for number, row in enumerate(rows):
         batch[number, : len(row)] = row
-    return Hidden(batch, torch.tensor(lengths)).to(device)
+    return Hidden(batch.float(), torch.tensor(lengths)).to(device)
+
+
+def prefix_output(
+    batch: Sequence[Example], encode: Callable[[Sequence[Example]], Hidden], device: torch.device
+) -> Hidden:
+    """What the prefix gives for a batch: kept states, and ``encode`` for the rows that have none.
+
+    The shape follows from the rows' lengths alone, so that dropout draws the same masks with and without kept
+    states.
+    """
+    fresh = [example for example in batch if example.states is None]
+    if len(fresh) == len(batch):
+        return _same_shape(encode(batch))
+    computed: list[Tensor] = []
+    if fresh:
+        hidden = encode(fresh)
+        lengths = hidden.lengths.tolist()
+        computed = [row[:length].float().cpu() for row, length in zip(hidden.states, lengths, strict=True)]
+    rest = iter(computed)
+    return stack_states([next(rest) if e.states is None else e.states.float() for e in batch], device)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_adapt.models import Costs
+from asr_adapt.training.batching import BatchPlan
 
 #: Smallest saving worth the disk, as a share of the run's arithmetic.
 LEAST_SAVING = 0.05
@@ -58,5 +59,18 @@ def _judge(saving: float, size: float, cap: float, draws: float) -> tuple[bool, 
     if size > cap:
         return False, f"it would take {size:.1f} GB, the cap is {cap:g} GB"
     if saving < LEAST_SAVING:
-        return False, f"rows are drawn {draws:.1f} times, which saves {max(saving, 0.0):.0%} of the arithmetic"
+        return (
+            False,
+            f"rows are drawn {draws:.1f} times, which saves {max(saving, 0.0):.0%} of the arithmetic",
+        )
     return True, f"rows are drawn {draws:.1f} times, which saves {saving:.0%} of the arithmetic"
+
+
+def expected_draws(plan: BatchPlan, batches: int) -> NDArray[np.float64]:
+    """How often each row is drawn in ``batches`` micro-batches, target and replayed rows each evenly."""
+    epoch = plan.epoch(0)
+    passes = batches / len(epoch)
+    targets = len(plan.durations)
+    replayed = sum(number >= targets for batch in epoch for number in batch)
+    share = replayed / max(1, len(plan.replay))
+    return np.concatenate([np.full(targets, passes), np.full(len(plan.replay), passes * share)])

@@ -27,6 +27,7 @@ class Unfreezing:
     def __init__(self, plan: LearningPlan, settings: Gradual, steps: int) -> None:
         self.plan, self.settings = plan, settings
         self.last = len(plan.phases) - 1
+        self.steps = steps
         self.every = settings.every or max(1, steps // 2 // max(1, self.last))
 
     def begin(self, progress: Progress) -> None:
@@ -44,6 +45,17 @@ class Unfreezing:
         if self.settings.trigger == "plateau":
             return progress.stale_evaluations >= self.settings.patience
         return progress.step >= self.every * (len(progress.freed) + 1)
+
+    def phase_steps(self, progress: Progress) -> int:
+        """How long the current phase lasts from its first step; on a plateau an even share of what is left.
+
+        Does not depend on how far into the phase the run is: a resumed run plans as the killed one did.
+        """
+        begun = progress.freed[-1] if progress.freed else 0
+        left = self.last - len(progress.freed)
+        if left and self.settings.trigger != "plateau":
+            return max(1, self.every * (len(progress.freed) + 1) - begun)
+        return max(1, (self.steps - begun) // (left + 1))
 
     def rate(self, group: Mapping[str, Any], progress: Progress) -> float:
         """Factor on the rate of an optimiser group: ``factor`` of what was freed late, warmed up."""

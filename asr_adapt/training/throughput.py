@@ -1,0 +1,51 @@
+"""How fast a run goes: seconds of sound a second, padding, and model FLOP utilisation.
+
+Knows counted arithmetic and a clock's reading. Does not know how a step is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from asr_adapt.models import Costs, Recogniser, count_costs, peak_flops
+from asr_adapt.training.data import Example
+
+
+@dataclass
+class Meter:
+    """Turns steps into rates; listens to where the frozen prefix ends."""
+
+    recogniser: Recogniser
+    accelerator: Accelerator
+    costs: Costs | None = None
+    _peak: float = field(default=0.0)
+
+    def on_boundary(self, boundary: int) -> None:
+        """Count the arithmetic anew."""
+        self.recogniser.stack.set_modes()
+        self.costs = count_costs(self.recogniser, boundary)
+        if not self._peak:
+            half = self.accelerator.mixed_precision == "bf16"
+            dtype = torch.bfloat16 if half else torch.float32
+            self._peak = peak_flops(self.accelerator.device, dtype)
+
+    def flops(self, batch: Sequence[Example]) -> float:
+        """Useful operations of a micro-batch: no padding, and no prefix for rows whose states were kept."""
+        if self.costs is None:
+            return 0.0
+        below = sum(self.costs.prefix(e.seconds) for e in batch if e.states is None)
+        return float(below + sum(self.costs.trained(e.seconds) for e in batch))
+
+    def rates(self, padded: float, spoken: float, flops: float, elapsed: float) -> dict[str, Any]:
+        """What ``metrics.jsonl`` says of a step of all processes; lengths and ``elapsed`` in seconds."""
+        peak = self._peak * self.accelerator.num_processes
+        return {
+            "padding": 1.0 - spoken / padded,
+            "audio_seconds_per_second": spoken / elapsed,
+            "mfu": flops / elapsed / peak if peak else None,
+        }
