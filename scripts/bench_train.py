@@ -5,7 +5,8 @@
 (a) wav2vec2-base shape, random weights, clips of speechocean762 of 3 to 8 s: the documented CTC recipe
 (Trainer, dynamic padding, batches grouped by length, feature encoder frozen, all layers learn) against ours
 with 6 and 9 of 12 layers frozen. Same clips, epochs, rows a batch, precision and optimiser; seconds of
-training with data loading, cache build included, without evaluations. Limit: E·B/(A + E·T') from operations that torch counts.
+training with data loading, cache build included, without evaluations. Limit: E·B/(A + E·T') from operations
+that torch counts.
 (b) nano-en, FSDD's German speaker: the same three, with the WER that each ends with. Results are kept under
 OUTPUT and not computed again; the tables go to ``docs/benchmarks.md``.
 """
@@ -158,7 +159,8 @@ def run_trainer(task: Task, folder: Path) -> dict[str, float]:
         output_dir=str(folder), num_train_epochs=task.epochs, per_device_train_batch_size=ROWS,
         train_sampling_strategy="group_by_length", length_column_name="length", learning_rate=task.rate,
         warmup_steps=0.1, weight_decay=0.01, bf16=fast_bfloat16(recogniser.device),
-        use_cpu=not torch.cuda.is_available(), save_strategy="no", report_to=[], disable_tqdm=True, remove_unused_columns=False, seed=0,
+        use_cpu=not torch.cuda.is_available(), save_strategy="no", report_to=[], disable_tqdm=True,
+        remove_unused_columns=False, seed=0,
     )  # fmt: skip
     trainer = Trainer(model, arguments, Collator(processor), Clips(recogniser, rows))
     started = time.perf_counter()
