@@ -43,6 +43,12 @@ class Wav2Vec2Anatomy:
         self.layers: nn.ModuleList = self.encoder.layers
         self.final_norm = bool(getattr(self.config, "do_stable_layer_norm", False))
 
+    @property
+    def packable(self) -> bool:
+        """Whether :mod:`packed <asr_adapt.models.packed>` computes the same from rows without padding."""
+        odd = getattr(self.config, "conv_pos_batch_norm", False) or getattr(self.config, "add_adapter", False)
+        return self.config.model_type in ("wav2vec2", "hubert", "unispeech") and not odd
+
     def stages(self) -> list[Stage]:
         """The stack's stages; together they own every parameter."""
         p = self.model.base_model_prefix
@@ -60,7 +66,7 @@ class Wav2Vec2Anatomy:
 
     def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Samples (batch, samples) to features (batch, frames, channels)."""
-        frames = self._convolved(lengths)
+        frames = self.convolved(lengths)
         padded = bool((lengths < values.shape[1]).any())
         if padded and getattr(self.config, "feat_extract_norm", "layer") == "group":
             return self._unpadded_front_end(values, lengths), frames
@@ -118,12 +124,12 @@ class Wav2Vec2Anatomy:
 
     def frames(self, units: int) -> int:
         """Frames that the head sees for ``units`` samples."""
-        count = self._convolved(torch.tensor(units))
+        count = self.convolved(torch.tensor(units))
         if getattr(self.base, "adapter", None) is not None:
             count = self._adapted(count)
         return max(int(count), 0)
 
-    def _convolved(self, lengths: Tensor) -> Tensor:
+    def convolved(self, lengths: Tensor) -> Tensor:
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
         return lengths.to(torch.long)

@@ -19,6 +19,7 @@ from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.anatomy import ANATOMIES
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.packed import PackedEncoder
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
@@ -127,6 +128,8 @@ class CtcRecogniser(Recogniser):
 
     def logits(self, batch: Hidden) -> Hidden:
         """Logits (batch, frames, vocabulary) of whole inputs."""
+        if self.anatomy.packable and batch.states.device.type == "cpu" and not torch.is_grad_enabled():
+            return Hidden(*PackedEncoder(self.anatomy).logits(batch.states.to(self.dtype), batch.lengths))
         return self._run(batch, 0, len(self.stack), None)
 
     def losses(
