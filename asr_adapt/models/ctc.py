@@ -19,8 +19,8 @@ from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.anatomy import ANATOMIES
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
-from asr_adapt.models.packed import PackedEncoder
 from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.packed import PackedEncoder
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
 

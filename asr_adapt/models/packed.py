@@ -70,7 +70,7 @@ class PackedEncoder:
         self._reach = config.num_conv_pos_embeddings // 2
 
     def logits(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """As head ∘ layers ∘ front end: (batch, samples) and (batch,) to (batch, frames, vocabulary), (batch,)."""
+        """Logits (batch, frames, vocabulary) and frames (batch,) of padded (batch, samples) and (batch,)."""
         counts = self.anatomy.convolved(lengths).clamp_min(0)
         packing = Packing.of(lengths.tolist(), counts.tolist(), self._hop)
         features = self._front_end(self._time_line(values, lengths.tolist(), packing), packing)
