@@ -104,6 +104,8 @@ class FFmpegDecoder:
 
     def _read_info(self, name: str) -> AudioInfo:
         stream, codec = self._stream, self._stream.codec_context
+        if codec is None:  # a header that names no known coding, such as WAV with 0 bits a sample
+            raise AudioError("its header names no known coding; replace the file.", path=name)
         return AudioInfo(
             path=name,
             sample_rate=int(codec.sample_rate or 0),

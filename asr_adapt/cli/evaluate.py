@@ -59,7 +59,7 @@ def evaluate(
         Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
     ] = Runtime.torch,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    compute_type: Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")] = "auto",
     repeat: Annotated[
         int, typer.Option(min=1, help="Runs in all, for the noise floor; later ones to OUTPUT.repeatN.")
     ] = 1,

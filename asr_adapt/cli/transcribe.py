@@ -93,7 +93,7 @@ def transcribe(
         Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
     ] = Runtime.torch,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    compute_type: Annotated[str, typer.Option(help="auto, float32, bfloat16, float16.")] = "auto",
+    compute_type: Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")] = None,
     max_line_length: Annotated[int, typer.Option(min=10, help="Characters in a subtitle line.")] = 42,
     max_line_count: Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")] = 2,

@@ -140,7 +140,7 @@ class Recogniser(ABC):
         """Load a bundled name, a local directory or a hub id.
 
         ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``compute_type`` is ``auto``,
-        ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.
+        ``fast``, ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.
         """
         from asr_adapt.models.loading import load_recogniser  # the registry knows the families, not we
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import threading
 from pathlib import Path
 
@@ -189,3 +190,11 @@ def test_damaged_files_are_named_in_one_sentence(tmp_path: Path, kind: str, mess
     assert "\n" not in str(caught.value)
     with pytest.raises(AudioError, match=message):
         list(stream_audio(path))
+
+
+def test_header_without_bits_is_named(tmp_path):
+    path = tmp_path / "bits.wav"
+    sizes = struct.pack("<IHHIIHH", 16, 1, 1, 16_000, 0, 0, 0)
+    path.write_bytes(b"RIFF" + struct.pack("<I", 136) + b"WAVEfmt " + sizes + b"data" + bytes(104))
+    with pytest.raises(AudioError, match=r"bits\.wav: its header names no known coding"):
+        read_audio(path)
