@@ -2,7 +2,8 @@
 
 Clips have the lengths of real utterances (lognormal, mean about 6 s). Without --manifest they are noise,
 which costs the same time. Ours reads files; the pipeline is given decoded samples, each of its batch sizes
-is tried and the best one counts. Seconds are of the clock; the best of --repeats.
+is tried and the best one counts; ratios are to its row of the default precision.
+Seconds are of the clock; the best of --repeats.
 
 Run: python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] [--output FILE]
 """
@@ -130,13 +131,12 @@ def ours(recogniser: Recogniser, clips: Clips) -> Callable[[], list[str]]:
     return lambda: [found.text for found in transcribe(clips.paths, model=recogniser)]
 
 
-def pipeline_runs(model: str, device: str, clips: Clips, repeats: int) -> Row:
-    """transformers' pipeline at its best batch size."""
+def pipeline_runs(model: str, device: str, dtype: torch.dtype, clips: Clips, repeats: int) -> Row:
+    """transformers' pipeline with weights of ``dtype``, at its best batch size."""
     from transformers import pipeline
 
     from asr_adapt.models.loading import resolve
 
-    dtype = torch.float16 if device == "cuda" else torch.float32
     pipe: Any = pipeline("automatic-speech-recognition", model=resolve(model), device=device, dtype=dtype)
     rows = []
     for size in BATCH_SIZES:
@@ -144,8 +144,12 @@ def pipeline_runs(model: str, device: str, clips: Clips, repeats: int) -> Row:
         def run(size: int = size) -> list[str]:
             return [found["text"] for found in pipe(list(clips.samples), batch_size=size)]
 
-        rows.append(best_of(f"transformers pipeline, batch {size}", repeats, run))
+        rows.append(best_of(f"transformers pipeline, {_short(dtype)}, batch {size}", repeats, run))
     return min(rows, key=lambda row: row.seconds)
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def table(rows: list[Row], clips: Clips, title: str) -> str:
@@ -173,8 +177,12 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     recogniser = Recogniser.load(model, device=device)
-    rows = [best_of("asr_adapt, torch", options.repeats, ours(recogniser, clips))]
-    rows.append(pipeline_runs(model, device, clips, options.repeats))
+    plain, rows = recogniser.dtype, []
+    for chosen in (recogniser, Recogniser.load(model, device=device, compute_type="fast")):
+        if rows and chosen.dtype == plain:
+            break  # the device has nothing faster
+        rows.append(best_of(f"asr_adapt, {_short(chosen.dtype)}", options.repeats, ours(chosen, clips)))
+        rows.append(pipeline_runs(model, device, chosen.dtype, clips, options.repeats))
     if options.onnx:
         export_onnx(Recogniser.load(model, device="cpu"), folder / "onnx", clips.samples[:50], int8=True)
         for int8, name in ((False, "asr_adapt, ONNX"), (True, "asr_adapt, ONNX int8")):
