@@ -89,5 +89,8 @@ def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list
     rows = require_rows(Manifest.open(manifest))[:most]
     rate = recogniser.sample_rate
     return [
-        read_audio(row.audio_path, sample_rate=rate, offset=row.offset, duration=row.duration) for row in rows
+        read_audio(
+            row.audio_path, sample_rate=rate, offset=row.offset, duration=row.duration, channel=row.channel
+        )
+        for row in rows
     ]

@@ -57,6 +57,19 @@ class Utterance:
             return Path(self.audio_filepath)
         return self.root / self.audio_filepath
 
+    @property
+    def channel(self) -> int | None:
+        """The channel that the transcript is of, from 0; None: all of them, mixed.
+
+        Raises :class:`~asr_adapt.errors.DataError` when the field ``channel`` is neither a number nor a list.
+        """
+        value = self.extra.get("channel")
+        if isinstance(value, list):
+            value = value[0] if len(value) == 1 else None
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return value
+        raise self.error(f"{value!r} is no channel: write its number, counted from 0.", "channel")
+
     def get(self, name: str) -> Any:
         """The value of any field, known or extra; None when absent."""
         return getattr(self, name) if name in _ROW_FIELDS else self.extra.get(name)

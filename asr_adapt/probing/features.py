@@ -150,7 +150,13 @@ def _grouped(pieces: Sequence[_Piece], rate: int) -> Iterator[list[_Piece]]:
 
 def _read(row: Utterance, sample_rate: int) -> np.ndarray:
     try:
-        return read_audio(row.audio_path, sample_rate=sample_rate, offset=row.offset, duration=row.duration)
+        return read_audio(
+            row.audio_path,
+            sample_rate=sample_rate,
+            offset=row.offset,
+            duration=row.duration,
+            channel=row.channel,
+        )
     except DataError as error:
         raise row.error(f"{error}", "audio_filepath") from error
 

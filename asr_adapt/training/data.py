@@ -96,7 +96,13 @@ class Corpus:
 def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
     """The float32 samples (samples,) of one row."""
     try:
-        return read_audio(row.audio_path, sample_rate=sample_rate, offset=row.offset, duration=row.duration)
+        return read_audio(
+            row.audio_path,
+            sample_rate=sample_rate,
+            offset=row.offset,
+            duration=row.duration,
+            channel=row.channel,
+        )
     except DataError as error:
         raise row.error(f"{error}", "audio_filepath") from error
 

@@ -124,6 +124,7 @@ def source_of_row(row: Utterance) -> Source:
         path=row.audio_path,
         offset=row.offset,
         duration=row.duration,
+        channel=row.channel,
         segment=segment,
         row=row,
         origin="" if row.source is None else f"{row.source}:{row.line}: audio_filepath",

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import yaml
 
 from asr_adapt.cli.app import run
-from asr_adapt.errors import RecipeError
+from asr_adapt.errors import DataError, RecipeError
+from asr_adapt.manifest import Manifest
 from asr_adapt.training import load_recipe
+from asr_adapt.training.data import read_waveform
+from asr_adapt.transcription import evaluate
 
 Spoil = Callable[[dict[str, Any], list[dict[str, Any]]], None]
 
@@ -128,3 +133,25 @@ def test_overrides_reach_nested_fields_and_numbers(recipe_path: Path) -> None:
     assert recipe.optimiser.head_learning_rate == 0.1, "the file's other fields stay"
     with pytest.raises(RecipeError, match="key=value"):
         load_recipe(recipe_path, ["steps"])
+
+
+def test_a_row_of_one_channel_is_learnt_from_and_transcribed_alone(
+    tone_model: Path, say: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    left, right = say("bad"), say("cafe")
+    size = max(len(left), len(right))
+    both = np.stack([np.pad(wave, (0, size - len(wave))) for wave in (left, right)], axis=1)
+    soundfile.write(tmp_path / "two.wav", both, 16_000)
+    rows = [
+        {"audio_filepath": "two.wav", "id": text, "duration": size / 16_000, "text": text, "channel": channel}
+        for channel, text in enumerate(("bad", "cafe"))
+    ]
+    manifest = tmp_path / "two.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    heard = [row.extra["pred_text"] for row in evaluate(Manifest.open(manifest), model=str(tone_model)).rows]
+    assert heard == ["bad", "cafe"]
+    read = [read_waveform(row, 16_000) for row in Manifest.open(manifest)]
+    assert np.abs(read[0] - both[:, 0]).max() < 1e-3 and np.abs(read[1] - both[:, 1]).max() < 1e-3
+    manifest.write_text(json.dumps(rows[0] | {"channel": "left"}) + "\n")
+    with pytest.raises(DataError, match=r"two\.jsonl.*1.*channel.*counted from 0"):
+        read_waveform(Manifest.open(manifest)[0], 16_000)

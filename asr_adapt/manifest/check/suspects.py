@@ -92,7 +92,11 @@ def splitter(
             return []
         try:
             samples = read_audio(
-                row.audio_path, sample_rate=sample_rate, offset=row.offset, duration=row.duration
+                row.audio_path,
+                sample_rate=sample_rate,
+                offset=row.offset,
+                duration=row.duration,
+                channel=row.channel,
             )
             times = aligner(samples, words)
         except DataError:
@@ -173,7 +177,11 @@ def _read(
         return None
     try:
         samples = read_audio(
-            row.audio_path, sample_rate=sample_rate, offset=row.offset, duration=row.duration or None
+            row.audio_path,
+            sample_rate=sample_rate,
+            offset=row.offset,
+            duration=row.duration or None,
+            channel=row.channel,
         )
     except AudioError:
         return None

@@ -53,7 +53,11 @@ def _read(dev: Manifest, recogniser: Recogniser, rows: int) -> tuple[list[np.nda
         if row.text is None:
             raise row.error("missing: tuning needs the reference transcript.", "text")
         samples = read_audio(
-            row.audio_path, sample_rate=recogniser.sample_rate, offset=row.offset, duration=row.duration
+            row.audio_path,
+            sample_rate=recogniser.sample_rate,
+            offset=row.offset,
+            duration=row.duration,
+            channel=row.channel,
         )
         if len(samples) <= recogniser.window_seconds * recogniser.sample_rate:
             waveforms.append(samples)
