@@ -9,17 +9,18 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
 from asr_adapt.cli.loading import Runtime
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest
-    from asr_adapt.transcription import Evaluation
+    from asr_adapt.transcription import ContextEvaluation, Evaluation
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +40,10 @@ def evaluate(
     normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
     language: Annotated[
         str | None, typer.Option(help="BCP-47 language, for models that know several.")
+    ] = None,
+    context: Annotated[
+        Context | None,
+        typer.Option(help="Sound heard around a clip [both, where the model learnt to hear less]."),
     ] = None,
     word_timestamps: Annotated[
         bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")
@@ -73,6 +78,7 @@ def evaluate(
     from asr_adapt.cli.loading import decoding_from, load
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription import evaluate as run
+    from asr_adapt.transcription import evaluate_contexts
     from asr_adapt.transcription.processes import launched
 
     if manifest == "-":
@@ -97,13 +103,23 @@ def evaluate(
 
     with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
         recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
-        evaluation = once(output, start(_seconds(rows) / processes.count))
+        seconds, compared = _seconds(rows) / processes.count, None
+        if names := context_names(context, recogniser.contexts):
+            compared = evaluate_contexts(
+                recogniser,
+                lambda target: once(target, start(seconds)),
+                output,
+                names=names,
+                normalise=normalise,
+                processes=processes,
+            )
+        evaluation = once(output, start(seconds)) if compared is None else compared.kept
         again = [once(path, None) for path in _repeats(output, repeat)]
     if not is_main():
         return EXIT_FAILED if evaluation.failures else EXIT_OK
     for failure in evaluation.failures:
         print(f"asr-adapt: {failure.message}", file=sys.stderr)
-    _show(evaluation, by or [], normalise, as_json)
+    _show(evaluation, by or [], normalise, as_json, compared)
     if again:
         _show_noise([evaluation, *again], normalise)
     return EXIT_FAILED if evaluation.failures else EXIT_OK
@@ -145,7 +161,13 @@ def _seconds(rows: Manifest) -> float:
     return total if total == total else 0.0
 
 
-def _show(evaluation: Evaluation, by: list[str], normalise: str, as_json: bool) -> None:
+def _show(
+    evaluation: Evaluation,
+    by: list[str],
+    normalise: str,
+    as_json: bool,
+    compared: ContextEvaluation | None,
+) -> None:
     from asr_adapt.scoring import score
 
     if not evaluation.rows:
@@ -155,10 +177,14 @@ def _show(evaluation: Evaluation, by: list[str], normalise: str, as_json: bool) 
         from asr_adapt.cli.score_view import show_score
 
         show_score(result)
+        if compared is not None:
+            show_contexts(compared)
         return
-    extra = {
+    extra: dict[str, Any] = {
         "model": evaluation.model,
         "failed_rows": len(evaluation.failures),
         "wall_seconds": evaluation.wall_seconds,
     }
+    if compared is not None:
+        extra["context"] = compared.to_json()
     print(json.dumps(result.to_json() | extra, ensure_ascii=False, indent=2, allow_nan=False))

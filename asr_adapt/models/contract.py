@@ -176,7 +176,9 @@ class Recogniser(ABC):
 
     def use_context(self, name: str) -> None:
         """Hear clips in the context ``name`` from now on, and save that."""
-        raise ModelError(f"has no context {name!r}: its family hears whole clips.", path=self.name)
+        raise ModelError(
+            f"has no context {name!r}, because it hears whole clips: leave --context out.", path=self.name
+        )
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search`` from now on; raises ModelError where the family has no decoder."""

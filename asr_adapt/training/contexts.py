@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asr_adapt.models import Recogniser
+from asr_adapt.transcription.contexts import cheapest_no_worse
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def choose_context(recogniser: Recogniser, measure: Callable[[], Mapping[str, An
         wers[name] = float(measure()["dev"])
     if not wers:
         return None
-    chosen = min(reversed(wers), key=wers.__getitem__)  # of equals the last, which is the cheapest
+    chosen = cheapest_no_worse(wers)
     recogniser.use_context(chosen)
     return {"wer": wers, "chosen": chosen}
 

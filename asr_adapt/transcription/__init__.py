@@ -5,6 +5,7 @@ contract, nor training and scoring.
 """
 
 from asr_adapt.transcription.api import stream, transcribe
+from asr_adapt.transcription.contexts import ContextEvaluation, evaluate_contexts
 from asr_adapt.transcription.engine import Engine, Outcome, Progress
 from asr_adapt.transcription.evaluation import Evaluation, evaluate
 from asr_adapt.transcription.inputs import Failure, Source, expand
@@ -16,6 +17,7 @@ from asr_adapt.transcription.writers import WRITERS, WriterOptions, render
 __all__ = [
     "ALONE",
     "WRITERS",
+    "ContextEvaluation",
     "Engine",
     "Evaluation",
     "Failure",
@@ -28,6 +30,7 @@ __all__ = [
     "Transcript",
     "WriterOptions",
     "evaluate",
+    "evaluate_contexts",
     "expand",
     "launched",
     "render",

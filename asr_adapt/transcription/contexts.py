@@ -1,0 +1,78 @@
+"""A manifest transcribed in every context that a model can hear: WER side by side, and the one to keep.
+
+Knows a recogniser's names of contexts, dearest first, and that a cheaper one may be kept only where its WER
+is no worse. Does not know what a context is, nor how a row is transcribed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asr_adapt.models import Recogniser
+from asr_adapt.scoring import word_errors
+from asr_adapt.scoring.predictions import settings_path
+from asr_adapt.transcription.evaluation import Evaluation
+from asr_adapt.transcription.processes import ALONE, Processes
+
+
+@dataclass(frozen=True)
+class ContextEvaluation:
+    """Evaluations by context, dearest first, their WER (fractions), and the context that is kept."""
+
+    evaluations: Mapping[str, Evaluation]
+    wers: Mapping[str, float]
+    chosen: str
+
+    @property
+    def kept(self) -> Evaluation:
+        """The evaluation in the chosen context."""
+        return self.evaluations[self.chosen]
+
+    def to_json(self) -> dict[str, Any]:
+        """``wer`` and ``rtfx`` by context, and ``chosen``."""
+        speeds = {name: run.real_time_factor for name, run in self.evaluations.items()}
+        return {"wer": dict(self.wers), "rtfx": speeds, "chosen": self.chosen}
+
+
+def cheapest_no_worse(wers: Mapping[str, float]) -> str:
+    """The context of the lowest WER; of equals the last, which is the cheapest."""
+    return min(reversed(list(wers)), key=wers.__getitem__)
+
+
+def evaluate_contexts(
+    recogniser: Recogniser,
+    run: Callable[[Path | None], Evaluation],
+    output: Path | None = None,
+    *,
+    names: Sequence[str],
+    normalise: str = "basic",
+    processes: Processes = ALONE,
+) -> ContextEvaluation:
+    """``run`` in each of the contexts ``names``, dearest first.
+
+    The recogniser is left in the chosen one, whose predictions become ``output``; those of another context
+    lie beside it, ``test.full.jsonl`` for ``test.jsonl``. Raises ModelError for a context that the model
+    lacks.
+    """
+    evaluations: dict[str, Evaluation] = {}
+    for name in names:
+        recogniser.use_context(name)
+        evaluations[name] = run(_beside(output, name))
+    wers = {
+        name: word_errors(found.references, found.hypotheses, normalise).wer
+        for name, found in evaluations.items()
+    }
+    chosen = cheapest_no_worse(wers)
+    recogniser.use_context(chosen)
+    own = _beside(output, chosen)
+    if output is not None and own is not None and processes.main:
+        own.replace(output)
+        settings_path(own).replace(settings_path(output))
+    return ContextEvaluation(evaluations, wers, chosen)
+
+
+def _beside(output: Path | None, name: str) -> Path | None:
+    return None if output is None else output.with_name(f"{output.stem}.{name}{output.suffix}")
