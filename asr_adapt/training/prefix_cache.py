@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn import functional as F
 
+from asr_adapt.audio.augment import audio_files
 from asr_adapt.models import Hidden, Recogniser, count_costs, prefix_fingerprint
 from asr_adapt.models.prefix_store import PrefixStore, default_store
 from asr_adapt.training.data import Corpus, Example, prefetched
@@ -93,8 +95,20 @@ class PrefixCache:
     @property
     def copies(self) -> int:
         """Versions of each row."""
-        varied = self.corpus.augmenter is not None or self.recogniser.varies_inputs
-        return self.recipe.cache.copies if varied else 1
+        return self.recipe.cache.copies if self.varied else 1
+
+    @property
+    def varied(self) -> bool:
+        """Whether a row sounds different from epoch to epoch."""
+        return self.corpus.augmenter is not None or self.recogniser.varies_inputs
+
+    @cached_property
+    def _augmentation(self) -> list[Any]:
+        """What is done to waveforms, and the state of the files that it takes noises and rooms from."""
+        augment = self.recipe.augment
+        folders = [Path(part.folder) for part in (augment.noise, augment.room) if part is not None]
+        files = [path for folder in folders for path in audio_files(folder)]
+        return [augment.model_dump(mode="json"), [_file_print(path) for path in files]]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -151,9 +165,8 @@ class PrefixCache:
             "file": _file_print(row.audio_path),
             "segment": [row.offset, row.duration, row.get("channel")],
         }
-        if self.copies > 1:
-            augment = self.recipe.augment.model_dump(mode="json")
-            identity |= {"id": row.id, "number": number, "copy": copy, "augment": augment}
+        if self.varied:  # with a single copy too: it is not the plain row
+            identity |= {"id": row.id, "number": number, "copy": copy, "augment": self._augmentation}
             identity["seed"] = self.recipe.seed
         return json.dumps(identity, sort_keys=True, default=str)
 

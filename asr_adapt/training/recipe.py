@@ -104,10 +104,15 @@ class Regularisation(Section):
     spec_augment: SpecAugmentation = SpecAugmentation()
 
 
+def _switch(value: object) -> object:
+    """YAML 1.1 reads a bare ``on`` or ``off`` as true or false."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
 class Cache(Section):
     """The output of the frozen prefix, computed once a row and read from disk from then on."""
 
-    mode: Literal["auto", "on", "off"] = Field(
+    mode: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
         "auto", description="auto: where counted arithmetic and the room on disk say that it pays."
     )
     folder: str | None = Field(None, description="Where it lies; default: the user's cache folder.")

@@ -83,10 +83,15 @@ def _root_paths(tree: dict[str, Any], root: Path) -> None:
         if field in tree:
             tree[field] = _rooted(tree[field], root)
     augment = tree.get("augment")
-    nested = [(tree, "replay", "manifest"), (augment, "noise", "folder"), (augment, "room", "folder")]
+    nested = [
+        (tree, "replay", "manifest"),
+        (tree, "cache", "folder"),
+        (augment, "noise", "folder"),
+        (augment, "room", "folder"),
+    ]
     for parent, section, field in nested:
         child = parent.get(section) if isinstance(parent, dict) else None
-        if isinstance(child, dict) and field in child:
+        if isinstance(child, dict) and child.get(field) is not None:
             child[field] = _rooted(child[field], root)
 
 

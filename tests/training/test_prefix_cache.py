@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import yaml
 
 from asr_adapt.errors import DataError
 from asr_adapt.models import load_recogniser, prefix_fingerprint
 from asr_adapt.models.prefix_store import PrefixStore
-from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training import adapt, build_recipe, load_recipe
 
 #: float32 losses of cached and uncached steps may differ by this share: other batch shapes, other roundings.
 TOLERANCE = 2e-4
@@ -70,6 +71,47 @@ def test_augmented_rows_are_kept_in_several_versions(tree: dict[str, Any], tmp_p
     run(tree, tmp_path / "one", "on", copies=2)
     sizes = sorted(len(list(folder.glob("*.safetensors"))) for folder in (tmp_path / "store").iterdir())
     assert sum(sizes) % 3 == 0, "one version of plain rows, two of augmented ones"
+
+
+def shards(tmp_path: Path) -> set[str]:
+    return {str(path.relative_to(tmp_path)) for path in (tmp_path / "store").rglob("*.safetensors")}
+
+
+def test_a_single_augmented_copy_is_not_taken_for_the_plain_rows(
+    tree: dict[str, Any], tmp_path: Path
+) -> None:
+    run(tree | {"augment": {"gain": {"probability": 1.0}}}, tmp_path / "gain", "on", copies=1)
+    augmented = shards(tmp_path)
+    run(tree, tmp_path / "plain", "on", copies=1)
+    run(tree, tmp_path / "off", "off")
+    assert len(shards(tmp_path)) == 2 * len(augmented) > 0
+    np.testing.assert_allclose(losses(tmp_path / "plain"), losses(tmp_path / "off"), rtol=TOLERANCE)
+
+
+def test_another_noise_under_the_same_name_is_another_key(tree: dict[str, Any], tmp_path: Path) -> None:
+    noises = tmp_path / "noises"
+    noises.mkdir()
+    random = np.random.default_rng(0)
+    noisy = tree | {"augment": {"noise": {"folder": str(noises), "probability": 1.0}}}
+    counts = []
+    for name, seconds in (("one", 1), ("two", 2)):
+        soundfile.write(noises / "hum.wav", 0.1 * random.standard_normal(16_000 * seconds), 16_000)
+        run(noisy, tmp_path / name, "on", copies=1)
+        counts.append(len(shards(tmp_path)))
+    assert counts[1] == 2 * counts[0] > 0
+
+
+@pytest.mark.parametrize(
+    ("written", "mode"), [("off", "off"), ("on", "on"), ("auto", "auto"), ("'on'", "on")]
+)
+def test_the_mode_is_read_as_it_is_written_and_the_folder_from_the_recipe_s(
+    tmp_path: Path, written: str, mode: str
+) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"train: a.jsonl\ndev: b.jsonl\ncache:\n  mode: {written}\n  folder: store\n")
+    recipe = load_recipe(path)
+    assert recipe.cache.mode == mode and recipe.cache.folder == str(tmp_path / "store")
+    assert load_recipe(path, ["cache.mode=off"]).cache.mode == "off"
 
 
 def test_a_cap_that_is_too_small_is_obeyed_and_said(tree: dict[str, Any], tmp_path: Path) -> None:
