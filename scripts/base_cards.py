@@ -6,14 +6,22 @@ Knows what a card states and where its figures come from. Does not know how the 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asr_adapt.files import atomic_directory
-from asr_adapt.models import load_recogniser
+from asr_adapt.manifest import Manifest
+from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring.estimate import Estimate
+from asr_adapt.text import profile
+from asr_adapt.transcription import evaluate
 
 ASSETS = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets"
 
+PROFILE = "basic"
 FRAME = """---
 library_name: transformers
 pipeline_tag: automatic-speech-recognition
@@ -67,50 +75,64 @@ WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`,
 (Kim et al., arXiv 1609.06773), then all clips in windows cut to their length, at last 30 s windows. Steps and
 times in `docs/log.md`."""
 
-#: Family → what the card says of model and data, of training, and which set of the summary is which row.
+OPEN = "open domain (4,893 word forms), synthetic US English"
+#: Family → what the card says of model and data, of training, and the corpus' test sets with their titles.
 CARDS = {
-    "ctc": (CTC_ABOUT, TRAINING, {"target": "synthetic US English"}),
+    "ctc": (CTC_ABOUT, TRAINING, {"test_us": OPEN}),
     "whisper": (
         WHISPER_ABOUT,
         WHISPER_TRAINING,
-        {
-            "target": "home domain, synthetic US English",
-            "guard": "open domain (4,893 word forms), synthetic US English",
-        },
+        {"test_home": "home domain, synthetic US English", "test_us": OPEN},
     ),
 }
 
 
-def card(name: str, family: str, summary: dict[str, Any]) -> str:
-    """The model card, with the figures of the run's own ``summary.json``."""
-    about, training, sets = CARDS[family]
+@dataclass(frozen=True)
+class Figure:
+    """One row of the card's table."""
+
+    title: str
+    utterances: int
+    estimate: Estimate
+
+
+def install(model: Path, name: str, family: str, corpus: Path) -> None:
+    """Copy a trained model to the package's assets in float16, with its card; measures the sets first."""
+    recogniser = load_recogniser(model, device="cpu", compute_type="float32")
+    sets = CARDS[family][2]
+    figures = [
+        _measured(recogniser, title, corpus / folder / "manifest.jsonl") for folder, title in sets.items()
+    ]
+    summary = json.loads((model / "summary.json").read_text(encoding="utf-8"))
+    recogniser.model.half()
+    with atomic_directory(ASSETS / name) as work:
+        recogniser.save(work)
+        (work / "README.md").write_text(card(name, family, summary, figures), encoding="utf-8")
+
+
+def _measured(recogniser: Recogniser, title: str, path: Path) -> Figure:
+    rows = evaluate(Manifest.open(path), model=recogniser)
+    speakers = [row.speaker for row in rows.rows]
+    return Figure(
+        title, len(rows.rows), wer_with_interval(rows.references, rows.hypotheses, speakers, PROFILE)
+    )
+
+
+def card(name: str, family: str, summary: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """The model card: size and hours from the run's own ``summary.json``, and the figures."""
+    about, training, _ = CARDS[family]
     facts = {"parameters": summary["parameters"] / 1e6, "hours": summary["hours"]}
     return FRAME.format(
         name=name,
         about=about.format(**facts),
         training=training,
-        figures="\n".join(_figures(title, summary[part]) for part, title in sets.items()),
-        **summary["normalisation"],
+        figures="\n".join(map(_line, figures)),
+        profile=PROFILE,
+        version=profile(PROFILE).version,
     )
 
 
-def _figures(title: str, scored: dict[str, Any]) -> str:
-    interval = scored["after_interval"]
-    cells = (
-        title,
-        scored["utterances"],
-        f"{scored['after']:.1%}",
-        f"{interval['low']:.1%}–{interval['high']:.1%}",
-        f"{scored['after_cer']:.1%}",
-    )
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
-def install(model: Path, name: str, family: str) -> None:
-    """Copy a trained model to the package's assets in float16, with its card."""
-    recogniser = load_recogniser(model, device="cpu")
-    recogniser.model.half()
-    summary = json.loads((model / "summary.json").read_text(encoding="utf-8"))
-    with atomic_directory(ASSETS / name) as work:
-        recogniser.save(work)
-        (work / "README.md").write_text(card(name, family, summary), encoding="utf-8")
+def _line(figure: Figure) -> str:
+    wer, cer, interval = figure.estimate.wer, figure.estimate.cer, figure.estimate.interval
+    cells = (figure.title, figure.utterances, f"{wer:.1%}", f"{interval.low:.1%}–{interval.high:.1%}")
+    return "| " + " | ".join(map(str, cells)) + f" | {cer:.1%} |"

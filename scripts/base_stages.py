@@ -20,7 +20,7 @@ Tree = dict[str, Any]
 #: Of a clip. Batches of equally many rows have few shapes, and a CPU compiles its kernels anew for each.
 MEAN_SECONDS = 2.25
 FEW = 60  # rows that judge the stages before the last: an untrained decoder is slow, it never stops
-TEST = 200  # rows of each test set, heard in 30 s windows, before and after the last stage
+TEST = 60  # rows of each test set, heard in 30 s windows, before and after the last stage
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class Stage:
 #: Alignment first, on short clips and mostly through CTC; then everything; at last in Whisper's own 30 s
 #: window, as a plain pipeline feeds it. Shares are of ``--steps``; the last stage's steps are few but dear.
 WHISPER_STAGES = (
-    Stage("short", 0.3, longest=2.6, ctc_share=0.6, changes={"schedule": {"hold": 0.92, "final": 0.5}}),
-    Stage("all", 0.68, ctc_share=0.3, wide=0.04, changes={"schedule": {"warmup": 0.02, "hold": 0.4}}),
+    Stage("short", 0.487, longest=2.6, ctc_share=0.6, changes={"schedule": {"hold": 0.92, "final": 0.5}}),
+    Stage("all", 0.473, ctc_share=0.3, wide=0.04, changes={"schedule": {"warmup": 0.02, "hold": 0.4}}),
     Stage(
         "window",
-        0.02,
+        0.04,
         ctc_share=0.1,
         changes={
             "test": "test_home",

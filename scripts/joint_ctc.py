@@ -21,7 +21,8 @@ from torch.nn import functional as F
 
 from asr_adapt.models import Hidden, Recogniser, SpecAugment
 from asr_adapt.models.generation import Rules
-from asr_adapt.models.whisper import IGNORED, WhisperRecogniser
+from asr_adapt.models.seq2seq import IGNORED
+from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 
 logger = logging.getLogger(__name__)

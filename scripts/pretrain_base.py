@@ -4,7 +4,8 @@
     python scripts/pretrain_base.py --corpus corpus --output runs/nano-en --steps 7000
     python scripts/prepare_pretraining.py --output home --hours 12 --home 0.8 --copies 1 --renderings 1 \\
         --clean 0.4 --speechocean ../shared/data/speechocean762
-    python scripts/pretrain_base.py --family whisper --corpus home --output runs/nano-whisper --steps 3000
+    python scripts/pretrain_base.py --family whisper --corpus home --output runs/nano-whisper --steps 1726 \\
+        --seconds 36
 
 ``--family ctc`` writes a random wav2vec 2.0 model to ``OUTPUT/start`` and trains it (strategy full, feature
 encoder included) into ``OUTPUT/model``. ``--family whisper`` writes a random Whisper with a vocabulary of its
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summary = json.loads((model / "summary.json").read_text(encoding="utf-8"))
     print(json.dumps({name: summary[name] for name in ("target", "guard") if name in summary}, indent=2))
     if options.install:
-        install(model, options.install, options.family)
+        install(model, options.install, options.family, options.corpus)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -15,6 +15,7 @@ from transformers import WhisperForConditionalGeneration
 from asr_adapt.demo.sentences import sentences
 from asr_adapt.models import load_recogniser
 from asr_adapt.models.contract import DecoderSettings
+from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import build_recipe
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -112,7 +113,7 @@ def test_every_stage_is_a_valid_recipe_and_the_shares_make_a_whole(tmp_path):
     from base_stages import WHISPER_STAGES, whisper_recipe
     from pretrain_base import _parse
 
-    for name in ("dev_home", "dev_us", "."):
+    for name in ("dev_home", "dev_us", "test_home", "test_us", "."):
         (tmp_path / name).mkdir(exist_ok=True)
         rows = '{"audio_filepath": "a.wav", "duration": 2.0, "text": "on"}\n' * 3
         (tmp_path / name / "manifest.jsonl").write_text(rows, encoding="utf-8")
@@ -125,17 +126,11 @@ def test_every_stage_is_a_valid_recipe_and_the_shares_make_a_whole(tmp_path):
 
 
 def test_the_card_states_both_domains():
-    from base_cards import card
+    from base_cards import CARDS, Figure, card
 
-    interval = {"low": 0.08, "high": 0.12}
-    scored = {"utterances": 500, "after": 0.1, "after_interval": interval, "after_cer": 0.05}
-    summary = {
-        "parameters": 7_500_000,
-        "hours": 14.7,
-        "target": scored,
-        "guard": scored | {"after": 0.9},
-        "normalisation": {"profile": "basic", "version": 1},
-    }
-    text = card("nano-whisper", "whisper", summary)
-    assert "| home domain, synthetic US English | 500 | 10.0% | 8.0%–12.0% | 5.0% |" in text
-    assert "| open domain (4,893 word forms), synthetic US English | 500 | 90.0% |" in text
+    said, heard = ["turn on the light"] * 4, ["turn on the light"] * 3 + ["turn of the light"]
+    figures = [Figure(title, 4, wer_with_interval(said, heard)) for title in CARDS["whisper"][2].values()]
+    text = card("nano-whisper", "whisper", {"parameters": 7_560_000, "hours": 14.7}, figures)
+    assert "(7.6 M parameters, Whisper" in text
+    assert "| home domain, synthetic US English | 4 | 6.2% |" in text
+    assert "| open domain (4,893 word forms), synthetic US English | 4 | 6.2% |" in text
