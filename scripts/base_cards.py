@@ -72,8 +72,8 @@ TRAINING = """**Training.** `scripts/prepare_pretraining.py`, then `scripts/pret
 `docs/log.md`."""
 WHISPER_TRAINING = """**Training.** `scripts/prepare_pretraining.py --home 0.8`, then
 `scripts/pretrain_base.py --family whisper`: short clips first, mostly through an auxiliary CTC loss
-(Kim et al., arXiv 1609.06773), then all clips in windows cut to their length, at last 30 s windows. Steps and
-times in `docs/log.md`."""
+(Kim et al., arXiv 1609.06773), then all clips, in windows cut to their length and now and then in longer ones
+up to 30 s. Steps and times in `docs/log.md`."""
 
 OPEN = "open domain (4,893 word forms), synthetic US English"
 #: Family → what the card says of model and data, of training, and the corpus' test sets with their titles.
@@ -85,6 +85,8 @@ CARDS = {
         {"test_home": "home domain, synthetic US English", "test_us": OPEN},
     ),
 }
+#: How much an encoder–decoder model hears, and what the card calls it; the last is what is saved.
+CONTEXTS = {"dynamic": ", window cut to the clip", "full": ", 30 s window"}
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,11 @@ def install(model: Path, name: str, family: str, corpus: Path) -> None:
     recogniser = load_recogniser(model, device="cpu", compute_type="float32")
     sets = CARDS[family][2]
     figures = [
-        _measured(recogniser, title, corpus / folder / "manifest.jsonl") for folder, title in sets.items()
+        _measured(
+            recogniser, f"{title}{CONTEXTS.get(context, '')}", corpus / folder / "manifest.jsonl", context
+        )
+        for folder, title in sets.items()
+        for context in (CONTEXTS if family == "whisper" else ("",))
     ]
     summary = json.loads((model / "summary.json").read_text(encoding="utf-8"))
     recogniser.model.half()
@@ -110,7 +116,9 @@ def install(model: Path, name: str, family: str, corpus: Path) -> None:
         (work / "README.md").write_text(card(name, family, summary, figures), encoding="utf-8")
 
 
-def _measured(recogniser: Recogniser, title: str, path: Path) -> Figure:
+def _measured(recogniser: Recogniser, title: str, path: Path, context: str) -> Figure:
+    if context:
+        recogniser.use_context(context)
     rows = evaluate(Manifest.open(path), model=recogniser)
     speakers = [row.speaker for row in rows.rows]
     return Figure(

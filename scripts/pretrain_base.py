@@ -4,7 +4,7 @@
     python scripts/pretrain_base.py --corpus corpus --output runs/nano-en --steps 7000
     python scripts/prepare_pretraining.py --output home --hours 12 --home 0.8 --copies 1 --renderings 1 \\
         --clean 0.4 --speechocean ../shared/data/speechocean762
-    python scripts/pretrain_base.py --family whisper --corpus home --output runs/nano-whisper --steps 1726 \\
+    python scripts/pretrain_base.py --family whisper --corpus home --output runs/nano-whisper --steps 1660 \\
         --seconds 36
 
 ``--family ctc`` writes a random wav2vec 2.0 model to ``OUTPUT/start`` and trains it (strategy full, feature

@@ -29,7 +29,7 @@ def demo(
     accent: str = typer.Option("scottish", "--accent", help="Accent to adapt to; 'list' names them."),
     model: str = typer.Option("nano-en", "--model", help="Base model to adapt."),
     steps: int | None = typer.Option(
-        None, "--steps", min=1, help="Optimiser steps.", show_default="600; nano-whisper 300"
+        None, "--steps", min=1, help="Optimiser steps.", show_default="600; nano-whisper 150"
     ),
     seed: int = typer.Option(1, "--seed", help="Fixes texts, voices and training."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of the table."),

@@ -38,7 +38,7 @@ USUAL = Tuning(
 #: to the clip, which makes a step five times cheaper than one in the 30 s window.
 OWN = {
     "nano-whisper": Tuning(
-        steps=300,
+        steps=150,
         seconds=40.0,
         sections={
             "strategy": {"name": "top_layers", "top_layers": 7},

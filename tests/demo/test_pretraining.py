@@ -113,16 +113,15 @@ def test_every_stage_is_a_valid_recipe_and_the_shares_make_a_whole(tmp_path):
     from base_stages import WHISPER_STAGES, whisper_recipe
     from pretrain_base import _parse
 
-    for name in ("dev_home", "dev_us", "test_home", "test_us", "."):
+    for name in ("dev_home", "dev_us", "."):
         (tmp_path / name).mkdir(exist_ok=True)
         rows = '{"audio_filepath": "a.wav", "duration": 2.0, "text": "on"}\n' * 3
         (tmp_path / name / "manifest.jsonl").write_text(rows, encoding="utf-8")
     options: argparse.Namespace = _parse(["--corpus", str(tmp_path), "--output", "x", "--steps", "1000"])
     recipes = [build_recipe(whisper_recipe(options, stage, Path("start"))) for stage in WHISPER_STAGES]
     assert sum(recipe.schedule.steps for recipe in recipes) == 1000
-    assert [recipe.decoder.context for recipe in recipes] == ["dynamic", "dynamic", "full"]
+    assert [recipe.decoder.context for recipe in recipes] == ["dynamic", "dynamic"]
     assert recipes[0].train != recipes[1].train
-    assert recipes[2].optimiser.learning_rate < recipes[1].optimiser.learning_rate
 
 
 def test_the_card_states_both_domains():

@@ -68,7 +68,7 @@ def test_a_folder_with_other_files_is_left_alone(options, tmp_path):
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
-@pytest.mark.parametrize(("model", "steps"), [("nano-en", 600), ("nano-whisper", 300), ("some/model", 600)])
+@pytest.mark.parametrize(("model", "steps"), [("nano-en", 600), ("nano-whisper", 150), ("some/model", 600)])
 def test_each_base_has_its_own_tuning_which_options_overrule(model, steps):
     corpus = AccentCorpus(Path("corpus"), "scottish")
     recipe = demo_recipe(corpus, DemoOptions(model=model))
