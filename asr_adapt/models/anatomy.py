@@ -53,6 +53,7 @@ class Wav2Vec2Anatomy:
         """The stack's stages; together they own every parameter."""
         p = self.model.base_model_prefix
         embedding = [f"{p}.feature_projection", f"{p}.masked_spec_embed", f"{p}.encoder.pos_conv_embed"]
+        embedding.append(f"{p}.encoder.dropout")
         top = [f"{p}.adapter"]
         (top if self.final_norm else embedding).append(f"{p}.encoder.layer_norm")
         layers = [Stage(f"layer_{i}", LAYER, (f"{p}.encoder.layers.{i}",)) for i in range(len(self.layers))]
@@ -61,7 +62,7 @@ class Wav2Vec2Anatomy:
             Stage("embedding", EMBEDDING, tuple(embedding)),
             *layers,
             Stage("final_norm", NORM, tuple(top)),
-            Stage("head", HEAD, ("lm_head",)),
+            Stage("head", HEAD, ("dropout", "lm_head")),
         ]
 
     def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -180,13 +181,16 @@ class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
     def stages(self) -> list[Stage]:
         """As for wav2vec 2.0, with an empty front end."""
         p = self.model.base_model_prefix
-        embedding = (f"{p}.feature_projection", f"{p}.masked_spec_embed", f"{p}.encoder.embed_positions")
+        embedding = (
+            *(f"{p}.{name}" for name in ("feature_projection", "masked_spec_embed")),
+            *(f"{p}.encoder.{name}" for name in ("embed_positions", "dropout")),
+        )
         return [
             Stage("feature_encoder", FRONT_END, ()),
             Stage("embedding", EMBEDDING, embedding),
             *(Stage(f"layer_{i}", LAYER, (f"{p}.encoder.layers.{i}",)) for i in range(len(self.layers))),
             Stage("final_norm", NORM, (f"{p}.adapter", f"{p}.intermediate_ffn")),
-            Stage("head", HEAD, ("lm_head",)),
+            Stage("head", HEAD, ("dropout", "lm_head")),
         ]
 
     def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

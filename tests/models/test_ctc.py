@@ -111,6 +111,23 @@ def test_autograd_never_enters_the_prefix(tiny: Path, waves: list[np.ndarray]) -
     assert leaves == trainable
 
 
+def test_dropout_is_on_where_the_model_learns_and_nowhere_else(tiny: Path) -> None:
+    ours = loaded(tiny)
+    stack = ours.stack
+    stack.freeze_except([len(stack) - 1])
+    stack.set_modes()
+    learning = {name for name, module in ours.model.named_modules() if module.training}
+    assert learning == {"dropout", "lm_head"}
+    stack.freeze_except(range(1, len(stack)))
+    stack.set_modes()
+    still = [
+        name
+        for name, module in ours.model.named_modules()
+        if isinstance(module, torch.nn.Dropout) and not module.training
+    ]
+    assert still == []
+
+
 def test_words_have_times_inside_the_clip(tiny: Path, waves: list[np.ndarray]) -> None:
     heard = loaded(tiny).transcribe(waves, words=True)
     for wave, hypothesis in zip(waves, heard, strict=True):
