@@ -14,6 +14,7 @@ from transformers.masking_utils import create_bidirectional_mask
 
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
+from asr_adapt.models.wavlm import FusedAttention
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
@@ -157,18 +158,18 @@ class Data2VecAnatomy(Wav2Vec2Anatomy):
 class WavLmAnatomy(Wav2Vec2Anatomy):
     """WavLM: layer 0 owns the relative position table from which every layer's bias is made."""
 
-    # its attention hands bare weights to torch's fused function, past any adapter
-    adaptable = ("intermediate_dense", "output_dense")
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        FusedAttention.install(self.layers)
 
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """Two-dimensional mask and the shared position bias (batch · heads, frames, frames)."""
-        batch, frames, _ = hidden.shape
+        """Two-dimensional mask and the shared position bias (heads, frames, frames)."""
+        frames = hidden.shape[1]
         first: Any = self.layers[0]
-        bias = first.attention.compute_bias(frames, frames)
         padded = bool((lengths < frames).any())
         return {
-            "attention_mask": valid_frames(lengths, frames).long() if padded else None,
-            "position_bias": bias.unsqueeze(0).repeat(batch, 1, 1, 1).flatten(0, 1),
+            "attention_mask": valid_frames(lengths, frames) if padded else None,
+            "position_bias": first.attention.compute_bias(frames, frames),
         }
 
 
