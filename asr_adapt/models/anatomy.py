@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from transformers.masking_utils import create_bidirectional_mask
 
+from asr_adapt.models.contract import Dropout
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
 from asr_adapt.models.wavlm import FusedAttention
@@ -26,6 +27,8 @@ class Wav2Vec2Anatomy:
     """wav2vec 2.0, HuBERT, Data2VecAudio, UniSpeech: convolutions on samples, then a transformer encoder."""
 
     input_name = "input_values"
+    #: Whether the head writes word pieces instead of characters.
+    writes_pieces = False
     #: Own names of a layer's linear maps whose forward is called, so that an adapter inside is heard.
     adaptable: tuple[str, ...] = (
         "q_proj",
@@ -124,6 +127,10 @@ class Wav2Vec2Anatomy:
         """Logits (batch, frames, vocabulary)."""
         return self.model.lm_head(self.model.dropout(hidden))
 
+    def units(self, samples: int, extractor: Any) -> int:
+        """Input units (samples, mel frames) of ``samples`` samples."""
+        return samples
+
     def frames(self, units: int) -> int:
         """Frames that the head sees for ``units`` samples."""
         count = self.convolved(torch.tensor(units))
@@ -135,6 +142,18 @@ class Wav2Vec2Anatomy:
         for kernel, stride in zip(self.config.conv_kernel, self.config.conv_stride, strict=True):
             lengths = torch.div(lengths - kernel, stride, rounding_mode="floor") + 1
         return lengths.to(torch.long)
+
+    def set_dropout(self, dropout: Dropout) -> None:
+        """Set the rates of the modules; None keeps a module's own."""
+        if dropout.final is not None:
+            self.model.dropout.p = dropout.final
+        for name, module in self.encoder.named_modules():
+            own = name.rpartition(".")[2]
+            if dropout.attention is not None and own in ("attention", "self_attn"):
+                module.dropout = _rate_like(module.dropout, dropout.attention)
+            elif isinstance(module, nn.Dropout):
+                rate = dropout.activation if own == "intermediate_dropout" else dropout.hidden
+                module.p = module.p if rate is None else rate
 
     def _adapted(self, lengths: Tensor) -> Tensor:
         for _ in range(self.config.num_adapter_layers):
@@ -228,16 +247,18 @@ class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
         lengths = self.model._get_feat_extract_output_lengths(lengths, add_adapter=True).to(torch.long)
         return hidden, lengths
 
+    def units(self, samples: int, extractor: Any) -> int:
+        """Mel frames of the Kaldi filter bank of SeamlessM4T: 25 ms windows, 10 ms hop, stacked."""
+        return max((1 + (samples - 400) // 160) // getattr(extractor, "stride", 1), 0)
+
     def frames(self, units: int) -> int:
         """Frames that the head sees for ``units`` input frames."""
         return int(self.model._get_feat_extract_output_lengths(torch.tensor(units)))
 
 
-ANATOMIES: dict[str, type[Wav2Vec2Anatomy]] = {
-    "wav2vec2": Wav2Vec2Anatomy,
-    "hubert": Wav2Vec2Anatomy,
-    "data2vec-audio": Data2VecAnatomy,
-    "unispeech": Wav2Vec2Anatomy,
-    "wavlm": WavLmAnatomy,
-    "wav2vec2-bert": Wav2Vec2BertAnatomy,
-}
+def _rate_like(present: Any, rate: float) -> Any:
+    """``rate`` in the form that the module keeps it: a number, or a Dropout module."""
+    if isinstance(present, nn.Dropout):
+        present.p = rate
+        return present
+    return rate

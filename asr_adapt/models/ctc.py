@@ -1,4 +1,4 @@
-"""The CTC family: one recogniser for wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, UniSpeech, Wav2Vec2-BERT.
+"""The CTC family: wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, UniSpeech, Wav2Vec2-BERT, Parakeet-CTC.
 
 Knows how the stack of an :mod:`anatomy <asr_adapt.models.anatomy>` becomes a CTC loss and greedy transcripts.
 Does not know recipes, manifests, beam search or how a checkpoint was found.
@@ -17,10 +17,11 @@ from torch.nn import functional as F
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.anatomy import ANATOMIES
+from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.packed import PackedEncoder
+from asr_adapt.models.parakeet import WORD_MARK, words_of_pieces
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
 
@@ -46,22 +47,14 @@ class CtcRecogniser(Recogniser):
         self.stack = LayerStack(model, self.anatomy.stages())
         self.adaptable = self.anatomy.adaptable
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
-        self._layer_drop = float(getattr(model.config, "layerdrop", 0.0))
+        self._layer_drop = float(getattr(self.anatomy.config, "layerdrop", 0.0))
         self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
 
     def set_dropout(self, dropout: Dropout) -> None:
         """Set the rates of the encoder's dropout modules; layer drop is this object's own."""
         if dropout.layer_drop is not None:
             self._layer_drop = dropout.layer_drop
-        if dropout.final is not None:
-            self.model.dropout.p = dropout.final
-        for name, module in self.anatomy.encoder.named_modules():
-            own = name.rpartition(".")[2]
-            if dropout.attention is not None and own in ("attention", "self_attn"):
-                module.dropout = _rate_like(module.dropout, dropout.attention)
-            elif isinstance(module, torch.nn.Dropout):
-                rate = dropout.activation if own == "intermediate_dropout" else dropout.hidden
-                module.p = module.p if rate is None else rate
+        self.anatomy.set_dropout(dropout)
 
     @property
     def blank(self) -> int:
@@ -80,11 +73,7 @@ class CtcRecogniser(Recogniser):
 
     def frames(self, samples: int) -> int:
         """How many CTC frames the head gives for ``samples`` samples."""
-        if self.anatomy.input_name == "input_values":
-            return self.anatomy.frames(samples)
-        extractor = self.processor.feature_extractor
-        mels = 1 + (samples - 400) // 160  # the Kaldi filter bank of SeamlessM4T: 25 ms windows, 10 ms hop
-        return self.anatomy.frames(max(mels // getattr(extractor, "stride", 1), 0))
+        return self.anatomy.frames(self.anatomy.units(samples, self.processor.feature_extractor))
 
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
         """Normalised, zero-padded inputs: (batch, samples), or (batch, frames, mels) for mel models."""
@@ -207,19 +196,23 @@ class CtcRecogniser(Recogniser):
         confidence = float(np.mean(spoken)) if spoken else None
         if not with_words:
             return Hypothesis(tokenizer.decode(ids), confidence=confidence)
+        if self.anatomy.writes_pieces:
+            spans = list(words_of_pieces(tokenizer, ids, self.blank))
+            return Hypothesis(tokenizer.decode(ids), self._words(spans, ids, probabilities), confidence)
         decoded = tokenizer.decode(ids, output_word_offsets=True)
-        return Hypothesis(decoded.text, self._words(decoded.word_offsets, ids, probabilities), confidence)
+        spans = [(item["word"], item["start_offset"], item["end_offset"]) for item in decoded.word_offsets]
+        return Hypothesis(decoded.text, self._words(spans, ids, probabilities), confidence)
 
     def _words(
-        self, offsets: list[dict[str, Any]], ids: list[int], probabilities: np.ndarray
+        self, spans: list[tuple[str, int, int]], ids: list[int], probabilities: np.ndarray
     ) -> tuple[Word, ...]:
         second = self.seconds_per_frame
         found = []
-        for item in offsets:
-            span = range(item["start_offset"], item["end_offset"])
+        for word, start, stop in spans:
+            span = range(start, stop)
             heard = [probabilities[i] for i in span if ids[i] != self.blank]
             probability = float(np.mean(heard)) if heard else 0.0
-            found.append(Word(item["word"], span.start * second, span.stop * second, probability))
+            found.append(Word(word, span.start * second, span.stop * second, probability))
         return tuple(found)
 
     @cached_property
@@ -230,17 +223,13 @@ class CtcRecogniser(Recogniser):
 
     def limits(self) -> ModelLimits:
         """Characters, frames and longest clip of this model."""
-        characters = frozenset(token for token in self.vocabulary if len(token) == 1 and token != "|")
+        if self.anatomy.writes_pieces:
+            special = set(self.processor.tokenizer.all_special_tokens)
+            characters = frozenset("".join(t for t in self.vocabulary if t not in special)) - {WORD_MARK}
+        else:
+            characters = frozenset(token for token in self.vocabulary if len(token) == 1 and token != "|")
         return ModelLimits(
             name=self.name,
             vocabulary=characters,
             frames=lambda seconds: self.frames(int(seconds * self.sample_rate)),
         )
-
-
-def _rate_like(present: Any, rate: float) -> Any:
-    """``rate`` in the form that the module keeps it: a number, or a Dropout module."""
-    if isinstance(present, torch.nn.Dropout):
-        present.p = rate
-        return present
-    return rate

@@ -46,8 +46,8 @@ def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str)
     """
     if mode == "keep":
         return recogniser
-    if not isinstance(recogniser, CtcRecogniser):
-        raise ModelError("the vocabulary of this family cannot be changed: use vocabulary keep.")
+    if not isinstance(recogniser, CtcRecogniser) or recogniser.anatomy.writes_pieces:
+        raise ModelError("the vocabulary of this model cannot be changed: use vocabulary keep.")
     old = recogniser.vocabulary
     wanted = sorted(set(characters))
     if mode == "replace":

@@ -26,7 +26,7 @@ from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models.anatomy import ANATOMIES
+from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.heads import character_tokenizer, take_vocabulary

@@ -174,7 +174,7 @@ def tuned_options(language_model: str | Path) -> BeamOptions:
 def _alphabet(base: CtcRecogniser) -> tuple[dict[int, str], int]:
     """Token id → character, and the id of the word delimiter."""
     tokenizer = base.processor.tokenizer
-    delimiter = base.vocabulary.get(tokenizer.word_delimiter_token or "|")
+    delimiter = base.vocabulary.get(getattr(tokenizer, "word_delimiter_token", None) or "|")
     if delimiter is None:
         raise ModelError("its vocabulary has no word delimiter, so words cannot be scored.", path=base.name)
     characters = {token: text for text, token in base.vocabulary.items() if len(text) == 1}
