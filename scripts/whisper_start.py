@@ -54,7 +54,7 @@ def write_whisper_start(folder: Path, seed: int) -> None:
     for convolution in (model.model.encoder.conv1, model.model.encoder.conv2):
         nn.init.kaiming_normal_(
             convolution.weight
-        )  # at transformers' 0.02 the fixed positions drown the sound
+        )  # louder than transformers' 0.02, lest the fixed positions outweigh the sound
     _describe_generation(model.generation_config, words)
     with atomic_directory(folder) as work:
         model.save_pretrained(work)
