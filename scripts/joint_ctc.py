@@ -49,9 +49,9 @@ class EarlyDecoding(WhisperDecoding):
 class JointRecogniser(WhisperRecogniser):
     """A `WhisperRecogniser` whose loss is ``share`` · CTC + (1 - ``share``) · cross-entropy.
 
-    The CTC head spells bytes, whatever the decoder's tokens are: tokens of several letters are rare among
-    the frames, and blanks would be most of what CTC learns. It hangs under the output projection, so that the stack
-    counts it to the head, and is written beside the model, never into it. ``wide`` is the share of the
+    The CTC head spells bytes, whatever the decoder's tokens are: tokens of several letters are rare among the
+    frames, and blanks would be most of what CTC learns. It hangs under the output projection, so that the
+    stack counts it to the head, and is written beside the model, never into it. ``wide`` is the share of the
     batches that hear any length of window up to 30 s, so that the decoder learns to pass over silence.
     """
 
