@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken, search, speak
@@ -135,7 +136,16 @@ class MoonshineRecogniser(Seq2SeqRecogniser):
         self.search = Search()
 
     def set_search(self, search: Search) -> None:
-        """Beams; Moonshine has neither prompts nor a silence token, and its own fallback is none."""
+        """Beams; raises ModelError for what it was not taught: fallback, prompt, silence threshold."""
+        plain = Search(beams=search.beams)
+        unknown = (
+            ("a fallback temperature", search.temperatures != plain.temperatures),
+            ("a prompt", bool(search.prompt)),
+            ("a silence threshold", search.no_speech is not None),
+        )
+        asked = [what for what, given in unknown if given]
+        if asked:
+            raise ModelError(f"Moonshine cannot use {' or '.join(asked)}: leave that out.", path=self.name)
         self.search = search
 
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:

@@ -11,7 +11,8 @@ import transformers as t
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.decoders import Fuse
 
-from asr_adapt.models import Hidden, Recogniser
+from asr_adapt.errors import ModelError
+from asr_adapt.models import Hidden, Recogniser, Search
 from asr_adapt.models.moonshine import MoonshineRecogniser
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz "
@@ -102,3 +103,22 @@ def test_a_step_of_training_moves_the_decoder_alone_and_survives_saving(
     ours.save(tmp_path / "saved")
     again = Recogniser.load(tmp_path / "saved", device="cpu")
     assert [h.text for h in again.transcribe(waves)] == [h.text for h in ours.transcribe(waves)]
+
+
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        (Search(prompt="Leith"), "a prompt"),
+        (Search(temperatures=(0.0, 0.4)), "a fallback temperature"),
+        (Search(no_speech=0.6), "a silence threshold"),
+        (Search.guarded(prompt="Leith"), "a fallback temperature or a prompt or a silence threshold"),
+    ],
+)
+def test_what_moonshine_cannot_do_is_refused_and_changes_nothing(
+    ours: MoonshineRecogniser, waves: list[np.ndarray], asked: Search, named: str
+) -> None:
+    ours.set_search(Search(beams=2))
+    before = ours.transcribe(waves)
+    with pytest.raises(ModelError, match=f"cannot use {named}: leave that out"):
+        ours.set_search(asked)
+    assert ours.search == Search(beams=2) and ours.transcribe(waves) == before
