@@ -28,6 +28,7 @@ from accent_corpora import prepare_fsdd
 from bench_accents import DOCUMENT, replace_block
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, Wav2Vec2Config, Wav2Vec2ForCTC, set_seed
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from asr_adapt.audio import read_audio
 from asr_adapt.files import atomic_directory, write_json
@@ -73,6 +74,14 @@ class Clips(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.items[index]
+
+
+class LengthGroupingTrainer(Trainer):
+    """``train_sampling_strategy: group_by_length``, which by itself looks for text ids in the items."""
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        lengths = [item["length"] for item in self.train_dataset.items]
+        return LengthGroupedSampler(ROWS, lengths=lengths, generator=torch.Generator().manual_seed(0))
 
 
 class Collator:
@@ -157,12 +166,11 @@ def run_trainer(task: Task, folder: Path) -> dict[str, float]:
     set_seed(0)
     arguments = TrainingArguments(
         output_dir=str(folder), num_train_epochs=task.epochs, per_device_train_batch_size=ROWS,
-        train_sampling_strategy="group_by_length", length_column_name="length", learning_rate=task.rate,
-        warmup_steps=0.1, weight_decay=0.01, bf16=fast_bfloat16(recogniser.device),
+        learning_rate=task.rate, warmup_steps=0.1, weight_decay=0.01, bf16=fast_bfloat16(recogniser.device),
         use_cpu=not torch.cuda.is_available(), save_strategy="no", report_to=[], disable_tqdm=True,
         remove_unused_columns=False, seed=0,
     )  # fmt: skip
-    trainer = Trainer(model, arguments, Collator(processor), Clips(recogniser, rows))
+    trainer = LengthGroupingTrainer(model, arguments, Collator(processor), Clips(recogniser, rows))
     started = time.perf_counter()
     trainer.train()
     seconds = time.perf_counter() - started
