@@ -134,6 +134,7 @@ def _save_tone_model(folder: Path) -> None:
             intermediate_size=16, conv_dim=(channels,), conv_kernel=(400,), conv_stride=(320,),
             num_feat_extract_layers=1, feat_extract_norm="layer", num_conv_pos_embeddings=4,
             num_conv_pos_embedding_groups=2, pad_token_id=0, conv_bias=False,
+            hidden_dropout=0.0, final_dropout=0.0,  # one feature a letter: without it the letter is gone
         )
     )  # fmt: skip
     with torch.no_grad():
