@@ -35,11 +35,13 @@ from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
+from asr_adapt.training.batch_size import resumed_batch, settle_batch
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, newest_checkpoint, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus, check_characters, check_rows
+from asr_adapt.training.device_memory import DeviceMemory
 from asr_adapt.training.evaluation import Measured, measure, spread
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.optimisers import build_optimiser
@@ -75,17 +77,20 @@ def adapt(
     resume: bool = False,
     quiet: bool = False,
     prepare: Callable[[Recogniser], Recogniser] | None = None,
+    memory: DeviceMemory | None = None,
 ) -> Outcome:
     """Adapt ``recipe.model`` and leave the model, metrics and summary in ``output``.
 
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
     ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
     last checkpoint. ``prepare`` may exchange the loaded recogniser for one that learns otherwise (with an
-    auxiliary loss, say). Raises :class:`~asr_adapt.errors.RecipeError` and
+    auxiliary loss, say). ``memory`` stands for the
+    device's own where ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError` and
     :class:`~asr_adapt.errors.DataError`.
     """
     folder = Path(output)
     _require_usable(folder, resume)
+    recipe = resumed_batch(recipe, folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
     sets = _open(recipe)
@@ -116,6 +121,10 @@ def adapt(
         unfreezing, accelerator, checkpoints, tracker, lambda: _measure(recipe, shown(), sets),
         Meter(recogniser, accelerator),
     )  # fmt: skip
+    batch_size = settle_batch(run, memory)
+    recipe = run.recipe
+    if accelerator.is_main_process:
+        save_recipe(recipe, folder / "recipe.yaml")
     cache = _prefix_cache(run)
     run.on_boundary += [run.meter.on_boundary, cache.on_boundary]
     progress = train(run, resume=resume)
@@ -128,6 +137,8 @@ def adapt(
     after = _measured(recipe, recogniser, tests)
     outcome = replace(
         outcome,
+        recipe=recipe,
+        batch_size=batch_size,
         progress=progress,
         advice=advice,
         prefix_cache=cache.decisions,
@@ -254,12 +265,17 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus,
     labels = [ids for part in parts for ids in part.labels]
     plan = BatchPlan(
         parts[0].durations * longest,
-        BatchLimits(recipe.batch.seconds, recipe.batch.quadratic_seconds, recipe.batch.rows),
+        BatchLimits(_given_seconds(recipe), recipe.batch.quadratic_seconds, recipe.batch.rows),
         seed=recipe.seed,
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
     )
     return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan, dropped
+
+
+def _given_seconds(recipe: Recipe) -> float:
+    """The recipe's number; without limit until ``auto`` has been settled."""
+    return float("inf") if recipe.batch.seconds == "auto" else recipe.batch.seconds
 
 
 def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Learning:

@@ -193,7 +193,7 @@ def _optimise(
     padded = spoken = flops = 0.0
     for place, batch in examples:  # the place in the step, whichever process has it
         torch.manual_seed((recipe.seed * SEED_STRIDE + step) * 1009 + place)
-        losses = _losses(run, wrapped, boundary, batch, epoch)
+        losses = row_losses(run, wrapped, boundary, batch, epoch)
         loss = losses.sum() / tokens
         accelerator.backward(loss * accelerator.num_processes)  # DDP averages over processes; we want the sum
         total += loss.detach()
@@ -220,7 +220,8 @@ def _optimise(
     return values, (spoken, flops * FLOP_UNIT)
 
 
-def _losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
+def row_losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
+    """The loss of each row of a micro-batch (batch,) in nats, frozen prefix included."""
     recipe, recogniser, device = run.recipe, run.recogniser, run.accelerator.device
     seeds = [row_seed(recipe.seed, epoch, example.number) for example in batch]
 

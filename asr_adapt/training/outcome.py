@@ -23,6 +23,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
+from asr_adapt.training.batch_size import BatchSize
 from asr_adapt.training.checkpoints import Progress
 from asr_adapt.training.contexts import context_hint
 from asr_adapt.training.data import Corpus
@@ -52,6 +53,8 @@ class Outcome:
     context: Mapping[str, Any] | None = None
     #: What was decided about keeping the frozen prefix's output, at each of its boundaries.
     prefix_cache: Sequence[Mapping[str, Any]] = ()
+    #: The limit of a micro-batch and where it is from.
+    batch_size: BatchSize | None = None
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class Outcome:
             "evaluations": progress.history,
             "unfrozen_at": progress.freed,
             "averaging": None if self.averaging is None else dict(self.averaging),
+            "batch_size": None if self.batch_size is None else self.batch_size.to_json(),
             "prefix_cache": [dict(decision) for decision in self.prefix_cache],
             "normalisation": {
                 "profile": self.recipe.normalise,

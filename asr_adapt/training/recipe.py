@@ -6,9 +6,9 @@ where a recipe is stored (:mod:`asr_adapt.training.recipe_file`).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from asr_adapt.training.augmentation import Augment
 from asr_adapt.training.budget import Retention
@@ -66,10 +66,22 @@ class Schedule(Section):
         return self
 
 
+def _seconds_or_auto(value: Any) -> float | str:
+    """One message for both kinds, at the field itself, where a union has one each."""
+    if value == "auto":
+        return "auto"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value < float("inf"):
+        return float(value)
+    raise ValueError("must be a number of seconds above 0, or auto")
+
+
 class Batch(Section):
     """How rows are put together."""
 
-    seconds: Positive = Field(80.0, description="Padded audio seconds in one micro-batch.")
+    seconds: Annotated[float | Literal["auto"], PlainValidator(_seconds_or_auto)] = Field(
+        80.0,
+        description="Padded audio seconds in one micro-batch; auto: the most that the device's memory holds.",
+    )
     quadratic_seconds: Positive = Field(
         60.0, description="Length q at which attention doubles a clip's cost: cost = d + d²/q."
     )
