@@ -17,7 +17,6 @@ import logging
 import os
 import platform
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,10 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--write", type=Path, help="file whose block retention is replaced")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
-    started = time.perf_counter()
     names = [*(name for name in accents() if name != "us"), *REAL]
     results = [found for name in names if (found := run(name, options)) is not None]
-    text = table(results, options, time.perf_counter() - started)
+    text = table(results, options)
     print(text)
     if options.write:
         draw(results, options.write.parent / "retention")
@@ -143,7 +141,7 @@ def changes(result: dict[str, Any]) -> tuple[float, float, bool]:
     return gained, lost, gained <= GOAL and kept
 
 
-def table(results: Sequence[dict[str, Any]], options: argparse.Namespace, seconds: float) -> str:
+def table(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
     """The section of the document."""
     met = sum(changes(result)[2] for result in results)
     return "\n".join(
@@ -153,8 +151,7 @@ def table(results: Sequence[dict[str, Any]], options: argparse.Namespace, second
             f"`scripts/bench_retention.py`, seed {options.seed}, {options.steps} steps of "
             f"{options.seconds:g} s, top 6 layers, half replayed, blended within 10 % (or a point) of guard "
             "WER on dev; "
-            f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}, "
-            f"{seconds / 60:.1f} minutes.",
+            f"{os.cpu_count()} cores ({platform.machine()}), torch {torch.__version__}.",
             "Test sets, voices and sentences unseen. Goal: target −60 %, guard at most +10 % or one point. "
             f"Met by {met} of {len(results)}.",
             "",

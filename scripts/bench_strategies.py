@@ -20,7 +20,6 @@ import re
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,7 +63,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.one:
         one(json.loads(options.one.read_text(encoding="utf-8")))
         return
-    started = time.perf_counter()
     results = []
     wanted = [job for job in jobs(options) if not options.only or re.search(options.only, job["title"])]
     for job in wanted:  # a recipe that cannot be carried out is refused before any is
@@ -80,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             subprocess.run([sys.executable, __file__, "--one", str(path)], check=True)
         results.append(json.loads(found.read_text(encoding="utf-8")))
         print(line(results[-1]), file=sys.stderr)
-    text = table(results, options, time.perf_counter() - started)
+    text = table(results, options)
     print(text)
     if options.write:
         replace_block(options.write, "strategies", text)
@@ -208,14 +206,14 @@ def _scores(recogniser: Recogniser, tests: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def table(results: Sequence[dict[str, Any]], options: argparse.Namespace, seconds: float) -> str:
+def table(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> str:
     """The section of the document: a table a task."""
     lines = [
         "## Strategies on real speech",
         "",
         f"`scripts/bench_strategies.py`, seed {options.seed}, {options.steps} steps of 30 s of speech "
         f"(FSDD {options.fsdd_steps} of 20 s), at most {options.rows} test rows; {os.cpu_count()} cores "
-        f"({platform.machine()}), torch {torch.__version__}, {seconds / 60:.1f} minutes.",
+        f"({platform.machine()}), torch {torch.__version__}.",
         "Replay is half of every batch. Blending takes the mixture with the base that is best on dev in a",
         "guard budget of 10 %. Peak memory is of the whole process. 95 % intervals over speakers.",
     ]
