@@ -5,6 +5,7 @@ Knows metadata and, for building and checking, audio headers and samples. Does n
 
 from asr_adapt.manifest.limits import ModelLimits
 from asr_adapt.manifest.manifest import Manifest, require_rows
+from asr_adapt.manifest.sound import read_waveform
 from asr_adapt.manifest.utterance import ROW_FIELDS, Place, Utterance, default_id, from_row, parse_line
 from asr_adapt.manifest.write import PathRewriter, write_manifest, write_rows
 
@@ -18,6 +19,7 @@ __all__ = [
     "default_id",
     "from_row",
     "parse_line",
+    "read_waveform",
     "require_rows",
     "write_manifest",
     "write_rows",

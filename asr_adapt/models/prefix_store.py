@@ -87,10 +87,6 @@ class PrefixStore:
                 used -= freed
         return used + needed <= self.cap
 
-    def missing(self, sizes: Mapping[str, int]) -> int:
-        """Bytes of the given shards that are not there yet."""
-        return sum(size for shard, size in sizes.items() if not self.has(shard))
-
     def close(self) -> None:
         """Give the folder free for eviction."""
         self._open.clear()

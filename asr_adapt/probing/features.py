@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from asr_adapt.audio import read_audio
-from asr_adapt.errors import DataError, UsageError
-from asr_adapt.manifest import Utterance
+from asr_adapt.errors import UsageError
+from asr_adapt.manifest import Utterance, read_waveform
 from asr_adapt.models import LayerStack, Recogniser
 from asr_adapt.models.stack import HEAD
 
@@ -121,7 +120,7 @@ def _batches(recogniser: Recogniser, rows: Sequence[Utterance]) -> Iterator[list
     with ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode") as threads:
 
         def submit(block: Iterable[int]) -> list[tuple[int, object]]:
-            return [(row, threads.submit(_read, rows[row], recogniser.sample_rate)) for row in block]
+            return [(row, threads.submit(read_waveform, rows[row], recogniser.sample_rate)) for row in block]
 
         ahead = submit(blocks[0]) if blocks else []
         for following in [*blocks[1:], []]:
@@ -146,19 +145,6 @@ def _grouped(pieces: Sequence[_Piece], rate: int) -> Iterator[list[_Piece]]:
         batch.append(piece)
     if batch:
         yield batch
-
-
-def _read(row: Utterance, sample_rate: int) -> np.ndarray:
-    try:
-        return read_audio(
-            row.audio_path,
-            sample_rate=sample_rate,
-            offset=row.offset,
-            duration=row.duration,
-            channel=row.channel,
-        )
-    except DataError as error:
-        raise row.error(f"{error}", "audio_filepath") from error
 
 
 def fingerprint(recogniser: Recogniser, stage: int) -> str:

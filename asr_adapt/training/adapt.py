@@ -84,9 +84,8 @@ def adapt(
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
     ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
     last checkpoint. ``prepare`` may exchange the loaded recogniser for one that learns otherwise (with an
-    auxiliary loss, say). ``memory`` stands for the
-    device's own where ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError` and
-    :class:`~asr_adapt.errors.DataError`.
+    auxiliary loss, say). ``memory`` stands for the device's own where ``batch.seconds`` is auto. Raises
+    :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
     """
     folder = Path(output)
     _require_usable(folder, resume)

@@ -16,11 +16,10 @@ from typing import Protocol, TypeVar
 import numpy as np
 from torch import Tensor
 
-from asr_adapt.audio import read_audio
 from asr_adapt.audio.augment import Augmenter
 from asr_adapt.audio.containers import audio_exists
 from asr_adapt.errors import DataError
-from asr_adapt.manifest import Manifest, Utterance
+from asr_adapt.manifest import Manifest, Utterance, read_waveform
 from asr_adapt.models import Recogniser
 from asr_adapt.text import normalise, unknown_characters
 
@@ -91,20 +90,6 @@ class Corpus:
         if self.augmenter is None:
             return waveform
         return self.augmenter(waveform, self.sample_rate, epoch=epoch, utterance_id=row.id)
-
-
-def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
-    """The float32 samples (samples,) of one row."""
-    try:
-        return read_audio(
-            row.audio_path,
-            sample_rate=sample_rate,
-            offset=row.offset,
-            duration=row.duration,
-            channel=row.channel,
-        )
-    except DataError as error:
-        raise row.error(f"{error}", "audio_filepath") from error
 
 
 def check_rows(

@@ -36,13 +36,12 @@ from asr_adapt.training.checkpoints import (
     whole,
 )
 from asr_adapt.training.data import Corpus, Example, prefetched
-from asr_adapt.training.prefix_cache import prefix_output, row_seed
+from asr_adapt.training.prefix_cache import SEED_STRIDE, prefix_output, row_seed
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.schedule import rate_factor
 from asr_adapt.training.throughput import Meter
 from asr_adapt.training.unfreezing import Unfreezing
 
-SEED_STRIDE = 1_000_003
 FLOP_UNIT = 1e9  # float32 adds up billions
 
 
@@ -223,11 +222,12 @@ def _optimise(
 def row_losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example], epoch: int) -> Tensor:
     """The loss of each row of a micro-batch (batch,) in nats, frozen prefix included."""
     recipe, recogniser, device = run.recipe, run.recogniser, run.accelerator.device
-    seeds = [row_seed(recipe.seed, epoch, example.number) for example in batch]
+
+    def seeds(examples: Sequence[Example]) -> list[int]:
+        return [row_seed(recipe.seed, epoch, example.number) for example in examples]
 
     def encode(examples: Sequence[Example]) -> Hidden:
-        chosen = [row_seed(recipe.seed, epoch, example.number) for example in examples]
-        inputs = recogniser.inputs([example.samples for example in examples], seeds=chosen)
+        inputs = recogniser.inputs([example.samples for example in examples], seeds=seeds(examples))
         return recogniser.encode(inputs.to(device), boundary)
 
     with torch.no_grad(), run.accelerator.autocast():
@@ -240,7 +240,7 @@ def row_losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example]
             settings.time_length,
             settings.feature_share,
             settings.feature_length,
-            seeds,
+            seeds(batch),
         )
     return wrapped(hidden, [example.labels for example in batch], masking)
 

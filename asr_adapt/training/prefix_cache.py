@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 SHARD_SECONDS = 60.0
 #: Frames of a batch are rounded up to a multiple of this, so that few shapes occur.
 FRAME_STEP = 16
+#: Keeps the seeds of runs, epochs and rows apart.
+SEED_STRIDE = 1_000_003
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -231,8 +233,7 @@ class _Reader:
 
 def row_seed(seed: int, epoch: int, number: int) -> int:
     """The seed of everything random about a row in an epoch, apart from its waveform's augmentation."""
-    stride = 1_000_003
-    return ((seed * stride + epoch) * stride + number) % 2**63
+    return ((seed * SEED_STRIDE + epoch) * SEED_STRIDE + number) % 2**63
 
 
 def _same_shape(hidden: Hidden) -> Hidden:
