@@ -7,7 +7,8 @@
 with 6 and 9 of 12 layers frozen. Same clips, epochs, rows a batch, precision and optimiser; seconds of
 training with data loading, cache build included, without evaluations. Limit: E·B/(A + E·T') from operations
 that torch counts.
-(b) nano-en, FSDD's German speaker: the same three, with the WER that each ends with. Results are kept under
+(b) nano-en, FSDD's German speaker: the same three, with the WER that each ends with, once with just what the
+Trainer learns too (all 6 layers) and once with 3 of them frozen. Results are kept under
 OUTPUT and not computed again; the tables go to ``docs/benchmarks.md``.
 """
 
@@ -110,7 +111,8 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     base = base_task(options)
     results = [contest("base", base, kept, options.output) for kept in (6, 3)]
-    results.append(contest("nano-en", nano_task(options), 3, options.output))
+    nano = nano_task(options)
+    results += [contest("nano-en", nano, top, options.output) for top in (6, 3)]
     replace_block(DOCUMENT, "train", tables(results, options))
 
 
@@ -162,6 +164,7 @@ def run_trainer(task: Task, folder: Path) -> dict[str, float]:
     recogniser = load_recogniser(task.model, device="auto", compute_type="float32")
     model, processor = recogniser.model, recogniser.processor
     model.freeze_feature_encoder()
+    model.config.apply_spec_augment = False  # ours has none here; digits are shorter than one mask
     rows = list(Manifest.open(task.train))
     set_seed(0)
     arguments = TrainingArguments(

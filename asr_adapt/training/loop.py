@@ -137,6 +137,7 @@ def _wrapped(run: Run, former: nn.Module | None) -> nn.Module:
 def _train_phase(run: Run, wrapped: nn.Module) -> None:
     """Steps until training ends or more layers are freed; a phase begins as a resumed run does."""
     boundary = run.recogniser.stack.boundary
+    run.recogniser.stack.set_modes()
     with closing(_steps(run)) as steps:
         started = time.perf_counter()  # waiting for data counts
         for batches in steps:
@@ -187,7 +188,6 @@ def _optimise(
     factor = rate_factor(recipe.schedule, step)
     for group in run.optimiser.param_groups:
         group["lr"] = group["peak"] * factor * run.unfreezing.rate(group, run.progress)
-    run.recogniser.stack.set_modes()
     total = torch.zeros((), device=accelerator.device)
     padded = spoken = flops = 0.0
     for place, batch in examples:  # the place in the step, whichever process has it
@@ -267,7 +267,8 @@ def _after_step(run: Run) -> bool:
     last = progress.step >= recipe.schedule.steps
     stop = False
     if progress.step % recipe.evaluation.every == 0 or last:
-        _evaluate(run)
+        _evaluate(run)  # which leaves everything in eval mode
+        run.recogniser.stack.set_modes()
         patience = recipe.evaluation.patience
         stop = patience is not None and progress.stale_evaluations >= patience
         stop = stop and not run.unfreezing.waits(progress)

