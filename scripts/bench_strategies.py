@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import os
 import platform
 import re
 import resource
@@ -55,6 +54,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 TASKS = {"speechocean762, heavy": "guard: mild speakers", "FSDD, yweweler": "guard: synthetic US"}
 BLEND_POINTS = 5
+DEV_ROWS = 40
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -89,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--output", type=Path, default=Path("runs/strategies"))
     parser.add_argument("--model", default="nano-en")
-    parser.add_argument("--steps", type=int, default=30, help="optimiser steps of speechocean762")
-    parser.add_argument("--fsdd-steps", type=int, default=40)
-    parser.add_argument("--rows", type=int, default=100, help="test rows of target and of guard")
+    parser.add_argument("--steps", type=int, default=60, help="optimiser steps of speechocean762")
+    parser.add_argument("--fsdd-steps", type=int, default=60)
+    parser.add_argument("--rows", type=int, default=80, help="test rows of target and of guard")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="strategies whose title matches this regular expression")
     parser.add_argument("--write", type=Path, help="file whose block strategies is replaced")
@@ -133,32 +133,36 @@ def tasks(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         rows = [row for row in test if row.accent == band]
         write_manifest(out / f"test_{band}.jsonl", spread(Manifest.of(rows), options.rows))
     write_manifest(out / "us_test.jsonl", spread(Manifest.open(us["guard_test"]), options.rows))
+    digits_dev, us_dev = digits["yweweler_dev"], us["guard_dev"]
+    chosen = {"heavy": ocean["heavy_dev"], "mild": ocean["mild_dev"], "digits": digits_dev, "us": us_dev}
+    dev = {name: out / f"dev_{name}.jsonl" for name in chosen}
+    for name, path in chosen.items():
+        write_manifest(dev[name], spread(Manifest.open(path), DEV_ROWS))
     common = {"model": options.model, "invalid_rows": "drop", "seed": options.seed}
-    every = {"rows": 40}
     return {
         "speechocean762, heavy": common
         | {
             "train": str(ocean["heavy_train"]),
-            "dev": str(ocean["heavy_dev"]),
+            "dev": str(dev["heavy"]),
             "test": str(out / "test_heavy.jsonl"),
-            "guard": str(ocean["mild_dev"]),
+            "guard": str(dev["mild"]),
             "guard_test": str(out / "test_mild.jsonl"),
             "replay": {"manifest": [str(ocean["mild_replay"]), str(us["replay"])], "share": 0.5},
             "schedule": {"steps": options.steps},
             "batch": {"seconds": 30},
-            "evaluation": every | {"every": max(1, options.steps // 2)},
+            "evaluation": {"every": max(1, options.steps // 2)},
         },
         "FSDD, yweweler": common
         | {
             "train": str(digits["yweweler_train"]),
-            "dev": str(digits["yweweler_dev"]),
+            "dev": str(dev["digits"]),
             "test": str(digits["yweweler_test"]),
-            "guard": str(us["guard_dev"]),
+            "guard": str(dev["us"]),
             "guard_test": str(out / "us_test.jsonl"),
             "replay": {"manifest": str(us["replay"]), "share": 0.5},
             "schedule": {"steps": options.fsdd_steps},
             "batch": {"seconds": 20},
-            "evaluation": every | {"every": max(1, options.fsdd_steps // 2)},
+            "evaluation": {"every": max(1, options.fsdd_steps // 2)},
         },
     }
 
@@ -188,12 +192,20 @@ def one(job: dict[str, Any]) -> None:
             "seconds": summary["training_seconds"],
             "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         }
-    result |= {"adapted": _scores(Recogniser.load(model), job["tests"])}
-    if job["recipe"] is not None:
+        result["adapted"] = {name: _after(summary[name]) for name in ("target", "guard")}
         sets = job["recipe"]["dev"], job["recipe"]["guard"]
         blend = blend_models((job["model"], model), sets, Budget(0.1), BLEND_POINTS, profile=PROFILE)
-        result |= {"share": blend.blend.chosen.share, "blended": _scores(blend.recogniser, job["tests"])}
+        share = blend.blend.chosen.share
+        whole = share == 1.0  # its figures are there
+        blended = result["adapted"] if whole else _scores(blend.recogniser, job["tests"])
+        result |= {"share": share, "blended": blended}
+    else:
+        result["adapted"] = _scores(Recogniser.load(model), job["tests"])
     write_json(job["result"], result)
+
+
+def _after(found: dict[str, Any]) -> dict[str, Any]:
+    return {"wer": found["after"], "interval": found["after_interval"]}
 
 
 def _scores(recogniser: Recogniser, tests: Sequence[str]) -> dict[str, Any]:
@@ -212,8 +224,8 @@ def table(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> str
         "## Strategies on real speech",
         "",
         f"`scripts/bench_strategies.py`, seed {options.seed}, {options.steps} steps of 30 s of speech "
-        f"(FSDD {options.fsdd_steps} of 20 s), at most {options.rows} test rows; {os.cpu_count()} cores "
-        f"({platform.machine()}), torch {torch.__version__}.",
+        f"(FSDD {options.fsdd_steps} of 20 s), {DEV_ROWS} dev rows, at most {options.rows} test rows; "
+        f"{torch.get_num_threads()} thread ({platform.machine()}), torch {torch.__version__}.",
         "Replay is half of every batch. Blending takes the mixture with the base that is best on dev in a",
         "guard budget of 10 %. Peak memory is of the whole process. 95 % intervals over speakers.",
     ]

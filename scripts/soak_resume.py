@@ -5,7 +5,10 @@ product has no hook for it. Does not know what is trained: a recipe is given, or
 noise. A child is forked from this process, which has imported everything, so a kill costs no new start of
 Python; ``--fresh`` starts each from nothing instead.
 
-    python scripts/soak_resume.py --kills 50 [--recipe recipe.yaml] [--write docs/scale-out.md]
+    python scripts/soak_resume.py --kills 50 [--cache] [--recipe recipe.yaml] [--write docs/scale-out.md]
+
+With ``--cache`` each run has a prefix cache of its own, which loses half of its shards before a start that is
+to be killed while it writes them.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from asr_adapt.training import load_recipe
 
 PHASES = ("startup", "step", "evaluation", "checkpoint write", "cache write")
 MARK = "soak"
+CACHE = "cache"
 PATIENCE_SECONDS = 120.0
 
 
@@ -55,7 +59,7 @@ def main() -> int:
         report = table(soak, options)
     print(report)
     if options.write:
-        replace_block(options.write, report)
+        replace_block(options.write, "soak-cache" if options.cache else "soak", report)
     return 0 if soak.equal == options.runs and sum(soak.fell.values()) == options.kills else 1
 
 
@@ -66,7 +70,8 @@ class Soak:
         self.recipe, self.root, self.chance, self.fresh = recipe, root, chance, fresh
         loaded = load_recipe(recipe)
         self.every = loaded.evaluation.every
-        self.phases = PHASES if getattr(getattr(loaded, "cache", None), "mode", "off") == "on" else PHASES[:4]
+        self.cached = loaded.cache.mode == "on"
+        self.phases = PHASES if self.cached else PHASES[:4]
         self.fell: Counter[str] = Counter()
         self.equal = 0
         self.seconds = 0.0
@@ -83,8 +88,11 @@ class Soak:
         """Kill ``kills`` times, each time at another kind of moment, resume, and compare the end."""
         done = 0
         while done < kills:
+            wanted = self.chance.choice(self.phases)
+            if wanted == "cache write":
+                self._evict(folder / CACHE)
             child = self._start(folder, resume=folder.exists())
-            phase = self._kill(child, folder)
+            phase = self._kill(child, folder, wanted)
             if phase is None:  # it ended first: its checkpoints are gone, a further kill needs a new run
                 self._compare(folder)
                 folder = folder.with_name(folder.name + "x")
@@ -95,8 +103,25 @@ class Soak:
             raise SystemExit(f"a resumed run failed: {self._log()}")
         self.equal += self._compare(folder)
 
+    def _evict(self, cache: Path) -> None:
+        """Lose some of the shards, as if another run had needed the room: so there is something to write."""
+        shards = sorted(path for path in cache.glob("*/*") if path.suffix == ".safetensors")
+        for path in self.chance.sample(shards, (len(shards) + 1) // 2):
+            path.unlink()
+
+    def _own(self, folder: Path) -> Path:
+        """The recipe, with a prefix cache that only the run in ``folder`` uses."""
+        if not self.cached:
+            return self.recipe
+        recipe = yaml.safe_load(self.recipe.read_text(encoding="utf-8"))
+        recipe["cache"] |= {"folder": str(folder / CACHE)}
+        path = self.root / f"{folder.name}.yaml"
+        path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+        return path
+
     def _start(self, folder: Path, resume: bool = False) -> int:
-        call = ["train", str(self.recipe), "-o", str(folder), "--quiet", *(["--resume"] if resume else [])]
+        recipe = str(self._own(folder))
+        call = ["train", recipe, "-o", str(folder), "--quiet", *(["--resume"] if resume else [])]
         if self.fresh:
             with (self.root / "log").open("w") as log:
                 command = [sys.executable, "-m", "asr_adapt", *call]
@@ -109,17 +134,16 @@ class Soak:
                 os._exit(asr_adapt(call))
         return child
 
-    def _kill(self, child: int, folder: Path) -> str | None:
-        """Wait for a random moment of a random phase, kill, and name the phase that it was in truth."""
+    def _kill(self, child: int, folder: Path, wanted: str) -> str | None:
+        """Wait for a random moment of the phase ``wanted``, kill, and name the phase that it was in truth."""
         before = lines(folder)
-        wanted = self.chance.choice(self.phases)
         target = len(before) + self.chance.randint(1, 12)
         moment: dict[str, Callable[[], bool]] = {
             "startup": lambda: False,
             "step": lambda: len(lines(folder)) >= target,
             "evaluation": lambda: len(lines(folder)) > len(before) and evaluating(folder, self.every),
             "checkpoint write": lambda: bool(unfinished(folder / "checkpoints")),
-            "cache write": lambda: bool(unfinished(folder / "cache")),
+            "cache write": lambda: bool(unfinished(folder / CACHE)),
         }
         limit = self.chance.uniform(0.0, 0.5) if wanted == "startup" else PATIENCE_SECONDS
         deadline = time.monotonic() + limit
@@ -136,13 +160,13 @@ class Soak:
         now = lines(folder)
         if unfinished(folder / "checkpoints"):
             phase = "checkpoint write"
-        elif unfinished(folder / "cache"):
+        elif unfinished(folder / CACHE):
             phase = "cache write"
         elif not [line for line in now if line not in set(before)]:
             phase = "startup"
         else:
             phase = "evaluation" if evaluating(folder, self.every) else "step"
-        for path in unfinished(folder / "checkpoints") + unfinished(folder / "cache"):
+        for path in unfinished(folder / "checkpoints") + unfinished(folder / CACHE):
             path.rename(path.with_name(f"{path.name}.{MARK}"))  # seen: the next kill must not count it again
         return phase
 
@@ -209,7 +233,7 @@ def synthetic_recipe(folder: Path, cache: bool, seed: int) -> Path:
     for part, rows in (("train", 40), ("dev", 16)):
         with (folder / f"{part}.jsonl").open("w", encoding="utf-8") as manifest:
             for number in range(rows):
-                seconds = chance.uniform(0.8, 2.0)
+                seconds = chance.uniform(0.8, 2.0) * (3 if cache else 1)  # several shards to be written
                 wave = noise.normal(0.0, 0.1, round(seconds * 16_000)).astype(np.float32)
                 soundfile.write(folder / f"{part}{number}.wav", wave, 16_000)
                 text = " ".join("".join(chance.choices("abcdefgh", k=3)) for _ in range(3))
@@ -248,16 +272,17 @@ def table(soak: Soak, options: argparse.Namespace) -> str:
             "|---|---:|",
             *rows,
             "",
-            f"Recipe: {options.recipe or 'tiny random model on noise'}; seed {options.seed}; undisturbed run "
+            f"Recipe: {options.recipe or 'tiny random model on noise'}"
+            f"{', frozen prefix from the cache' if soak.cached else ''}; seed {options.seed}; undisturbed run "
             f"{soak.seconds:.1f} s; {platform.machine()}, {torch.get_num_threads()} thread(s), "
             f"torch {torch.__version__}.",
         ]
     )
 
 
-def replace_block(path: Path, text: str) -> None:
+def replace_block(path: Path, name: str, text: str) -> None:
     """Put ``text`` between the marks in ``path``; the marks are added at the end where they are missing."""
-    begin, end = f"<!-- {MARK}:begin -->", f"<!-- {MARK}:end -->"
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     page = path.read_text(encoding="utf-8") if path.exists() else ""
     if begin not in page:
         page = f"{page.rstrip()}\n\n{begin}\n{end}\n"

@@ -29,6 +29,15 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "head": {"strategy": "head"},
     "top_layers": {"strategy": {"name": "top_layers", "top_layers": 1}},
     "gradual": {"strategy": {"name": "gradual", "gradual": {"every": 4}}},
+    "full": {"strategy": "full"},
+    "layer decay, EMA, pull": {
+        "strategy": {"name": "top_layers", "top_layers": 1},
+        "optimiser": {"layer_decay": 0.5},
+        "averaging": {"ema": 0.9},
+        "regularisation": {"pull": 0.1},
+    },
+    "lora": {"strategy": "lora"},
+    "muon": {"strategy": {"name": "top_layers", "top_layers": 1}, "optimiser": {"kind": "muon"}},
 }
 
 
@@ -47,7 +56,8 @@ def run(tree: dict[str, Any], folder: Path, mode: str, **cache: Any) -> dict[str
 def test_cached_and_uncached_runs_have_the_same_losses(
     tree: dict[str, Any], tmp_path: Path, name: str
 ) -> None:
-    changed = tree | STRATEGIES[name] | {"optimiser": {"learning_rate": 1e-3}}
+    chosen = STRATEGIES[name]
+    changed = tree | chosen | {"optimiser": {"learning_rate": 1e-3} | chosen.get("optimiser", {})}
     plain = run(changed, tmp_path / "plain", "off")
     cached = run(changed, tmp_path / "cached", "on")
     assert plain["prefix_cache"] == []

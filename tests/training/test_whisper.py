@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -14,6 +15,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.models import DecoderSettings, Recogniser
 from asr_adapt.training import adapt, build_recipe
 from tests.models.whisper_models import save_tiny_whisper
+from tests.training.test_prefix_cache import TOLERANCE
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +61,32 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
     pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "out"), device="cpu")
     plain = pipe(wave.copy(), generate_kwargs={"num_beams": 1})["text"].strip()
     assert again.transcribe([wave])[0].text == plain
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"strategy": "head"},
+        {"strategy": {"name": "top_layers", "top_layers": 2}},
+        {"strategy": {"name": "gradual", "gradual": {"every": 3}}},
+        {"strategy": "lora"},
+        {"strategy": {"name": "top_layers", "top_layers": 2}, "decoder": {"context": "dynamic"}},
+    ],
+    ids=["head", "decoder", "gradual", "lora", "decoder, trimmed context"],
+)
+def test_cached_and_uncached_runs_have_the_same_losses(
+    whisper_tree: dict[str, Any], tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    found = {}
+    for mode in ("off", "on"):
+        cache = {"mode": mode, "folder": str(tmp_path / "store")}
+        recipe = build_recipe(whisper_tree | changed | {"cache": cache})
+        kept = adapt(recipe, tmp_path / mode, quiet=True).summary()["prefix_cache"]
+        assert any(part["pays"] for part in kept) == (mode == "on")
+        lines = map(json.loads, (tmp_path / mode / "metrics.jsonl").read_text().splitlines())
+        found[mode] = [line["loss"] for line in lines if line["kind"] == "step"]
+    assert len(found["on"]) == 8
+    np.testing.assert_allclose(found["on"], found["off"], rtol=TOLERANCE)
 
 
 def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:
