@@ -26,6 +26,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.probe",
     "asr_adapt.cli.transcribe",
     "asr_adapt.cli.evaluate",
+    "asr_adapt.cli.calibrate",
     "asr_adapt.cli.export",
     "asr_adapt.cli.lm",
     "asr_adapt.cli.serve",

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asr_adapt.cli import options
 from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
-from asr_adapt.cli.loading import Runtime
+from asr_adapt.cli.loading import Runtime, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.manifest import Manifest
     from asr_adapt.transcription import ContextEvaluation, Evaluation
 
 
@@ -60,6 +60,7 @@ def evaluate(
     ] = None,
     lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
     beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
+    calibration: options.CalibrationFile = None,
     runtime: Annotated[
         Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
     ] = Runtime.torch,
@@ -75,7 +76,7 @@ def evaluate(
 
     Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
     """
-    from asr_adapt.cli.loading import decoding_from, load
+    from asr_adapt.cli.loading import calibration_from, decoding_from, load
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription import evaluate as run
     from asr_adapt.transcription import evaluate_contexts
@@ -83,10 +84,11 @@ def evaluate(
 
     if manifest == "-":
         refuse_standard_input()
-    rows = _scorable(manifest)
+    rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
     decoding = decoding_from(lm, hotword, lm_weight, beam_width)
+    confidence = calibration_from(calibration, model, decoding)
 
     def once(target: Path | None, tell: Callable[[float], None] | None) -> Evaluation:
         return run(
@@ -99,11 +101,12 @@ def evaluate(
             word_timestamps=word_timestamps,
             batch_size=batch_size,
             batch_seconds=batch_seconds,
+            calibration=confidence,
         )
 
     with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
         recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
-        seconds, compared = _seconds(rows) / processes.count, None
+        seconds, compared = seconds_of(rows) / processes.count, None
         if names := context_names(context, recogniser.contexts):
             compared = evaluate_contexts(
                 recogniser,
@@ -125,17 +128,6 @@ def evaluate(
     return EXIT_FAILED if evaluation.failures else EXIT_OK
 
 
-def _scorable(manifest: str) -> Manifest:
-    """The manifest; raises DataError for the first row without text, before any work is done."""
-    from asr_adapt.manifest import Manifest, require_rows
-
-    rows = require_rows(Manifest.open(manifest))
-    for row in rows:
-        if row.text is None:
-            raise row.error('missing: add the reference transcript ("" for silence).', "text")
-    return rows
-
-
 def _repeats(output: Path | None, repeat: int) -> list[Path]:
     """Where the second and later runs go: ``test.jsonl`` becomes ``test.repeat2.jsonl`` and so on."""
     if output is None:
@@ -153,12 +145,6 @@ def _show_noise(runs: list[Evaluation], normalise: str) -> None:
         "give the later files to gate --update --repeat.",
         file=sys.stderr,
     )
-
-
-def _seconds(rows: Manifest) -> float:
-    """Seconds of audio in all; 0 when any duration is unknown."""
-    total = float(rows.durations.sum())
-    return total if total == total else 0.0
 
 
 def _show(

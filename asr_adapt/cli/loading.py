@@ -1,6 +1,6 @@
-"""How ``transcribe`` and ``evaluate`` load a recogniser: runtime, decoding, device.
+"""What ``transcribe``, ``evaluate`` and ``calibrate`` load: rows, a recogniser, a map of word confidence.
 
-Knows how options become a recogniser. Does not decode.
+Knows how options become these. Does not decode.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
+    from asr_adapt.manifest import Manifest
     from asr_adapt.models import Recogniser
+    from asr_adapt.scoring.calibration import Calibration
     from asr_adapt.transcription.decoding.fusion import Decoding
 
 
@@ -55,3 +57,51 @@ def decoding_from(
         options = replace(options, weight=options.weight if weight is None else weight)
         options = replace(options, width=options.width if width is None else width)
     return Decoding(lm, parse_hotwords(hotwords or ()), options)
+
+
+def calibration_from(chosen: str | None, model: str, decoding: Decoding) -> Calibration | None:
+    """The map of word confidence in the file ``chosen``; of None the model's own, made for plain decoding.
+
+    ``none`` asks for confidences as the model gives them. Raises DataError for a file that holds no map.
+    """
+    from asr_adapt.scoring.calibration import Calibration
+    from asr_adapt.transcription.calibration import calibration_beside
+    from asr_adapt.transcription.decoding.fusion import Decoding as Plain
+
+    if chosen == "none":
+        return None
+    if chosen is not None:
+        return Calibration.read(chosen)
+    return calibration_beside(model) if decoding == Plain() else None
+
+
+def calibration_target(output: Path | None, model: str, decoding: Decoding) -> Path:
+    """Where a new map goes: ``output``, else the model's own directory, when the map would be found there."""
+    from asr_adapt.models import bundled_models
+    from asr_adapt.transcription.calibration import calibration_path
+    from asr_adapt.transcription.decoding.fusion import Decoding as Plain
+
+    if output is not None:
+        return output
+    if model in bundled_models() or not Path(model).expanduser().is_dir():
+        raise UsageError(f"{model} has no directory of yours: say where the map goes with --output FILE.")
+    if decoding != Plain():
+        raise UsageError("the map in a model's directory is for plain decoding: give --output FILE.")
+    return calibration_path(model)
+
+
+def scorable(manifest: str) -> Manifest:
+    """The manifest; raises DataError for the first row without text, before any work is done."""
+    from asr_adapt.manifest import Manifest, require_rows
+
+    rows = require_rows(Manifest.open(manifest))
+    for row in rows:
+        if row.text is None:
+            raise row.error('missing: add the reference transcript ("" for silence).', "text")
+    return rows
+
+
+def seconds_of(rows: Manifest) -> float:
+    """Seconds of audio in all; 0 when any duration is unknown."""
+    total = float(rows.durations.sum())
+    return total if total == total else 0.0

@@ -30,12 +30,15 @@ def serve(
 ) -> None:
     """Serve a page where recordings are dropped or spoken, transcribed and compared. Ctrl-C ends it."""
     from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.calibration import calibration_beside
     from asr_adapt.transcription.serve import Settings, make_server
 
     names = model or ["nano-en"]
     recognisers = {name: Recogniser.load(name, device=device) for name in names}
+    calibrations = {name: found for name in names if (found := calibration_beside(name)) is not None}
+    settings = Settings(recognisers, max_megabytes * 2**20, calibrations=calibrations)
     try:
-        server = make_server(Settings(recognisers, max_megabytes * 2**20), host, port)
+        server = make_server(settings, host, port)
     except OSError as error:
         raise UsageError(
             f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."

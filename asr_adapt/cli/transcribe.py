@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.cli import options as shared
 from asr_adapt.cli.loading import Runtime
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -89,6 +90,7 @@ def transcribe(
     ] = False,
     lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
     beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
+    calibration: shared.CalibrationFile = None,
     runtime: Annotated[
         Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
     ] = Runtime.torch,
@@ -108,7 +110,7 @@ def transcribe(
     Text goes to standard output or into a folder, everything else to stderr. Exit status 1 when any input
     failed; the others are done all the same.
     """
-    from asr_adapt.cli.loading import decoding_from, load
+    from asr_adapt.cli.loading import calibration_from, decoding_from, load
     from asr_adapt.transcription.files_run import RunSettings, transcribe_files
     from asr_adapt.transcription.options import TranscribeOptions
     from asr_adapt.transcription.subtitles import CueRules
@@ -130,6 +132,7 @@ def transcribe(
         batch_size=batch_size,
         channel=channel,
         fail_fast=fail_fast,
+        calibration=calibration_from(calibration, model, decoding),
     )
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription.processes import launched

@@ -17,6 +17,8 @@ import numpy as np
 from asr_adapt.audio import resample
 from asr_adapt.errors import AsrAdaptError, DataError, UsageError
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring.calibration import Calibration
+from asr_adapt.transcription.calibration import calibration_beside, hear
 from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.options import TranscribeOptions
@@ -52,7 +54,8 @@ def transcribe(
     An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the model's).
     In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
     ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
-    :meth:`Recogniser.load`. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
+    :meth:`Recogniser.load`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
+    the model's directory. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
     bad inputs, see :class:`Engine`.
     """
     recogniser = load(model, options)
@@ -88,7 +91,7 @@ def stream(
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
         for piece in pieces_of(sources[0], Hearing(rate, recogniser.window_seconds), chosen):
-            heard = recogniser.transcribe([piece.samples], words=True, language=chosen.language)[0]
+            heard = hear(recogniser, [piece.samples], chosen, words=True)[0]
             start = piece.start / rate
             words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
             stitcher.add(Heard(start, piece.stop / rate, words))
@@ -111,12 +114,14 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
 def load(model: str | Path | Recogniser, options: dict[str, Any]) -> Recogniser:
     """The recogniser itself, or the one of that name.
 
-    ``device`` and ``compute_type`` are taken out of ``options``.
+    ``device`` and ``compute_type`` are taken out of ``options``; a named model's calibration is put
+    in where it has one and none is given.
     """
     device = options.pop("device", "auto")
     compute_type = options.pop("compute_type", "auto")
     if isinstance(model, Recogniser):
         return model
+    options.setdefault("calibration", calibration_beside(model))
     return Recogniser.load(str(model), device=device, compute_type=compute_type)
 
 
@@ -126,6 +131,9 @@ def make_options(options: dict[str, Any]) -> TranscribeOptions:
     for name in options:
         if name not in known:
             raise UsageError(f"There is no option {name!r}; the options are {', '.join(known)}.")
+    calibration = options.get("calibration")
+    if isinstance(calibration, (str, Path)):
+        options = {**options, "calibration": Calibration.read(calibration)}
     return TranscribeOptions(**options)
 
 

@@ -6,6 +6,7 @@ audio is cut (``reading``), how text is joined (``assembly``), or what is done w
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import torch
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble
 from asr_adapt.transcription.batching import batches
+from asr_adapt.transcription.calibration import hear
 from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.options import TranscribeOptions
@@ -30,6 +32,8 @@ CPU_BATCH_SECONDS = 40.0
 BATCH_SECONDS_PER_GIB = 20.0
 #: Shorter pieces are padded with silence to this, so that every front end gives at least a frame.
 SHORTEST_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class Engine:
         self.progress = Progress()
         self._journal_path = journal_path
         self._on_progress = on_progress
+        _warn_of_other_decoding(recogniser, self.options)
         self._budget = self.options.batch_seconds or _automatic_batch(recogniser.device)
 
     def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
@@ -165,7 +170,7 @@ class Engine:
         shortest = round(SHORTEST_SECONDS * self.recogniser.sample_rate)
         waveforms = [np.pad(p.samples, (0, max(0, shortest - len(p.samples)))) for p in pieces]
         words = self.options.word_timestamps or any(piece.seam for piece in pieces)
-        return self.recogniser.transcribe(waveforms, words=words, language=self.options.language)
+        return hear(self.recogniser, waveforms, self.options, words=words)
 
     def _deliver(self, batch: list[tuple[_Job, Piece]], hypotheses: list[Hypothesis], seconds: float) -> None:
         total = sum(len(piece.samples) for _, piece in batch)
@@ -205,6 +210,17 @@ class Engine:
 def decoding_name(recogniser: Recogniser) -> str:
     """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
     return str(getattr(recogniser, "description", "greedy"))
+
+
+def _warn_of_other_decoding(recogniser: Recogniser, options: TranscribeOptions) -> None:
+    """A calibration fitted with other decoding is applied, as asked, but its numbers may be off."""
+    fitted = "" if options.calibration is None else options.calibration.decoding
+    if fitted and fitted != decoding_name(recogniser):
+        logger.warning(
+            "confidences may be off: the calibration was fitted with decoding %r, this run uses %r",
+            fitted,
+            decoding_name(recogniser),
+        )
 
 
 def _automatic_batch(device: torch.device) -> float:

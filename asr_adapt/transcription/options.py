@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from asr_adapt.errors import UsageError
+from asr_adapt.scoring.calibration import Calibration
 
 Segmenter = Literal["windows", "silero", "energy"]
 SEGMENTERS: tuple[str, ...] = get_args(Segmenter)
@@ -22,7 +23,8 @@ class TranscribeOptions:
     Seconds everywhere. ``segmenter``: ``windows`` hears every sample in overlapping windows, ``silero`` and
     ``energy`` keep only what a voice-activity detector calls speech. ``batch_seconds`` is the padded audio in
     one batch (None: chosen for the device), ``batch_size`` a further bound on its rows. ``channel`` picks one
-    channel (0 is the first); None averages them.
+    channel (0 is the first); None averages them. ``calibration`` maps word confidence (None: as the model
+    gives it).
     """
 
     language: str | None = None
@@ -40,6 +42,7 @@ class TranscribeOptions:
     pool_seconds: float = 600.0
     workers: int = 2
     fail_fast: bool = False
+    calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         if self.segmenter not in SEGMENTERS:

@@ -13,7 +13,7 @@ import json
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.api import transcribe
 from asr_adapt.transcription.writers import render
 
@@ -42,12 +43,16 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Models by the name the page shows, and limits: bytes of one upload, seconds a client may stall."""
+    """Models by the name the page shows, and limits: bytes of one upload, seconds a client may stall.
+
+    ``calibrations`` has the map of word confidence of those models that have one.
+    """
 
     models: Mapping[str, Recogniser]
     most_bytes: int = 200 * 2**20
     patience: float = 60.0
     names: frozenset[str] = field(default=LOCAL_NAMES)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
 
 
 class Refused(Exception):
@@ -78,7 +83,7 @@ class Server(ThreadingHTTPServer):
 def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Server:
     """A bound server; call ``serve_forever``. Port 0 takes a free one, see ``server_address``."""
     names = settings.names | {host.lower()}
-    return Server((host, port), Settings(settings.models, settings.most_bytes, settings.patience, names))
+    return Server((host, port), replace(settings, names=names))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -130,26 +135,33 @@ class Handler(BaseHTTPRequestHandler):
         self._send_json({"models": list(self.server.settings.models)})
 
     def _transcribe(self) -> None:
-        recogniser = self._chosen_model()
+        name = self._chosen_model()
+        settings = self.server.settings
         with tempfile.TemporaryDirectory(prefix="asr-adapt-serve-") as folder:
             path = Path(folder) / "upload"
             self._receive(path)
             try:
                 with self.server.turn:
-                    found = transcribe(path, model=recogniser, word_timestamps=True, workers=1)
+                    found = transcribe(
+                        path,
+                        model=settings.models[name],
+                        word_timestamps=True,
+                        workers=1,
+                        calibration=settings.calibrations.get(name),
+                    )
             except AsrAdaptError as error:
                 sentence = str(error).replace(str(path), "the recording")
                 raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, sentence) from error
         value = found.to_json() | {"compute_seconds": round(found.compute_seconds, 3)}
         self._send_json(value | {name: render(found, name) for name in ("srt", "vtt", "txt")})
 
-    def _chosen_model(self) -> Recogniser:
+    def _chosen_model(self) -> str:
         models = self.server.settings.models
         query = parse_qs(urlsplit(self.path).query)
         name = query.get("model", [next(iter(models))])[0]
         if name not in models:
             raise Refused(HTTPStatus.NOT_FOUND, "There is no such model.")
-        return models[name]
+        return name
 
     def _receive(self, path: Path) -> None:
         """Copy the body to ``path``, within the limit."""

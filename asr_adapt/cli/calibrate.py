@@ -1,0 +1,86 @@
+"""``asr-adapt calibrate``: make word confidence mean what it says.
+
+Knows the options, where the map goes and what is printed. Does not know how it is fitted.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from asr_adapt.cli import options
+from asr_adapt.cli.loading import Runtime, calibration_target, decoding_from, load, scorable, seconds_of
+from asr_adapt.errors import EXIT_FAILED, EXIT_OK
+
+if TYPE_CHECKING:
+    from asr_adapt.transcription.calibration import Calibrated
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("calibrate", no_args_is_help=True)(calibrate)
+
+
+def calibrate(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")],
+    model: options.Model = "nano-en",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write [MODEL/calibration.json].")
+    ] = None,
+    normalise: options.Normalise = "basic",
+    language: options.Language = None,
+    batch_seconds: options.BatchSeconds = None,
+    lm: options.LanguageModel = None,
+    hotword: options.Hotwords = None,
+    lm_weight: options.LanguageModelWeight = None,
+    beam_width: options.BeamWidth = None,
+    runtime: options.RuntimeName = Runtime.torch,
+    device: options.Device = "auto",
+    compute_type: options.ComputeType = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")] = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Fit a map from word confidence to the share of words that are right.
+
+    Give speech like that to be transcribed, of speakers with whom the model was not trained. transcribe,
+    evaluate and serve find the file in the model's directory; elsewhere name it by --calibration.
+    """
+    from asr_adapt.cli.progress import audio_progress
+    from asr_adapt.transcription import evaluate
+    from asr_adapt.transcription.calibration import calibrate as fit_rows
+    from asr_adapt.transcription.engine import decoding_name
+
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
+    target = calibration_target(output, model, decoding)
+    rows = scorable(manifest)
+    recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
+    with audio_progress("Transcribing", quiet=quiet) as start:
+        tell = start(seconds_of(rows))
+        run = evaluate(
+            rows,
+            model=recogniser,
+            on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
+            word_timestamps=True,
+            language=language,
+            batch_seconds=batch_seconds,
+        )
+    for failure in run.failures:
+        print(f"asr-adapt: {failure.message}", file=sys.stderr)
+    found = fit_rows(run.rows, model=model, decoding=decoding_name(recogniser), profile=normalise)
+    found.calibration.write(target, **found.to_json())
+    _show(found, target, as_json)
+    return EXIT_FAILED if run.failures else EXIT_OK
+
+
+def _show(found: Calibrated, target: Path, as_json: bool) -> None:
+    if as_json:
+        about = {"words": found.words, **found.to_json(), "path": str(target)}
+        print(json.dumps(about, ensure_ascii=False, indent=2, allow_nan=False))
+        return
+    print(f"{found.words} words recognised, {found.right:.1%} of them right.")
+    print(f"raw:        mean confidence {found.confidence:.1%}, calibration error {found.before:.3f}")
+    print(f"calibrated: calibration error {found.after:.3f} on speakers left out; written to {target}.")

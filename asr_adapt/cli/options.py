@@ -1,0 +1,43 @@
+"""Options that several commands share: name, help and bounds, declared once.
+
+Knows how an option is spelled and what its help says. Does not know which command has it, its default, or
+what it does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from asr_adapt.cli.loading import Runtime
+
+Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")]
+Language = Annotated[str | None, typer.Option(help="BCP-47 language, for models that know several.")]
+Normalise = Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+
+BatchSize = Annotated[int | None, typer.Option(min=1, help="Most pieces of audio in one batch.")]
+BatchSeconds = Annotated[
+    float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
+]
+
+LanguageModel = Annotated[
+    Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
+]
+Hotwords = Annotated[list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")]
+Prompt = Annotated[str, typer.Option(help="Text before every piece: names, spellings (Whisper).")]
+Fallback = Annotated[
+    bool, typer.Option("--fallback", help="Doubtful text again, drop it in silence (Whisper).")
+]
+LanguageModelWeight = Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")]
+BeamWidth = Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")]
+CalibrationFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Map of word confidence [MODEL/calibration.json]; none: raw."),
+]
+
+RuntimeName = Annotated[Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+ComputeType = Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")]

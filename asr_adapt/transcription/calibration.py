@@ -1,0 +1,88 @@
+"""Calibrated word confidence: the map fitted on a manifest, found beside a model, applied to what was heard.
+
+Knows where the map lies in a model directory and which fields of a hypothesis it changes. Does not know the
+map itself (:mod:`asr_adapt.scoring.calibration`) nor families: it sees what every recogniser gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_adapt.manifest import Utterance
+from asr_adapt.models import Hypothesis, Recogniser, bundled_models
+from asr_adapt.scoring.calibration import Calibration, fit
+from asr_adapt.scoring.reliability import calibration_error, held_out, judge_words
+from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.result import mean_probability
+
+#: The file in a model directory that is found by itself; it is for plain decoding.
+CALIBRATION_FILE = "calibration.json"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A fitted map, and its worth: words judged, the share right, mean confidence and ECE (fractions).
+
+    ``before`` is of the raw confidences, ``after`` of those mapped without the word's own speaker.
+    """
+
+    calibration: Calibration
+    words: int
+    right: float
+    confidence: float
+    before: float
+    after: float
+
+    def to_json(self) -> dict[str, Any]:
+        """What is kept beside the map's parameters."""
+        ece = {"before": round(self.before, 4), "after": round(self.after, 4)}
+        return {"right": round(self.right, 4), "confidence": round(self.confidence, 4), "ece": ece}
+
+
+def calibrate(rows: Iterable[Utterance], *, model: str, decoding: str, profile: str = "basic") -> Calibrated:
+    """A map from predictions with ``words``; raises DataError where they hold too few."""
+    judged = judge_words(rows, profile)
+    found = replace(fit(judged.probabilities, judged.right), model=model, decoding=decoding)
+    return Calibrated(
+        found,
+        words=len(judged),
+        right=float(judged.right.mean()),
+        confidence=float(judged.probabilities.mean()),
+        before=calibration_error(judged.probabilities, judged.right),
+        after=calibration_error(held_out(judged), judged.right),
+    )
+
+
+def calibration_path(model: str | Path) -> Path:
+    """Where the map of a model lies: in its directory; a hub id has none."""
+    return bundled_models().get(str(model), Path(model).expanduser()) / CALIBRATION_FILE
+
+
+def calibration_beside(model: str | Path) -> Calibration | None:
+    """The map in a model's directory; None where there is none."""
+    path = calibration_path(model)
+    return Calibration.read(path) if path.is_file() else None
+
+
+def hear(
+    recogniser: Recogniser, waveforms: Sequence[np.ndarray], options: TranscribeOptions, *, words: bool
+) -> list[Hypothesis]:
+    """Transcribe one batch; confidences are calibrated where ``options`` say how.
+
+    Confidence is then the mean of the words', so that they are asked for even where nobody wants to see them.
+    """
+    calibration = options.calibration
+    found = recogniser.transcribe(
+        waveforms, words=words or calibration is not None, language=options.language
+    )
+    return found if calibration is None else [_mapped(row, calibration, words) for row in found]
+
+
+def _mapped(hypothesis: Hypothesis, calibration: Calibration, keep_words: bool) -> Hypothesis:
+    words = tuple(replace(word, probability=calibration(word.probability)) for word in hypothesis.words)
+    return Hypothesis(hypothesis.text, words if keep_words else (), mean_probability(words))

@@ -1,0 +1,58 @@
+"""What every benchmark ends with: a Markdown table, what it ran on, and a block of a document.
+
+Knows Markdown, blocks between markers and this computer. Does not know what was measured. Imports nothing
+heavy, so that a script may measure processes without torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from asr_adapt.files import atomic_write
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+
+
+def add_write(parser: argparse.ArgumentParser, name: str) -> None:
+    """The option ``--write``, whose value :func:`publish` takes."""
+    parser.add_argument("--write", type=Path, metavar="FILE", help=f"document whose block {name} is replaced")
+
+
+def publish(text: str, name: str, document: Path | None) -> None:
+    """Print ``text`` and, where a document is given, put it into the block ``name``."""
+    print(text)
+    if document is not None:
+        replace_block(document, name, text)
+
+
+def replace_block(document: Path, name: str, content: str) -> None:
+    """Replace what stands between the markers of ``name`` in ``document``, or append it."""
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    text = document.read_text(encoding="utf-8") if document.is_file() else "# Benchmarks\n"
+    block = f"{begin}\n{content.rstrip()}\n{end}"
+    if begin in text:
+        start, rest = text.split(begin, 1)
+        text = start + block + rest.split(end, 1)[1]
+    else:
+        text = f"{text.rstrip()}\n\n{block}\n"
+    with atomic_write(document) as handle:
+        handle.write(text)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
+    """Lines of a Markdown table; columns whose head begins with ``>`` stand to the right."""
+    marks = ["--:" if head.startswith(">") else "---" for head in heads]
+    lines = ["| " + " | ".join(head.removeprefix(">") for head in heads) + " |", f"|{'|'.join(marks)}|"]
+    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+
+
+def hardware(device: str | None = None) -> str:
+    """``8-core x86_64, torch 2.13.0, Python 3.11.2``; ``device`` names an accelerator."""
+    where = device or f"{os.cpu_count()}-core {platform.machine()}"
+    return f"{where}, torch {version('torch')}, Python {platform.python_version()}"
