@@ -273,9 +273,9 @@ def table(soak: Soak, options: argparse.Namespace) -> str:
             *rows,
             "",
             f"Recipe: {options.recipe or 'tiny random model on noise'}"
-            f"{', frozen prefix from the cache' if soak.cached else ''}; seed {options.seed}; undisturbed run "
-            f"{soak.seconds:.1f} s; {platform.machine()}, {torch.get_num_threads()} thread(s), "
-            f"torch {torch.__version__}.",
+            f"{', frozen prefix from the cache' if soak.cached else ''}; seed {options.seed}; "
+            f"undisturbed run {soak.seconds:.1f} s; {platform.machine()}, {torch.get_num_threads()} "
+            f"thread(s), torch {torch.__version__}.",
         ]
     )
 

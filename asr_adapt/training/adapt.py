@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
 from asr_adapt.training.retention import retain
 from asr_adapt.training.schedule import parameter_groups
+from asr_adapt.training.speedups import Speedups
 from asr_adapt.training.strategies import LearningPlan, learning_plan
 from asr_adapt.training.throughput import Meter
 from asr_adapt.training.tracking import Tracker
@@ -92,67 +94,115 @@ def adapt(
     recipe = resumed_batch(recipe, folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
-    sets = _open(recipe)
-    recogniser = (prepare or _as_it_is)(_recogniser(recipe, sets, accelerator))
-    recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
-    corpus, batches, dropped = _corpus(recipe, recogniser, sets)
-    recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
-    sharding.require_shardable(recipe)
-    _set_dropout(recogniser, recipe)
+    ready = _ready(recipe, accelerator, prepare or _as_it_is)
+    recipe, recogniser = ready.recipe, ready.recogniser
     if accelerator.is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        save_recipe(recipe, folder / "recipe.yaml")
-    tests = _tests(recipe, sets)
+    tests = _tests(recipe, ready.sets)
     with as_pretrained(recogniser):
         before = _measured(recipe, recogniser, tests)
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
-    outcome = Outcome.start(recipe, recogniser, plan.names, corpus, dropped)
-    learning = _learning(recipe, recogniser, plan)
-    shown = sharding.measured(recogniser, lambda: run.learning)
-    checkpoints = folder / "checkpoints"
-    averages = BestAverage(checkpoints / "candidates", recipe.averaging.best)
+    outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.dropped)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
-    unfreezing = Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps)
-    run = Run(
-        recipe, recogniser, corpus, batches, learning, averages,
-        unfreezing, accelerator, checkpoints, tracker, lambda: _measure(recipe, shown(), sets),
-        Meter(recogniser, accelerator),
-    )  # fmt: skip
+    run, shown = _run(ready, plan, tracker, folder / "checkpoints")
     batch_size = settle_batch(run, memory)
     recipe = run.recipe
     if accelerator.is_main_process:
         save_recipe(recipe, folder / "recipe.yaml")
     cache = _prefix_cache(run)
-    run.on_boundary += [run.meter.on_boundary, cache.on_boundary]
-    progress = train(run, resume=resume)
+    with _fast(run, cache):
+        progress = train(run, resume=resume)
     run.recogniser = recogniser = shown()
     run.learning = replace(run.learning, model=recogniser.model)
     tracker.close()
-    cache.close()
     accelerator.wait_for_everyone()
     settled = _settled(run, tracker.best_path(progress.best_step), added)
-    after = _measured(recipe, recogniser, tests)
     outcome = replace(
         outcome,
         recipe=recipe,
         batch_size=batch_size,
         progress=progress,
-        advice=advice,
+        advice=ready.advice,
         prefix_cache=cache.decisions,
         tests=tests,
         before=before,
-        after=after,
+        after=_measured(recipe, recogniser, tests),
         **settled,
     )
     if accelerator.is_main_process:
         if added is not None:
             added.write(folder)
         write_outcome(outcome, recogniser, folder)
-        remove_checkpoints(checkpoints)
+        remove_checkpoints(run.folder)
     accelerator.end_training()  # the processes part
     return outcome
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a run starts from: a recipe without anything left to choose, its model and its rows."""
+
+    recipe: Recipe
+    accelerator: Accelerator
+    sets: Sets
+    recogniser: Recogniser
+    corpus: Corpus
+    batches: BatchPlan
+    dropped: list[str]
+    advice: Any
+
+
+def _ready(recipe: Recipe, accelerator: Accelerator, prepare: Callable[[Recogniser], Recogniser]) -> Ready:
+    """Load and check everything that the recipe names."""
+    sets = _open(recipe)
+    recogniser = prepare(_recogniser(recipe, sets, accelerator))
+    recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
+    corpus, batches, dropped = _corpus(recipe, recogniser, sets)
+    recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
+    sharding.require_shardable(recipe)
+    _set_dropout(recogniser, recipe)
+    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, dropped, advice)
+
+
+def _run(
+    ready: Ready, plan: LearningPlan, tracker: Tracker, checkpoints: Path
+) -> tuple[Run, Callable[[], Recogniser]]:
+    """The loop's parts, and a call that gives the recogniser to measure."""
+    recipe, recogniser = ready.recipe, ready.recogniser
+    learning = _learning(recipe, recogniser, plan)
+    shown = sharding.measured(recogniser, lambda: run.learning)
+    run = Run(
+        recipe, recogniser, ready.corpus, ready.batches, learning,
+        BestAverage(checkpoints / "candidates", recipe.averaging.best),
+        Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps),
+        ready.accelerator, checkpoints, tracker, lambda: _measure(recipe, shown(), ready.sets),
+        Meter(recogniser, ready.accelerator),
+    )  # fmt: skip
+    return run, shown
+
+
+@contextmanager
+def _fast(run: Run, cache: PrefixCache) -> Iterator[None]:
+    """Steps are counted, cached and sped up inside the block; measuring sees none of it."""
+    sharded = sharding.wanted()  # it has wrapped the layers in its own way
+    half = run.accelerator.mixed_precision == "bf16" and not sharded
+    speedups = Speedups(run.recogniser.stack, compiled=run.recipe.compile, half=half)
+    measure = run.measure
+    run.measure = speedups.plain(measure)
+    run.on_boundary += [
+        lambda _: speedups.restore(),
+        speedups.plain(run.meter.on_boundary),
+        cache.on_boundary,
+        speedups.on_boundary,
+    ]
+    try:
+        yield
+    finally:
+        speedups.restore()
+        run.measure = measure
+        cache.close()
 
 
 def _settled(run: Run, best: Path, added: Attachment | None) -> dict[str, Any]:

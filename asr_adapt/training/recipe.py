@@ -221,6 +221,11 @@ class Recipe(Section):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the device computes it fast, else float32."
     )
+    compile: bool = Field(
+        False,
+        description="Run the layers that learn through torch.compile: quicker steps behind a slow first one; "
+        "needs a C++ compiler on a CPU, Triton on a GPU.",
+    )
     device: str = Field("auto", description="auto, cpu, cuda, mps.")
     seed: Annotated[int, Field(ge=0)] = Field(0, description="Fixes order, masks, dropout and new weights.")
 

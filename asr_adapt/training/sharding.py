@@ -40,6 +40,7 @@ def require_shardable(recipe: Recipe) -> None:
         "optimiser.kind": recipe.optimiser.kind == "muon",
         "averaging.ema": bool(recipe.averaging.ema),
         "regularisation.pull": bool(recipe.regularisation.pull),
+        "compile": recipe.compile,
         "strategy.name": recipe.strategy.name in ("gradual", "lora", "adapters"),
     }
     for field, present in refused.items():

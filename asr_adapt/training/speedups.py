@@ -1,0 +1,96 @@
+"""What makes steps faster without changing what is learnt: compiled layers, a frozen prefix in bfloat16.
+
+Knows modules and weights of the layer stack. Does not know steps, recipes' other sections or how models are
+measured: measuring is wrapped, so that it always sees the plain float32 network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from asr_adapt.models import LayerStack
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Modules whose float32 weights autocast rounds to bfloat16 before each use.
+_ROUNDED = (nn.Linear, nn.Conv1d)
+
+
+class Speedups:
+    """Follows the boundary of the frozen prefix.
+
+    ``compiled``: layers that learn run through ``torch.compile``, one graph for all lengths, with dropout
+    masks drawn as without it. ``half``: linear and convolution weights of the prefix are bfloat16 during
+    steps, which gives the very numbers that autocast gives; their float32 originals wait on the host.
+    """
+
+    def __init__(self, stack: LayerStack, *, compiled: bool, half: bool) -> None:
+        self.stack, self.compiled, self.half = stack, compiled, half
+        self._originals: dict[nn.Parameter, Tensor] = {}
+        self._done: set[str] = set()
+
+    def on_boundary(self, boundary: int) -> None:
+        """Compile what learns from now on, and round what lies below ``boundary``."""
+        if self.compiled:
+            self._compile()
+        if self.half:
+            self._round(boundary)
+
+    def plain(self, function: Callable[P, T]) -> Callable[P, T]:
+        """``function`` as it runs without any of this."""
+
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            with self._eager(), self._whole():
+                return function(*args, **kwargs)
+
+        return run
+
+    def restore(self) -> None:
+        """Give the prefix its float32 weights back, bit for bit."""
+        for parameter, original in self._originals.items():
+            parameter.data = original.to(parameter.device)
+        self._originals.clear()
+
+    def _compile(self) -> None:
+        import torch._inductor.config as inductor  # heavy, and only wanted here
+
+        inductor.fallback_random = True  # dropout follows torch's seed, as a resumed run needs
+        learning = {self.stack.stage_name(name) for name in self.stack.trainable_names()}
+        for stage in (self.stack.stages[number] for number in self.stack.layers):
+            if stage.name in learning - self._done:
+                self._done.add(stage.name)
+                for prefix in stage.prefixes:
+                    self.stack.model.get_submodule(prefix).compile(dynamic=True)
+
+    def _round(self, boundary: int) -> None:
+        prefix = self.stack.stages[:boundary]
+        for name, module in self.stack.model.named_modules():
+            if not isinstance(module, _ROUNDED) or parametrize.is_parametrized(module):
+                continue
+            if any(stage.owns(f"{name}.weight") for stage in prefix):
+                for parameter in module.parameters(recurse=False):
+                    self._originals[parameter] = parameter.data.cpu()
+                    parameter.data = parameter.data.bfloat16()
+
+    def _eager(self) -> AbstractContextManager[object]:
+        return torch.compiler.set_stance("force_eager") if self.compiled else nullcontext()
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        rounded = {parameter: parameter.data for parameter in self._originals}
+        for parameter, original in self._originals.items():
+            parameter.data = original.to(parameter.device)
+        try:
+            yield
+        finally:
+            for parameter, data in rounded.items():
+                parameter.data = data

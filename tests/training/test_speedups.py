@@ -1,0 +1,81 @@
+"""Compiled layers and a prefix in bfloat16 change how fast steps are, not what is learnt or measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from asr_adapt.models import load_recogniser
+from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.speedups import Speedups
+
+
+def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_a_compiled_run_has_the_losses_of_a_plain_one(tree: dict[str, Any], tmp_path: Path) -> None:
+    found = {}
+    for name in ("plain", "compiled"):
+        changed = {
+            "compile": name == "compiled",
+            "strategy": {"name": "top_layers", "top_layers": 1},
+            "schedule": {"steps": 6, "kind": "constant"},
+            "regularisation": {"hidden_dropout": 0.1},
+        }
+        summary = adapt(build_recipe(tree | changed), tmp_path / name, quiet=True).summary()
+        lines = map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+        found[name] = [line["loss"] for line in lines if line["kind"] == "step"], summary["target"]["after"]
+    assert len(found["plain"][0]) == 6
+    np.testing.assert_allclose(found["compiled"][0], found["plain"][0], rtol=2e-4)
+    assert found["compiled"][1] == found["plain"][1]
+    graphs = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert graphs > 0, "something was compiled"
+
+
+def test_a_prefix_in_bfloat16_gives_what_autocast_gives_and_comes_back_whole(tone_model: Path) -> None:
+    recogniser = load_recogniser(tone_model, device="cpu", compute_type="float32")
+    recogniser.model.eval()
+    stack, before = recogniser.stack, weights(recogniser.model)
+    boundary = len(stack) - 1
+    noise = np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32)
+    inputs = recogniser.inputs([noise, noise[:9_000]])
+
+    def states() -> torch.Tensor:
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            return recogniser.encode(inputs, boundary).states.float()
+
+    def types() -> set[torch.dtype]:
+        return {parameter.dtype for parameter in recogniser.model.parameters()}
+
+    plain, speedups = states(), Speedups(stack, compiled=False, half=True)
+    speedups.on_boundary(boundary)
+    assert types() == {torch.float32, torch.bfloat16}
+    assert torch.equal(states(), plain)
+    assert speedups.plain(types)() == {torch.float32}
+    assert types() == {torch.float32, torch.bfloat16}
+    assert all(p.dtype == torch.float32 for _, p in stack.parameters_of(boundary)), "what learns stays whole"
+    speedups.restore()
+    after = weights(recogniser.model)
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_bfloat16_run_leaves_the_frozen_part_bit_for_bit(
+    tree: dict[str, Any], tone_model: Path, tmp_path: Path
+) -> None:
+    changed = {"precision": "bfloat16", "strategy": {"name": "gradual", "gradual": {"every": 2, "depth": 2}}}
+    recipe = build_recipe(tree | changed | {"schedule": {"steps": 6}, "cache": {"mode": "off"}})
+    adapt(recipe, tmp_path / "out", quiet=True)
+    base = weights(load_recogniser(tone_model, device="cpu", compute_type="float32").model)
+    found = weights(load_recogniser(tmp_path / "out", device="cpu", compute_type="float32").model)
+    frozen = [name for name in base if "feature_extractor" in name or "feature_projection" in name]
+    assert frozen and all(torch.equal(base[name], found[name]) for name in frozen)
+    assert any(not torch.equal(base[name], found[name]) for name in base), "something was learnt"
