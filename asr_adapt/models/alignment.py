@@ -1,7 +1,7 @@
 """How well a transcript fits its audio, and where its words lie: CTC scores and forced alignment.
 
 Knows log-probabilities and label ids. Does not know manifests or what is done with the scores. torchaudio is
-not used: the score is torch's own CTC loss, the alignment a Viterbi pass in numpy.
+not used: the score is torch's own CTC loss, the alignment a Viterbi pass in numpy (``viterbi``).
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.contract import Recogniser, Word
 from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.viterbi import LogProbabilities, forced_alignment
 from asr_adapt.text import UNKNOWN, WORD_DELIMITER
-
-LogProbabilities = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +32,6 @@ class Fit:
 
     score: float
     heard: str
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Label ``position`` of a transcript between frames ``start`` and ``end`` (exclusive)."""
-
-    position: int
-    start: int
-    end: int
 
 
 def require_ctc(recogniser: Recogniser) -> CtcRecogniser:
@@ -139,44 +128,6 @@ def word_times(recogniser: CtcRecogniser, waveform: np.ndarray, words: Sequence[
         else:
             found.append(Word(word, end, end, 0.0))
     return found
-
-
-def forced_alignment(scores: LogProbabilities, labels: Sequence[int], blank: int) -> list[Span]:
-    """The most likely frames of each label (Viterbi over the CTC trellis, Graves et al. 2006).
-
-    ``scores`` is (frames, vocabulary). Raises ModelError when there are fewer frames than the labels need.
-    """
-    frames = len(scores)
-    extended = np.full(2 * len(labels) + 1, blank)
-    extended[1::2] = labels
-    skips = np.zeros(len(extended), dtype=bool)
-    skips[3::2] = extended[3::2] != extended[1:-2:2]
-    emissions = scores[:, extended]
-    best = np.full(len(extended), -np.inf)
-    best[:2] = emissions[0, :2]
-    moves = np.zeros((frames, len(extended)), dtype=np.int8)
-    for frame in range(1, frames):
-        stay = best
-        one = np.concatenate([[-np.inf], best[:-1]])
-        two = np.full(len(best), -np.inf)
-        two[2:] = np.where(skips[2:], best[:-2], -np.inf)
-        choices = np.stack([stay, one, two])
-        moves[frame] = choices.argmax(0)
-        best = choices.max(0) + emissions[frame]
-    state = len(extended) - 1 if len(extended) < 2 or best[-1] >= best[-2] else len(extended) - 2
-    if not np.isfinite(best[state]):
-        raise ModelError(f"{len(labels)} labels do not fit into {frames} frames.")
-    return _spans(moves, state)
-
-
-def _spans(moves: NDArray[np.int8], state: int) -> list[Span]:
-    """Walk the trellis back and collect the frames of every label state."""
-    ends: dict[int, list[int]] = {}
-    for frame in range(len(moves) - 1, -1, -1):
-        if state % 2:
-            ends.setdefault(state // 2, []).append(frame)
-        state -= int(moves[frame, state])
-    return [Span(position, found[-1], found[0] + 1) for position, found in sorted(ends.items())]
 
 
 def _with_edges(wanted: list[int], heard: Sequence[int], delimiter: int | None) -> list[int]:

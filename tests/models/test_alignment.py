@@ -10,12 +10,12 @@ import pytest
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.alignment import (
-    forced_alignment,
     log_probabilities,
     require_ctc,
     transcript_fits,
     word_times,
 )
+from asr_adapt.models.viterbi import forced_alignment
 from tests.conftest import RATE, tones
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.transcription.decoding.alignment import align
+from asr_adapt.models.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch
 from asr_adapt.transcription.decoding.fusion import (
     Decoding,
@@ -157,18 +157,20 @@ def test_alignment_is_the_best_path(seed, tokens, extra):
             total = sum(frames[t, token] for t, token in enumerate(path))
             if total > score:
                 best, score = path, total
-    spoken = align(frames, tokens, BLANK)
+    spoken = forced_alignment(frames, tokens, BLANK)
     assert len(spoken) == len(tokens)
     rebuilt = np.full(len(frames), BLANK)
     for token, part in zip(tokens, spoken, strict=True):
-        rebuilt[part.start : part.stop] = token
-        assert part.probability == pytest.approx(np.exp(frames[part.start : part.stop, token]).mean())
+        rebuilt[part.start : part.end] = token
+        assert part.probability == pytest.approx(np.exp(frames[part.start : part.end, token]).mean())
     assert tuple(rebuilt) == best
 
 
 def test_alignment_needs_enough_frames():
     with pytest.raises(DataError, match="too few"):
-        align(random_frames(2, 0), [2, 2], BLANK)
+        forced_alignment(random_frames(2, 0), [2, 2], BLANK)
+    with pytest.raises(DataError, match="too few"):
+        forced_alignment(random_frames(0, 0), [2], BLANK)
 
 
 def test_hotwords_win_where_sounds_are_alike():

@@ -18,7 +18,7 @@ import torch
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Hypothesis, Recogniser, Search, Word
-from asr_adapt.transcription.decoding.alignment import align
+from asr_adapt.models.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.ngram import load_language_model
 
@@ -96,15 +96,15 @@ class FusionRecogniser(CtcRecogniser):
         silent = frames.copy()  # a delimiter before the first word or behind the last is silence
         silent[:, self.blank] = np.maximum(frames[:, self.blank], frames[:, self._token_of[" "]])
         try:
-            spoken = align(silent, tokens, self.blank)
-        except DataError:  # a transcript at the very limit of its frames: it stands, without times
+            spoken = forced_alignment(silent, tokens, self.blank)
+        except ModelError:  # a transcript at the very limit of its frames: it stands, without times
             return Hypothesis(best.text)
         second = self.seconds_per_frame
         found, position = [], 0
         for text in best.text.split(" "):
             own = spoken[position : position + len(text)]
             probability = float(np.mean([part.probability for part in own]))
-            found.append(Word(text, own[0].start * second, own[-1].stop * second, probability))
+            found.append(Word(text, own[0].start * second, own[-1].end * second, probability))
             position += len(text) + 1
         confidence = float(np.mean([part.probability for part in spoken]))
         return Hypothesis(best.text, tuple(found), confidence)
