@@ -41,6 +41,7 @@ OPTIONAL = {
     "silero-vad": ("silero_vad", "vad", "speech detection (--vad)"),
     "matplotlib": ("matplotlib", "plots", "plots"),
     "peft": ("peft", "lora", "LoRA (strategy lora)"),
+    "sentencepiece": ("sentencepiece", "speech2text", "Speech2Text models"),
 }
 CODECS = (
     ("WAV", "PCM_16"),

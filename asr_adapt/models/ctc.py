@@ -21,7 +21,7 @@ from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.packed import PackedEncoder
-from asr_adapt.models.parakeet import WORD_MARK, words_of_pieces
+from asr_adapt.models.pieces import piece_characters, words_of_pieces
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.text import Casing, casing_for, fit_case
 
@@ -224,8 +224,7 @@ class CtcRecogniser(Recogniser):
     def limits(self) -> ModelLimits:
         """Characters, frames and longest clip of this model."""
         if self.anatomy.writes_pieces:
-            special = set(self.processor.tokenizer.all_special_tokens)
-            characters = frozenset("".join(t for t in self.vocabulary if t not in special)) - {WORD_MARK}
+            characters = piece_characters(self.processor.tokenizer)
         else:
             characters = frozenset(token for token in self.vocabulary if len(token) == 1 and token != "|")
         return ModelLimits(

@@ -7,6 +7,7 @@ Does not know what a model computes.
 from __future__ import annotations
 
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from transformers import (
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
-from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
@@ -33,6 +34,7 @@ from asr_adapt.models.heads import character_tokenizer, take_vocabulary
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
 from asr_adapt.models.moonshine import MoonshineRecogniser
 from asr_adapt.models.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.speech2text import Speech2TextRecogniser
 from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
@@ -43,7 +45,10 @@ FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[Seq2SeqRecogniser]]] =
     **{kind: (AutoModelForCTC, CtcRecogniser) for kind in ANATOMIES},
     "whisper": (AutoModelForSpeechSeq2Seq, WhisperRecogniser),
     "moonshine": (AutoModelForSpeechSeq2Seq, MoonshineRecogniser),
+    "speech_to_text": (AutoModelForSpeechSeq2Seq, Speech2TextRecogniser),
 }
+#: Architecture → (package that its tokeniser needs, our extra that brings it).
+EXTRAS = {"speech_to_text": ("sentencepiece", "speech2text")}
 _TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "tokenizer.json")
 _QUIET: dict[str, Any] = {
     "_raise_exceptions_for_missing_entries": False,
@@ -129,6 +134,9 @@ def load_recogniser(
         raise ModelError(
             f"architecture {config.model_type!r} is not supported: use one of {known}.", path=str(source)
         )
+    package, extra = EXTRAS.get(config.model_type, ("", ""))
+    if package and find_spec(package) is None:
+        raise MissingExtraError(f"The tokeniser of {source}", extra)
     loader, family = FAMILIES[config.model_type]
     model, processor = _load_parts(loader, where, str(source), dtype, new_head)
     return family(model.to(place).eval(), processor, str(source))

@@ -1,7 +1,7 @@
 """The Moonshine family: encoder and decoder on raw samples, as long as the clip.
 
-Knows where transformers keeps Moonshine's modules and how its tokeniser closes a text. Does not know recipes,
-manifests, or how a checkpoint was found. Source: Jeffries et al., arXiv 2410.15608.
+Knows where transformers keeps Moonshine's modules. Does not know text, recipes, manifests, or how a
+checkpoint was found. Source: Jeffries et al., arXiv 2410.15608.
 """
 
 from __future__ import annotations
@@ -13,15 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from asr_adapt.errors import ModelError
-from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import Hidden, Search
-from asr_adapt.models.generation import Heard, Rules, Spoken, search, speak
-from asr_adapt.models.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.contract import Hidden
+from asr_adapt.models.mel import padded_samples
+from asr_adapt.models.plain_seq2seq import PlainSeq2SeqRecogniser
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
-#: The longest piece, in seconds: what Moonshine was trained on, roughly.
-WINDOW_SECONDS = 30.0
 #: (kernel, stride) of the convolutions.
 CONVOLUTIONS = ((127, 64), (7, 3), (3, 2))
 STRIDE = 64 * 3 * 2
@@ -36,7 +32,7 @@ def frames_of(samples: int) -> int:
 
 
 class MoonshineNetwork:
-    """The modules of a ``MoonshineForConditionalGeneration``; see :class:`seq2seq.Network`."""
+    """The modules of a ``MoonshineForConditionalGeneration``; see :class:`plain_seq2seq.MaskedNetwork`."""
 
     def __init__(self, model: Any) -> None:
         self.model, self.encoder, self.decoder = model, model.model.encoder, model.model.decoder
@@ -117,77 +113,27 @@ class MoonshineNetwork:
                 module.attention_dropout = attention
 
 
-class MoonshineRecogniser(Seq2SeqRecogniser):
+class MoonshineRecogniser(PlainSeq2SeqRecogniser):
     """Moonshine; the contract's methods are documented there."""
 
     family = "moonshine"
-    network: MoonshineNetwork
-    window_seconds = WINDOW_SECONDS
+    title = "Moonshine"
     adaptable = ("q_proj", "k_proj", "v_proj", "o_proj", "fc1", "fc2")
-    tied_head = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
-        super().__init__(model, processor, name)
-        self.network = MoonshineNetwork(model)
-        self.stack = self.network.stack()
-        self.sample_rate = int(processor.feature_extractor.sampling_rate)
+        super().__init__(model, processor, name, MoonshineNetwork(model))
         self.frame_seconds = STRIDE / self.sample_rate
-        self.end = int(model.config.eos_token_id)
-        self.search = Search()
 
-    def set_search(self, search: Search) -> None:
-        """Beams; raises ModelError for what it was not taught: fallback, prompt, silence threshold."""
-        plain = Search(beams=search.beams)
-        unknown = (
-            ("a fallback temperature", search.temperatures != plain.temperatures),
-            ("a prompt", bool(search.prompt)),
-            ("a silence threshold", search.no_speech is not None),
-        )
-        asked = [what for what, given in unknown if given]
-        if asked:
-            raise ModelError(f"Moonshine cannot use {' or '.join(asked)}: leave that out.", path=self.name)
-        self.search = search
+    @property
+    def positions(self) -> int:
+        """The most tokens that the decoder takes."""
+        return int(self.model.config.max_position_embeddings)
 
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
         """Zero-padded samples (batch, samples); clips too short for a frame are lengthened by silence."""
         shortest = next(n for n in range(1, self.sample_rate) if frames_of(n) >= 1)
-        lengths = [max(len(w), shortest) for w in waveforms]
-        padded = torch.zeros(len(waveforms), max(lengths, default=0))
-        for row, wave in zip(padded, waveforms, strict=True):
-            row[: len(wave)] = torch.from_numpy(np.ascontiguousarray(wave))
-        return Hidden(padded, torch.tensor(lengths))
-
-    def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
-        """Start, tokens, end."""
-        tokenizer = self.processor.tokenizer
-        coded = [tokenizer(text.strip(), add_special_tokens=False).input_ids for text in texts]
-        return [[*self.prefix(None), *ids, self.end] for ids in coded]
-
-    def prefix(self, language: str | None) -> list[int]:
-        """The start token."""
-        return [int(self.model.config.decoder_start_token_id)]
-
-    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
-        """Greedily, or by beam."""
-        given = torch.tensor([self.prefix(language)] * len(heard.states), device=heard.states.device)
-        mask = self.network.mask(heard.states, heard.lengths)
-        positions = int(self.model.config.max_position_embeddings)
-        most = min(self.model.generation_config.max_length or positions, positions)
-        rules = Rules(self.end, most)
-        ready = Heard(heard.states, mask, given)
-        if self.search.beams > 1:
-            return search(self.network, ready, rules, self.search.beams)
-        return speak(self.network, ready, rules)
+        return Hidden(*padded_samples(waveforms, shortest))
 
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (24 ms) of a clip."""
         return frames_of(samples)
-
-    def limits(self) -> ModelLimits:
-        """The decoder's positions; every character can be written."""
-        return ModelLimits(
-            name=self.name,
-            max_seconds=self.window_seconds,
-            max_labels=int(self.model.config.max_position_embeddings),
-            count_labels=lambda text: len(self.labels([text])[0]),
-        )

@@ -1,12 +1,11 @@
 """Parakeet-CTC: a Fast Conformer on log-mel inputs whose head writes word pieces.
 
-Knows where transformers keeps Parakeet's modules, and how pieces become words. Does not know losses, recipes
+Knows where transformers keeps Parakeet's modules. Does not know losses, recipes
 or files. Source: Rekesh et al., arXiv 2305.05084.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,9 +15,6 @@ from asr_adapt.models.anatomy import Wav2Vec2Anatomy, valid_frames
 from asr_adapt.models.contract import Dropout
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
-
-#: What a word piece begins with where it begins a word (SentencePiece's mark).
-WORD_MARK = "\u2581"
 
 
 class ParakeetAnatomy(Wav2Vec2Anatomy):
@@ -100,16 +96,3 @@ class ParakeetAnatomy(Wav2Vec2Anatomy):
             if dropout.activation is not None:
                 layer.feed_forward1.activation_dropout = dropout.activation
                 layer.feed_forward2.activation_dropout = dropout.activation
-
-
-def words_of_pieces(tokenizer: Any, ids: Sequence[int], blank: int) -> Iterator[tuple[str, int, int]]:
-    """Each word of a best path with its first frame and the frame behind its last."""
-    pieces = tokenizer.convert_ids_to_tokens(list(ids))
-    spoken = [i for i, token in enumerate(ids) if token != blank]
-    fresh = [i for i in spoken if i == 0 or ids[i] != ids[i - 1]]
-    starts = [i for i in fresh if pieces[i].startswith(WORD_MARK) or i == fresh[0]]
-    for start, following in zip(starts, [*starts[1:], len(ids)], strict=True):
-        last = max(i for i in spoken if i < following)
-        text = tokenizer.decode(list(ids[start:following])).strip()
-        if text:
-            yield text, start, last + 1

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser
 from asr_adapt.models.generation import Spoken
 from asr_adapt.models.masking import SpecAugment
@@ -74,6 +75,20 @@ class Seq2SeqRecogniser(Recogniser):
     def clip_frames(self, samples: int) -> int:
         """Encoder frames of a clip itself, without what is heard behind it."""
 
+    @property
+    @abstractmethod
+    def positions(self) -> int:
+        """The most tokens that the decoder has positions for."""
+
+    def limits(self) -> ModelLimits:
+        """The window and the decoder's positions; every character can be written."""
+        return ModelLimits(
+            name=self.name,
+            max_seconds=self.window_seconds,
+            max_labels=self.positions,
+            count_labels=lambda text: len(self.labels([text])[0]),
+        )
+
     def set_dropout(self, dropout: Dropout) -> None:
         """Set the layers' rates; layer drop is this object's own."""
         if dropout.layer_drop is not None:
@@ -121,6 +136,8 @@ class Seq2SeqRecogniser(Recogniser):
     ) -> Tensor:
         """Cross-entropy of each row's labels behind the first, summed."""
         if masking is not None:
+            if hidden.states.dim() == 2:  # samples have no frames to mask: those of the front end are masked
+                hidden, boundary = self._encoder(hidden, boundary, 1), 1
             hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
         heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
         given, wanted = self._padded(labels)

@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Spoken
 from asr_adapt.models.mel import LogMel
@@ -177,18 +176,9 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         return math.ceil(self.mels.frames(samples) / STRIDE)
 
     @property
-    def longest(self) -> int:
-        """The most tokens that the decoder has positions for."""
+    def positions(self) -> int:
+        """448 tokens, in every published checkpoint."""
         return int(self.model.config.max_target_positions)
-
-    def limits(self) -> ModelLimits:
-        """30 s and the decoder's positions; every character can be written."""
-        return ModelLimits(
-            name=self.name,
-            max_seconds=self.window_seconds,
-            max_labels=self.longest,
-            count_labels=lambda text: len(self.labels([text])[0]),
-        )
 
 
 #: Keeps the draw of the context apart from that of the masks, which starts from the same seed.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken, search, speak
-from asr_adapt.models.whisper_network import WhisperNetwork, heard_mask
+from asr_adapt.models.whisper_network import WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
 
 #: A loop is a phrase of at most so many tokens …
@@ -41,7 +41,7 @@ class WhisperDecoding:
 
     def __call__(self, hidden: Hidden, language: str | None, task: str) -> list[Spoken]:
         """What is said in each row of the encoder's output, in ``language`` or in that which is heard."""
-        mask = heard_mask(hidden.states, hidden.lengths)
+        mask = self.network.mask(hidden.states, hidden.lengths)
         first = self._first(hidden, mask)
         given = torch.tensor(self.prefixes(first, language, task), device=hidden.states.device)
         heard = Heard(hidden.states, mask, given)
@@ -60,7 +60,7 @@ class WhisperDecoding:
         """Probability of each language in each row; an English-only model says English."""
         if not self.tokens.multilingual:
             return [{"en": 1.0}] * len(hidden.states)
-        logits = self._start(hidden, heard_mask(hidden.states, hidden.lengths))
+        logits = self._start(hidden, self.network.mask(hidden.states, hidden.lengths))
         codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
         shares = logits[:, ids].softmax(-1).tolist()
         return [dict(zip(codes, row, strict=True)) for row in shares]

@@ -7,6 +7,7 @@ what the times are for. Source of the method: OpenAI's whisper/timing.py.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,9 +19,14 @@ from torch import Tensor
 
 from asr_adapt.models.contract import Word
 from asr_adapt.models.generation import Spoken
+from asr_adapt.models.pieces import WORD_MARK
 
 #: Frames of the median filter that smooths attention over time.
 FILTER = 7
+#: What a piece begins with where it begins a word: byte-level vocabularies, SentencePiece.
+MARKS = ("Ġ", WORD_MARK)
+#: Scripts that put no space between words: Thai, Lao, Myanmar, Khmer, kana, Han.
+UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @contextmanager
@@ -115,13 +121,13 @@ def warp(cost: NDArray[np.float64]) -> list[int]:
 
 
 def group(tokenizer: Any, ids: Sequence[int]) -> list[list[int]]:
-    """Places of the tokens of each word: at each space, or each letter where none is used."""
+    """Places of the tokens of each word: at each space, or each letter where the script uses none."""
     pieces = tokenizer.convert_ids_to_tokens(list(ids))
-    spaced = sum(piece.startswith("Ġ") for piece in pieces) > 1 or len(ids) < 2
+    spaced = UNSPACED.search(tokenizer.decode(list(ids))) is None
     groups: list[list[int]] = []
     for place, piece in enumerate(pieces):
         whole = bool(groups) and not spaced and "�" not in tokenizer.decode([ids[p] for p in groups[-1]])
-        if not groups or piece.startswith("Ġ") or whole:
+        if not groups or piece.startswith(MARKS) or whole:
             groups.append([])
         groups[-1].append(place)
     return groups

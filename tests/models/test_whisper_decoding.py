@@ -128,6 +128,8 @@ def test_tokens_join_at_spaces_or_at_letters(ours: WhisperRecogniser) -> None:
     tokenizer = ours.processor.tokenizer
     ids = tokenizer(" ab cd", add_special_tokens=False).input_ids
     assert group(tokenizer, ids) == [[0, 1, 2], [3, 4, 5]]
+    ids = tokenizer(" seven", add_special_tokens=False).input_ids
+    assert group(tokenizer, ids) == [list(range(6))]
     ids = tokenizer("日本", add_special_tokens=False).input_ids
     assert group(tokenizer, ids) == [[0, 1, 2], [3, 4, 5]]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ from asr_adapt.models import Recogniser, set_vocabulary
 from asr_adapt.models.contract import Dropout
 from asr_adapt.training import adapt, build_recipe
 from tests.models.architectures import save_tiny
+from tests.training.conftest import quick_tree
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +23,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_train_save_reload_transcribe_and_plain_pipeline(base: Path, corpus: Path, tmp_path: Path) -> None:
-    tree: dict[str, Any] = {
-        "model": str(base),
-        "train": str(corpus / "train.jsonl"),
-        "dev": str(corpus / "dev.jsonl"),
-        "strategy": {"top_layers": 1},
-        "optimiser": {"learning_rate": 2e-2},
-        "schedule": {"steps": 40, "kind": "constant"},
-        "batch": {"seconds": 20.0},
-        "evaluation": {"every": 20, "rows": 2},
-        "precision": "float32",
-        "device": "cpu",
-    }
+    tree = quick_tree(
+        corpus,
+        base,
+        strategy={"top_layers": 1},
+        optimiser={"learning_rate": 2e-2},
+        schedule={"steps": 40, "kind": "constant"},
+        evaluation={"every": 20, "rows": 2},
+    )
     adapt(build_recipe(tree), tmp_path / "out", quiet=True)
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]

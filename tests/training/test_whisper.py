@@ -15,6 +15,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.models import DecoderSettings, Recogniser
 from asr_adapt.training import adapt, build_recipe
 from tests.models.whisper_models import save_tiny_whisper
+from tests.training.conftest import quick_tree
 from tests.training.test_prefix_cache import TOLERANCE
 
 
@@ -25,18 +26,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def whisper_tree(corpus: Path, base: Path) -> dict[str, Any]:
-    return {
-        "model": str(base),
-        "train": str(corpus / "train.jsonl"),
-        "dev": str(corpus / "dev.jsonl"),
-        "optimiser": {"learning_rate": 2e-3},
-        "schedule": {"steps": 8, "kind": "constant"},
-        "batch": {"seconds": 20.0},
-        "evaluation": {"every": 4, "rows": 2},
-        "regularisation": {"label_smoothing": 0.1},
-        "precision": "float32",
-        "device": "cpu",
-    }
+    smoothed = {"label_smoothing": 0.1}
+    return quick_tree(corpus, base, optimiser={"learning_rate": 2e-3}, regularisation=smoothed)
 
 
 def test_train_save_reload_transcribe_and_plain_pipeline(
