@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr_adapt.cli import options
-from asr_adapt.cli.loading import Runtime, calibration_target, decoding_from, load, scorable, seconds_of
+from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def calibrate(
-    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")],
+    manifest: options.ScoredManifest,
     model: options.Model = "nano-en",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write [MODEL/calibration.json].")
@@ -36,12 +36,14 @@ def calibrate(
     batch_seconds: options.BatchSeconds = None,
     lm: options.LanguageModel = None,
     hotword: options.Hotwords = None,
+    prompt: options.Prompt = "",
+    fallback: options.Fallback = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")] = False,
+    as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
     """Fit a map from word confidence to the share of words that are right.
@@ -54,10 +56,11 @@ def calibrate(
     from asr_adapt.transcription.calibration import calibrate as fit_rows
     from asr_adapt.transcription.engine import decoding_name
 
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
-    target = calibration_target(output, model, decoding)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type)
+    target = chosen.calibration_target(output)
     rows = scorable(manifest)
-    recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
+    recogniser = chosen.load()
     with audio_progress("Transcribing", quiet=quiet) as start:
         tell = start(seconds_of(rows))
         run = evaluate(

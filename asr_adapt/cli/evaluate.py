@@ -1,13 +1,13 @@
 """``asr-adapt evaluate``: transcribe a manifest and score it.
 
-Knows the options, what is printed, and the exit status. Does not know how rows are transcribed or scored.
+Knows its own options, what is printed, and the exit status. Does not know how rows are transcribed or scored.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,12 +15,25 @@ import typer
 
 from asr_adapt.cli import options
 from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
-from asr_adapt.cli.loading import Runtime, scorable, seconds_of
+from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.transcription import ContextEvaluation, Evaluation
+    from asr_adapt.cli.progress import Start
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.models import Recogniser
+    from asr_adapt.transcription import ContextEvaluation, Evaluation, Processes
+
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Predictions file to write (JSONL).")]
+By = Annotated[list[str] | None, typer.Option(help="Field to score apart; may be repeated.")]
+InContext = Annotated[
+    Context | None,
+    typer.Option(help="Sound heard around a clip [both, where the model learnt to hear less]."),
+]
+WordTimes = Annotated[bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")]
+REPEAT_HELP = "Runs in all, for the noise floor; later ones to OUTPUT.repeatN."
+Repeat = Annotated[int, typer.Option(min=1, help=REPEAT_HELP)]
 
 
 def register(app: typer.Typer) -> None:
@@ -29,57 +42,35 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")
-    ] = "nano-en",
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Predictions file to write (JSONL).")
-    ] = None,
-    by: Annotated[list[str] | None, typer.Option(help="Field to score apart; may be repeated.")] = None,
-    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
-    language: Annotated[
-        str | None, typer.Option(help="BCP-47 language, for models that know several.")
-    ] = None,
-    context: Annotated[
-        Context | None,
-        typer.Option(help="Sound heard around a clip [both, where the model learnt to hear less]."),
-    ] = None,
-    word_timestamps: Annotated[
-        bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")
-    ] = False,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Most rows in one batch.")] = None,
-    batch_seconds: Annotated[
-        float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
-    ] = None,
-    lm: Annotated[
-        Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
-    ] = None,
-    hotword: Annotated[
-        list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")
-    ] = None,
-    lm_weight: Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")] = None,
-    beam_width: Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")] = None,
+    manifest: options.ScoredManifest,
+    model: options.Model = "nano-en",
+    output: Output = None,
+    by: By = None,
+    normalise: options.Normalise = "basic",
+    language: options.Language = None,
+    context: InContext = None,
+    word_timestamps: WordTimes = False,
+    batch_size: options.BatchSize = None,
+    batch_seconds: options.BatchSeconds = None,
+    lm: options.LanguageModel = None,
+    hotword: options.Hotwords = None,
+    prompt: options.Prompt = "",
+    fallback: options.Fallback = False,
+    lm_weight: options.LanguageModelWeight = None,
+    beam_width: options.BeamWidth = None,
     calibration: options.CalibrationFile = None,
-    runtime: Annotated[
-        Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")
-    ] = Runtime.torch,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    compute_type: Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")] = "auto",
-    repeat: Annotated[
-        int, typer.Option(min=1, help="Runs in all, for the noise floor; later ones to OUTPUT.repeatN.")
-    ] = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="The score as JSON on standard output.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    runtime: options.RuntimeName = Runtime.torch,
+    device: options.Device = "auto",
+    compute_type: options.ComputeType = "auto",
+    repeat: Repeat = 1,
+    as_json: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> int:
     """Transcribe every row of a manifest and score the result.
 
     Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
     """
-    from asr_adapt.cli.loading import calibration_from, decoding_from, load
     from asr_adapt.cli.progress import audio_progress
-    from asr_adapt.transcription import evaluate as run
-    from asr_adapt.transcription import evaluate_contexts
     from asr_adapt.transcription.processes import launched
 
     if manifest == "-":
@@ -87,45 +78,63 @@ def evaluate(
     rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width)
-    confidence = calibration_from(calibration, model, decoding)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type)
+    listening = {
+        "language": language,
+        "word_timestamps": word_timestamps,
+        "batch_size": batch_size,
+        "batch_seconds": batch_seconds,
+        "calibration": chosen.calibration(calibration),
+    }
+    with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
+        runs = _Runs(rows, chosen.load(), processes, start, listening)
+        evaluation, compared = runs.scored(context, output, normalise)
+        again = [runs.once(path, told=False) for path in _repeats(output, repeat)]
+    if is_main():
+        _show(evaluation, by or [], normalise, as_json, compared)
+        if again:
+            _show_noise([evaluation, *again], normalise)
+    return EXIT_FAILED if evaluation.failures else EXIT_OK
 
-    def once(target: Path | None, tell: Callable[[float], None] | None) -> Evaluation:
-        return run(
-            rows,
-            model=recogniser,
-            output=target,
-            processes=processes,
+
+@dataclass(frozen=True)
+class _Runs:
+    """One recogniser on one manifest, as often as asked; ``listening`` are options of every run."""
+
+    rows: Manifest
+    recogniser: Recogniser
+    processes: Processes
+    start: Start
+    listening: dict[str, Any]
+
+    def once(self, output: Path | None, *, told: bool = True) -> Evaluation:
+        """One run, with progress where it is ``told``."""
+        from asr_adapt.transcription import evaluate
+
+        tell = self.start(seconds_of(self.rows) / self.processes.count) if told else None
+        return evaluate(
+            self.rows,
+            model=self.recogniser,
+            output=output,
+            processes=self.processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
-            language=language,
-            word_timestamps=word_timestamps,
-            batch_size=batch_size,
-            batch_seconds=batch_seconds,
-            calibration=confidence,
+            **self.listening,
         )
 
-    with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
-        recogniser = load(model, runtime, decoding, device=device, compute_type=compute_type)
-        seconds, compared = seconds_of(rows) / processes.count, None
-        if names := context_names(context, recogniser.contexts):
-            compared = evaluate_contexts(
-                recogniser,
-                lambda target: once(target, start(seconds)),
-                output,
-                names=names,
-                normalise=normalise,
-                processes=processes,
-            )
-        evaluation = once(output, start(seconds)) if compared is None else compared.kept
-        again = [once(path, None) for path in _repeats(output, repeat)]
-    if not is_main():
-        return EXIT_FAILED if evaluation.failures else EXIT_OK
-    for failure in evaluation.failures:
-        print(f"asr-adapt: {failure.message}", file=sys.stderr)
-    _show(evaluation, by or [], normalise, as_json, compared)
-    if again:
-        _show_noise([evaluation, *again], normalise)
-    return EXIT_FAILED if evaluation.failures else EXIT_OK
+    def scored(
+        self, context: Context | None, output: Path | None, normalise: str
+    ) -> tuple[Evaluation, ContextEvaluation | None]:
+        """The run to score; where contexts are compared, the kept one's and the comparison."""
+        from asr_adapt.transcription import evaluate_contexts
+
+        names = context_names(context, self.recogniser.contexts)
+        if not names:
+            return self.once(output), None
+        compared = evaluate_contexts(
+            self.recogniser, self.once, output, names=names, normalise=normalise, processes=self.processes
+        )
+        return compared.kept, compared
 
 
 def _repeats(output: Path | None, repeat: int) -> list[Path]:
@@ -156,6 +165,8 @@ def _show(
 ) -> None:
     from asr_adapt.scoring import score
 
+    for failure in evaluation.failures:
+        print(f"asr-adapt: {failure.message}", file=sys.stderr)
     if not evaluation.rows:
         raise UsageError("No row could be transcribed, so there is nothing to score.")
     result = score(evaluation.rows, by=by, normalise=normalise)

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from asr_adapt.cli import options
 from asr_adapt.errors import DataError
 
 
@@ -30,7 +31,7 @@ def build(
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="ARPA file to write.")],
     order: Annotated[int, typer.Option(min=1, max=6, help="Words in the longest n-gram.")] = 3,
-    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
+    normalise: options.Normalise = "basic",
 ) -> None:
     """Build a word n-gram language model (interpolated modified Kneser-Ney, ARPA format)."""
     from asr_adapt.transcription.decoding.ngram_build import build_ngram
@@ -44,14 +45,12 @@ def build(
 def tune_lm(
     manifest: Annotated[str, typer.Argument(metavar="DEV_MANIFEST", help="Rows with audio and text.")],
     lm: Annotated[Path, typer.Option("--lm", help="Language model to tune for (ARPA).")],
-    model: Annotated[
-        str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")
-    ] = "nano-en",
+    model: options.Model = "nano-en",
     rows: Annotated[int, typer.Option(min=1, help="Most rows to use, evenly spread.")] = 200,
     beam_width: Annotated[int, typer.Option(min=1, help="Width of the beam.")] = 32,
-    normalise: Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")] = "basic",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")] = False,
+    normalise: options.Normalise = "basic",
+    device: options.Device = "auto",
+    as_json: options.Json = False,
 ) -> None:
     """Find the weights of a language model that give the least WER on a dev manifest.
 
@@ -78,13 +77,11 @@ def tune_lm(
     if as_json:
         print(json.dumps({"options": asdict(found.options), **about, "path": str(path)}, indent=2))
         return
-    options = found.options
+    best = found.options
     print(
         f"WER on {used} rows: {100 * found.before:.2f} % without, {100 * found.after:.2f} % with {lm.name}."
     )
-    print(
-        f"weight {options.weight:g}, word bonus {options.bonus:g}, unknown word {options.unknown:g}: {path}"
-    )
+    print(f"weight {best.weight:g}, word bonus {best.bonus:g}, unknown word {best.unknown:g}: {path}")
 
 
 def _sentences(names: list[str], profile: str) -> Iterator[list[str]]:

@@ -6,7 +6,7 @@ Knows how options become these. Does not decode.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,24 +28,75 @@ class Runtime(StrEnum):
     onnx_int8 = "onnx-int8"
 
 
-def load(
-    model: str, runtime: Runtime, decoding: Decoding, *, device: str = "auto", compute_type: str = "auto"
-) -> Recogniser:
-    """The recogniser that the options ask for; raises UsageError for a device that the runtime lacks."""
-    from asr_adapt.models import Recogniser
-    from asr_adapt.transcription.decoding.fusion import with_decoding
+@dataclass(frozen=True)
+class ChosenModel:
+    """A model as the options ask for it; nothing is loaded before :meth:`load`."""
 
-    if runtime is Runtime.torch:
-        return with_decoding(Recogniser.load(model, device=device, compute_type=compute_type), decoding)
-    if device not in ("auto", "cpu") or compute_type not in ("auto", "float32"):
-        raise UsageError(f"--runtime {runtime.value} computes on the CPU: leave --device and --compute-type.")
-    from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+    name: str
+    decoding: Decoding
+    runtime: Runtime = Runtime.torch
+    device: str = "auto"
+    compute_type: str = "auto"
 
-    return with_decoding(OnnxRecogniser(model, int8=runtime is Runtime.onnx_int8), decoding)
+    def load(self) -> Recogniser:
+        """The recogniser; raises UsageError for a device that the runtime lacks."""
+        from asr_adapt.models import Recogniser
+        from asr_adapt.transcription.decoding.fusion import with_decoding
+
+        if self.runtime is Runtime.torch:
+            plain = Recogniser.load(self.name, device=self.device, compute_type=self.compute_type)
+            return with_decoding(plain, self.decoding)
+        if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "float32"):
+            raise UsageError(
+                f"--runtime {self.runtime.value} computes on the CPU: leave --device and --compute-type."
+            )
+        from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+
+        return with_decoding(OnnxRecogniser(self.name, int8=self.runtime is Runtime.onnx_int8), self.decoding)
+
+    def calibration(self, chosen: str | None) -> Calibration | None:
+        """The map of word confidence in the file ``chosen``; of None the model's own, for plain decoding.
+
+        ``none`` asks for confidences as the model gives them. Raises DataError for a file that holds no map.
+        """
+        from asr_adapt.scoring.calibration import Calibration
+        from asr_adapt.transcription.calibration import calibration_beside
+
+        if chosen == "none":
+            return None
+        if chosen is not None:
+            return Calibration.read(chosen)
+        return calibration_beside(self.name) if self._plain else None
+
+    def calibration_target(self, output: Path | None) -> Path:
+        """Where a new map goes: ``output``, else the model's own directory, if it would be found there."""
+        from asr_adapt.models import bundled_models
+        from asr_adapt.transcription.calibration import calibration_path
+
+        if output is not None:
+            return output
+        if self.name in bundled_models() or not Path(self.name).expanduser().is_dir():
+            raise UsageError(
+                f"{self.name} has no directory of yours: say where the map goes with --output FILE."
+            )
+        if not self._plain:
+            raise UsageError("the map in a model's directory is for plain decoding: give --output FILE.")
+        return calibration_path(self.name)
+
+    @property
+    def _plain(self) -> bool:
+        from asr_adapt.transcription.decoding.fusion import Decoding
+
+        return self.decoding == Decoding()
 
 
 def decoding_from(
-    lm: Path | None, hotwords: Sequence[str] | None, weight: float | None, width: int | None
+    lm: Path | None,
+    hotwords: Sequence[str] | None,
+    weight: float | None,
+    width: int | None,
+    prompt: str = "",
+    fallback: bool = False,
 ) -> Decoding:
     """The decoding that the options ask for; without any, the best path is taken."""
     from asr_adapt.transcription.decoding.beam import BeamOptions
@@ -56,38 +107,7 @@ def decoding_from(
         options = tuned_options(lm) if lm is not None else BeamOptions()
         options = replace(options, weight=options.weight if weight is None else weight)
         options = replace(options, width=options.width if width is None else width)
-    return Decoding(lm, parse_hotwords(hotwords or ()), options)
-
-
-def calibration_from(chosen: str | None, model: str, decoding: Decoding) -> Calibration | None:
-    """The map of word confidence in the file ``chosen``; of None the model's own, made for plain decoding.
-
-    ``none`` asks for confidences as the model gives them. Raises DataError for a file that holds no map.
-    """
-    from asr_adapt.scoring.calibration import Calibration
-    from asr_adapt.transcription.calibration import calibration_beside
-    from asr_adapt.transcription.decoding.fusion import Decoding as Plain
-
-    if chosen == "none":
-        return None
-    if chosen is not None:
-        return Calibration.read(chosen)
-    return calibration_beside(model) if decoding == Plain() else None
-
-
-def calibration_target(output: Path | None, model: str, decoding: Decoding) -> Path:
-    """Where a new map goes: ``output``, else the model's own directory, when the map would be found there."""
-    from asr_adapt.models import bundled_models
-    from asr_adapt.transcription.calibration import calibration_path
-    from asr_adapt.transcription.decoding.fusion import Decoding as Plain
-
-    if output is not None:
-        return output
-    if model in bundled_models() or not Path(model).expanduser().is_dir():
-        raise UsageError(f"{model} has no directory of yours: say where the map goes with --output FILE.")
-    if decoding != Plain():
-        raise UsageError("the map in a model's directory is for plain decoding: give --output FILE.")
-    return calibration_path(model)
+    return Decoding(lm, parse_hotwords(hotwords or ()), options, prompt, fallback)
 
 
 def scorable(manifest: str) -> Manifest:

@@ -13,12 +13,14 @@ import typer
 
 from asr_adapt.cli.loading import Runtime
 
+ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")]
 Language = Annotated[str | None, typer.Option(help="BCP-47 language, for models that know several.")]
 Normalise = Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")]
+Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
 
-BatchSize = Annotated[int | None, typer.Option(min=1, help="Most pieces of audio in one batch.")]
+BatchSize = Annotated[int | None, typer.Option(help="Most pieces of audio in one batch.")]
 BatchSeconds = Annotated[
     float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
 ]

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from asr_adapt.cli import options
 from asr_adapt.errors import UsageError
 
 
@@ -26,7 +27,7 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest upload in MiB.")] = 200,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    device: options.Device = "auto",
 ) -> None:
     """Serve a page where recordings are dropped or spoken, transcribed and compared. Ctrl-C ends it."""
     from asr_adapt.models import Recogniser

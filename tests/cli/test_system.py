@@ -7,7 +7,9 @@ import os
 import subprocess
 import sys
 
-from asr_adapt.cli.app import run
+from typer.main import get_command
+
+from asr_adapt.cli.app import build_app, run
 from asr_adapt.cli.doctor import Finding, examine
 
 
@@ -84,3 +86,20 @@ def test_broken_pipe_is_quiet():
     child = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert child.stdout.strip() == "["
     assert "Error" not in child.stderr
+
+
+def test_shared_options_are_the_same_everywhere():
+    """What transcribe and evaluate both take means the same, and calibrate fits for the same decoding."""
+    tables = {}
+    for name in ("transcribe", "evaluate", "calibrate"):
+        command = get_command(build_app()).commands[name]
+        options = [p for p in command.params if p.param_type_name == "option"]
+        tables[name] = {p.name: (p.opts, p.help, p.default) for p in options}
+    own = {"output", "word_timestamps"}
+    shared = tables["transcribe"].keys() & tables["evaluate"].keys() - own
+    decoding = {"lm", "hotword", "prompt", "fallback", "lm_weight", "beam_width"}
+    assert shared >= decoding | {"model", "language", "runtime", "device", "compute_type", "calibration"}
+    assert all(tables["evaluate"][name] == tables["transcribe"][name] for name in shared)
+    common = tables["calibrate"].keys() & tables["evaluate"].keys() - own
+    assert common >= decoding | {"normalise", "as_json"}
+    assert all(tables["calibrate"][name] == tables["evaluate"][name] for name in common)
