@@ -6,9 +6,14 @@ The public names are imported lazily, so that ``import asr_adapt`` needs no torc
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# PyTorch then asks for large pages. A CPU spends a tenth of inference on page faults without them. It is read
+# once, when the first tensor is made; who has set it keeps their choice.
+os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 _PUBLIC = {
     "Utterance": "asr_adapt.manifest",

@@ -183,17 +183,16 @@ class CtcRecogniser(Recogniser):
         self.model.eval()
         out = self.logits(self.inputs(waveforms).to(self.device))
         best, ids = out.states.float().log_softmax(-1).max(-1)
-        probabilities = best.exp().cpu().numpy()
-        table, lengths = ids.cpu().tolist(), out.lengths.tolist()
+        probabilities, table = best.exp().cpu().numpy(), ids.cpu().numpy()
         return [
-            self._hypothesis(row[:length], probabilities[i, :length], words)
-            for i, (row, length) in enumerate(zip(table, lengths, strict=True))
+            self._hypothesis(table[row, :length], probabilities[row, :length], words)
+            for row, length in enumerate(out.lengths.tolist())
         ]
 
-    def _hypothesis(self, ids: list[int], probabilities: np.ndarray, with_words: bool) -> Hypothesis:
-        tokenizer = self.processor.tokenizer
-        spoken = [p for p, token in zip(probabilities, ids, strict=True) if token != self.blank]
-        confidence = float(np.mean(spoken)) if spoken else None
+    def _hypothesis(self, best: np.ndarray, probabilities: np.ndarray, with_words: bool) -> Hypothesis:
+        tokenizer, ids = self.processor.tokenizer, best.tolist()
+        spoken = probabilities[best != self.blank]
+        confidence = float(spoken.mean()) if len(spoken) else None
         if not with_words:
             return Hypothesis(tokenizer.decode(ids), confidence=confidence)
         if self.anatomy.writes_pieces:
@@ -206,11 +205,11 @@ class CtcRecogniser(Recogniser):
     def _words(
         self, spans: list[tuple[str, int, int]], ids: list[int], probabilities: np.ndarray
     ) -> tuple[Word, ...]:
-        second = self.seconds_per_frame
+        second, blank = self.seconds_per_frame, self.blank
         found = []
         for word, start, stop in spans:
             span = range(start, stop)
-            heard = [probabilities[i] for i in span if ids[i] != self.blank]
+            heard = [probabilities[i] for i in span if ids[i] != blank]
             probability = float(np.mean(heard)) if heard else 0.0
             found.append(Word(word, span.start * second, span.stop * second, probability))
         return tuple(found)

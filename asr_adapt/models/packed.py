@@ -105,7 +105,7 @@ class PackedEncoder:
                 states = _norm_over_time(states, norm, rows)
             elif norm is not None:
                 states = norm(states)
-            states = layer.activation(states)
+            states = _activated(layer.activation, states)
         return states
 
     def _embedded(self, features: Tensor, packing: Packing) -> Tensor:
@@ -134,11 +134,11 @@ class PackedEncoder:
         """One transformer layer with its norms before (large models) or behind its two branches."""
         if self.anatomy.final_norm:
             hidden = hidden + _attention(layer.attention, layer.layer_norm(hidden), packing.rows)
-            hidden = hidden + layer.feed_forward(layer.final_layer_norm(hidden))
+            hidden = hidden + _feed_forward(layer.feed_forward, layer.final_layer_norm(hidden))
             adapter = getattr(layer, "adapter_layer", None)
             return hidden if adapter is None else hidden + adapter(hidden)
         hidden = layer.layer_norm(hidden + _attention(layer.attention, hidden, packing.rows))
-        return layer.final_layer_norm(hidden + layer.feed_forward(hidden))
+        return layer.final_layer_norm(hidden + _feed_forward(layer.feed_forward, hidden))
 
 
 def _convolution(states: Tensor, conv: nn.Conv1d) -> Tensor:
@@ -149,6 +149,15 @@ def _convolution(states: Tensor, conv: nn.Conv1d) -> Tensor:
     image = states.t()[None, :, None]  # (1, channels, 1, time), whose memory is channels last
     weight = conv.weight[:, :, None].contiguous(memory_format=torch.channels_last)
     return F.conv2d(image, weight, conv.bias, stride=(1, stride))[0, :, 0].t()
+
+
+def _activated(activation: Any, states: Tensor) -> Tensor:
+    """The activation; in place where it can be, because fresh memory costs more than the arithmetic."""
+    return states.relu_() if isinstance(activation, nn.ReLU) else activation(states)
+
+
+def _feed_forward(block: Any, hidden: Tensor) -> Tensor:
+    return block.output_dense(_activated(block.intermediate_act_fn, block.intermediate_dense(hidden)))
 
 
 def _norm_over_time(states: Tensor, norm: nn.GroupNorm, rows: Sequence[slice]) -> Tensor:
