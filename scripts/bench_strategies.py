@@ -227,7 +227,8 @@ def table(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> str
         f"(FSDD {options.fsdd_steps} of 20 s), {DEV_ROWS} dev rows, at most {options.rows} test rows; "
         f"{torch.get_num_threads()} thread ({platform.machine()}), torch {torch.__version__}.",
         "Replay is half of every batch. Blending takes the mixture with the base that is best on dev in a",
-        "guard budget of 10 %. Peak memory is of the whole process. 95 % intervals over speakers.",
+        "guard budget of 10 %. Peak memory is of the whole process. 95 % intervals over speakers, over rows",
+        "where there is but one speaker.",
     ]
     for task in dict.fromkeys(result["task"] for result in results):
         lines += ["", f"### {task} ({TASKS[task]})", ""]

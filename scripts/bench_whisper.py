@@ -256,7 +256,7 @@ def main() -> None:
     )
     print(text)
     if options.write:
-        write_block(options.write, "whisper", text)
+        write_block(options.write, "whisper" if options.shape else "nano-whisper", text)
 
 
 def write_block(page: Path, name: str, text: str) -> None:

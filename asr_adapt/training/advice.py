@@ -2,7 +2,8 @@
 
 Knows hours, depth and whether the base already recognises. Does not know rows, weights or how a strategy is
 carried out. The limits are those of the guide's table: a part that learns from too little speech learns its
-speakers, and the more layers learn the more of the old accent is lost.
+speakers, and the more layers learn the more of the old accent is lost. The head alone is never chosen: on
+real speech it hardly learns, however little speech there is (docs/benchmarks.md, strategies).
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from asr_adapt.training.strategy_settings import Gradual, Strategy
 
 logger = logging.getLogger(__name__)
 
-#: Hours of training speech below which only the head, a third or a half of the layers learn.
-HEAD_HOURS, THIRD_HOURS, HALF_HOURS = 0.1, 1.0, 5.0
+#: Hours of training speech below which only a third or a half of the layers learn.
+THIRD_HOURS, HALF_HOURS = 1.0, 5.0
 #: Below this many hours an encoder–decoder model learns by LoRA, above HALF_HOURS as a whole.
 LORA_HOURS = 1.0
 NEW_HEAD_RATE = 10.0
@@ -62,8 +63,6 @@ def advise(found: Situation, steps: int) -> Advice:
         return Advice(Strategy(name="gradual", gradual=gradual), why)
     if found.decoder:
         return _decoder(found, spoken)
-    if found.hours < HEAD_HOURS:
-        return Advice(Strategy(name="head"), f"{spoken} of speech are too little for any layer")
     if found.hours < HALF_HOURS:
         third = found.hours < THIRD_HOURS
         layers = max(1, round(found.layers / (3 if third else 2)))

@@ -18,7 +18,7 @@ from asr_adapt.training.advice import Situation, advise, advised
 @pytest.mark.parametrize(
     "hours, layers, tuned, name, top",
     [
-        (0.05, 12, True, "head", None),
+        (0.05, 12, True, "top_layers", 4),
         (0.5, 12, True, "top_layers", 4),
         (0.5, 1, True, "top_layers", 1),
         (3.0, 12, True, "top_layers", 6),
@@ -51,10 +51,10 @@ def test_the_summary_says_what_was_chosen_and_the_recipe_holds_it(
     tree |= {"strategy": "auto", "schedule": {"steps": 4}, "evaluation": {"every": 4}}
     adapt(build_recipe(tree), tmp_path / "out", quiet=True)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert summary["strategy"]["name"] == "head"
-    assert "chose head, because 1 minutes of speech" in summary["strategy_advice"]
+    assert summary["strategy"]["name"] == "top_layers"
+    assert "chose top_layers: 1, because 1 minutes of speech" in summary["strategy_advice"]
     stored = yaml.safe_load((tmp_path / "out" / "recipe.yaml").read_text())
-    assert stored["strategy"]["name"] == "head"
+    assert stored["strategy"]["name"] == "top_layers"
     plain = build_recipe(tree | {"strategy": "head"})
     assert advised(plain, load_recogniser(tree["model"], device="cpu"), 1.0) == (plain, None)
 
