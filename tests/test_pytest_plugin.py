@@ -60,16 +60,28 @@ def test_unlike_rows_are_not_compared(pytester, baseline):
     result.stdout.fnmatch_lines(["*NOT COMPARABLE*1 reference transcripts have changed (scottish-0)*"])
     result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-normalise=none")
     result.stdout.fnmatch_lines(["*normaliser was basic@1, is none@1*"])
+    assert result.ret == 1 and "Traceback" not in result.stdout.str()
 
 
-def test_bad_data_and_options_are_one_sentence(pytester, baseline):
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["broken.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%"],
+            "broken.jsonl:1: the line is not valid JSON",
+        ),
+        (["good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:lots"], "'lots' is no rise"),
+        (["good.jsonl", "--wer-baseline=none.json"], "there is no baseline"),
+        (["good.jsonl", "--wer-update"], "needs --wer-baseline FILE"),
+    ],
+)
+def test_bad_data_and_options_are_one_sentence(pytester, baseline, arguments, sentence):
     (pytester.path / "broken.jsonl").write_text("{")
-    result = run(pytester, "broken.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%")
-    result.stdout.fnmatch_lines(["*broken.jsonl:1: the line is not valid JSON*"])
-    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:lots")
-    result.stdout.fnmatch_lines(["*'lots' is no rise*"])
-    run(pytester, "good.jsonl", "--wer-baseline=none.json").stdout.fnmatch_lines(["*there is no baseline*"])
-    run(pytester, "good.jsonl", "--wer-update").stdout.fnmatch_lines(["*needs --wer-baseline FILE*"])
+    result = run(pytester, *arguments)
+    said = result.stdout.str()
+    assert sentence in said and "Traceback" not in said
+    assert result.ret != 0
+    assert "passed" not in result.parseoutcomes()
 
 
 def test_xdist_passes_fails_and_updates(pytester):
@@ -113,11 +125,14 @@ def test_fixture(pytester, baseline):
 
 def test_files_not_named_are_not_collected(pytester):
     pytester.makepyfile("def test_other(): pass")
-    run(pytester).assert_outcomes(passed=1)
+    result = run(pytester, "-v")
+    assert result.parseoutcomes() == {"passed": 1}
+    assert ".jsonl" not in result.stdout.str()
 
 
 def test_the_plugin_costs_an_ordinary_run_nothing_heavy(pytester):
     pytester.makepyfile(
         "import sys\ndef test_light(): assert not {'torch', 'numpy', 'jiwer', 'pydantic'} & set(sys.modules)"
     )
-    pytester.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
+    assert result.parseoutcomes() == {"passed": 1}

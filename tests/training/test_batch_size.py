@@ -14,7 +14,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.training import adapt, batch_size, build_recipe
 from asr_adapt.training.batch_size import largest
 from asr_adapt.training.device_memory import DeviceMemory, watched
-from tests.training.conftest import interrupted, same_weights
+from tests.training.conftest import interrupted, unequal_weights
 
 MIB = 1 << 20
 LITTLE = 14 * MIB
@@ -106,7 +106,8 @@ def test_found_once_remembered_obeyed_and_resumed(
     resumed = limited(auto, tmp_path / "killed", 0, resume=True)
     assert resumed["seconds"] == first["seconds"]
     assert not list(own_cache.iterdir())
-    same_weights(tmp_path / "first", tmp_path / "killed")  # so the search has left no trace either
+    # The search has left no trace either.
+    assert unequal_weights(tmp_path / "first", tmp_path / "killed") == []
 
 
 def test_less_memory_gives_smaller_batches(auto: dict[str, Any], tmp_path: Path) -> None:

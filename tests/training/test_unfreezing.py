@@ -18,7 +18,7 @@ from asr_adapt.training.strategy_settings import Gradual, Strategy
 from asr_adapt.training.unfreezing import Unfreezing
 from tests.models.architectures import save_tiny
 
-from .conftest import interrupted, same_weights
+from .conftest import interrupted, unequal_weights
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def test_resuming_across_an_unfreezing_is_bit_for_bit(
     with interrupted(step):
         adapt(recipe, tmp_path / "killed", quiet=True)
     adapt(recipe, tmp_path / "killed", resume=True, quiet=True)
-    same_weights(tmp_path / "whole", tmp_path / "killed")
+    assert unequal_weights(tmp_path / "whole", tmp_path / "killed") == []
     lines = [(tmp_path / n / "metrics.jsonl").read_text().splitlines() for n in ("whole", "killed")]
     losses = [[m["loss"] for m in map(json.loads, text) if m["kind"] == "step"] for text in lines]
     assert losses[0] == losses[1] and len(losses[0]) == 50
