@@ -44,7 +44,7 @@ def export(
     """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2.
 
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one in
-    faster-whisper.
+    faster-whisper; give that short clips filled to 30 s with silence, which it does not do by itself.
     """
     from asr_adapt.models import Recogniser
 

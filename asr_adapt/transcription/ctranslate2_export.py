@@ -6,6 +6,7 @@ used afterwards.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.models import Recogniser, WhisperRecogniser
 
+_UNUSED = "<|startoflm|>"
 #: Weight types that CTranslate2 stores.
 QUANTISATIONS = ("float32", "float16", "bfloat16", "int8", "int8_float32", "int8_float16", "int16")
 
@@ -57,6 +59,8 @@ def export_ctranslate2(
         converter = TransformersConverter(saved, copy_files=["tokenizer.json"])
         converter.convert(str(folder), quantization=quantisation, force=True)
         write_json(folder / "preprocessor_config.json", _features(recogniser))
+        if recogniser.tokens.multilingual:
+            _mark_multilingual(folder / "vocabulary.json")
         same = agreeing(recogniser, folder, clips)
     return Agreement("model.bin", len(clips), same)
 
@@ -84,6 +88,18 @@ def agreeing(recogniser: WhisperRecogniser, folder: Path, clips: Sequence[np.nda
         same += text.strip() == recogniser.transcribe([clip], language=language)[0].text
     recogniser.use_context(saved)
     return same
+
+
+def _mark_multilingual(path: Path) -> None:
+    """Let the vocabulary hold the empty token, by which CTranslate2 tells multilingual models.
+
+    OpenAI's multilingual vocabularies have it, others need not; without it faster-whisper gives the decoder
+    neither language nor task. ``<|startoflm|>``, which nobody says or is given, makes room.
+    """
+    tokens = json.loads(path.read_text(encoding="utf-8"))
+    if "" not in tokens and _UNUSED in tokens:
+        tokens[tokens.index(_UNUSED)] = ""
+        write_json(path, tokens)
 
 
 def _features(recogniser: WhisperRecogniser) -> dict[str, Any]:
