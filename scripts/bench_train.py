@@ -245,8 +245,9 @@ def tables(results: Sequence[dict[str, Any]], options: argparse.Namespace) -> st
         f"`scripts/bench_train.py --clips {options.clips} --epochs {options.epochs}`, {ROWS} rows a batch,"
     ]
     lines += [f"seed 0, {torch.get_num_threads()} threads, {platform.machine()}, {precision}. {EXPECTED}"]
-    lines += ["The Trainer learns all layers but the convolutions, as ours does in the rows with 0 of 6 frozen:"]
-    lines += ["their WERs (50 words) are to be compared. Above the limit, the Trainer lost time elsewhere.", ""]
+    lines += ["The Trainer learns all layers but the convolutions, as ours does in the rows with 0 of 6"]
+    lines += ["frozen: their WERs (50 words) are to be compared."]
+    lines += ["Above the limit, the Trainer lost time elsewhere.", ""]
     lines += ["| model, frozen layers | contestant | seconds | of it cache build | speed-up | limit | WER |"]
     lines += ["|---|---|--:|--:|--:|--:|--:|"]
     for result in results:
