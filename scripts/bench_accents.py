@@ -1,12 +1,12 @@
 """Real accents: what adapting the bundled base gains on the accent, and what it costs elsewhere.
 
-    python scripts/bench_accents.py --data ../shared/data --output runs/accents
-    python scripts/bench_accents.py --model nano-whisper --output runs/accents-whisper
+    python scripts/bench_accents.py --data ../shared/data --output runs/accents --write
+    python scripts/bench_accents.py --model nano-whisper --output runs/accents-whisper --write
 
 (a) FSDD: the base, adapted on one accented speaker (indices 5–49), tested on indices 0–4 of the same and of
 the other speakers, beside a from-scratch control with equal data and steps. (b) speechocean762: the base,
 adapted on heavy-accent train speakers, tested on the test speakers by band and age. Every result is kept as
-JSON under OUTPUT and not computed again; the tables go to ``docs/benchmarks.md`` between the markers of the
+JSON under OUTPUT and not computed again; the tables go to the file of ``--write`` between the markers of the
 model. Two bases need two OUTPUT folders.
 Training rows, the rows that choose the best step, and test rows never share a speaker's test index (a) or
 a speaker (b).
@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from accent_corpora import FSDD_ACCENTS, prepare_fsdd, prepare_speechocean
+from report import add_write, line, publish
 
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
 from asr_adapt.demo.tuning import tuning_of
-from asr_adapt.files import atomic_write, write_json
+from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import DEFAULT_MODEL, Recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PROFILE = "basic"
 
 
@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/accents"))
     parser.add_argument("--model", default=DEFAULT_MODEL, help="the base")
     parser.add_argument("--only", help="experiments whose name matches this regular expression")
+    add_write(parser, "accents (accents-MODEL for another base)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     results = []
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if not options.only or re.search(options.only, experiment.name):
             results.append(run(experiment, options.output, options.model))
     block = "accents" if options.model == DEFAULT_MODEL else f"accents-{Path(options.model).name}"
-    replace_block(DOCUMENT, block, tables(results, options.model))
+    publish(tables(results, options.model), block, options.write)
 
 
 def experiments(data: Path, output: Path, model: str) -> list[Experiment]:
@@ -192,20 +193,6 @@ def _score(name: str, rows: Sequence[Utterance]) -> dict[str, Any]:
     return {"test": name, "utterances": len(rows), "speakers": len(set(speakers))} | estimate
 
 
-def replace_block(document: Path, name: str, content: str) -> None:
-    """Replace what stands between the markers of ``name`` in ``document``, or append it."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    text = document.read_text(encoding="utf-8") if document.is_file() else "# Benchmarks\n"
-    block = f"{begin}\n{content}\n{end}"
-    if begin in text:
-        start, rest = text.split(begin, 1)
-        text = start + block + rest.split(end, 1)[1]
-    else:
-        text = f"{text.rstrip()}\n\n{block}\n"
-    with atomic_write(document) as handle:
-        handle.write(text)
-
-
 def tables(results: Sequence[dict[str, Any]], model: str = DEFAULT_MODEL) -> str:
     """One Markdown table a corpus: each test set, and under it every model made of the base ``model``."""
     lines = [f"## Real accents: {model}", "", f"Corpus WER, normalisation `{PROFILE}`; 95 % interval by"]
@@ -232,7 +219,7 @@ def _line(title: str, row: dict[str, Any]) -> str:
         f"{row['wer']:.1%}",
         f"{low:.1%}–{high:.1%}",
     )
-    return "| " + " | ".join(map(str, cells)) + " |"
+    return line(cells)
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from bench_accents import replace_block
 from faster_whisper import WhisperModel
+from report import add_write, publish
 
 from asr_adapt.audio import read_audio
 from asr_adapt.demo.corpus import CorpusSizes, build_accent_corpus
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", type=Path, default=Path("runs/ctranslate2"))
-    parser.add_argument("--write", type=Path, help="file whose block ctranslate2 is replaced")
+    add_write(parser, "ctranslate2")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     model = options.model or adapted(options)
@@ -74,9 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [row for row in Manifest.open(manifest) if row.text][: options.clips]
     clips = [read_audio(row.audio_path, offset=row.offset, duration=row.duration) for row in rows]
     text = table(compare(model, clips, options), [row.text or "" for row in rows], options)
-    print(text)
-    if options.write:
-        replace_block(options.write, "ctranslate2", text)
+    publish(text, "ctranslate2", options.write)
 
 
 def spoken(options: argparse.Namespace) -> Path:

@@ -1,11 +1,11 @@
 """A new language: Hausa from the English base, against the same network from scratch.
 
-    python scripts/bench_hausa.py --data ../shared/data --output runs/hausa
+    python scripts/bench_hausa.py --data ../shared/data --output runs/hausa --write
 
 Trains on the woman's clips (the last 60 choose the best step), tests on the man's: another speaker, other
 texts, recorded elsewhere. Both models get the same rows, order and number of updates; the base keeps the head
 rows of the letters that English and Hausa share. Results stay under OUTPUT and are not computed again; the
-table and the curve go to ``docs/benchmarks.md`` and ``docs/hausa.svg``.
+table goes to the file of ``--write``, the curve to ``hausa.svg`` beside it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from bench_accents import DOCUMENT, replace_block
+from report import add_write, publish
 
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.manifest.build import BuildOptions, open_build
 from asr_adapt.manifest.layouts import ImportOptions
 from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring.figures import new_figure, save_figure
 from asr_adapt.training import adapt, build_recipe
 
 DEV_ROWS = 60
 NOTE = "Best update 0 means that no update lowered dev WER: the scores are then those of the start."
-FIGURE = DOCUMENT.parent / "hausa.svg"
 
 
 def prepare(data: Path, output: Path) -> dict[str, Path]:
@@ -77,7 +76,7 @@ def run(name: str, tree: dict[str, Any], output: Path) -> dict[str, Any]:
 
 
 def table(results: Sequence[dict[str, Any]], rows: dict[str, Path], steps: int) -> str:
-    """The section of docs/benchmarks.md."""
+    """The section of the document."""
     sizes = {name: len(Manifest.open(path)) for name, path in rows.items()}
     lines = [
         "## A new language: Hausa",
@@ -100,19 +99,17 @@ def table(results: Sequence[dict[str, Any]], rows: dict[str, Path], steps: int) 
     return "\n".join([*lines, "", NOTE, "", "![WER on dev against updates](hausa.svg)"])
 
 
-def draw(results: Sequence[dict[str, Any]]) -> None:
+def draw(results: Sequence[dict[str, Any]], stem: Path) -> None:
     """Dev WER against updates, one line a start."""
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 3.5))
+    figure = new_figure(6, 3.5)
+    axes = figure.add_subplot()
     for result in results:
         points = [(e["step"], 100 * e["dev"]) for e in result["summary"]["evaluations"]]
         axes.plot(*zip(*points, strict=True), marker="o", label=result["name"])
     axes.set(xlabel="updates", ylabel="dev WER, %", ylim=(0, 105))
     axes.legend()
-    figure.tight_layout()
-    figure.savefig(FIGURE, metadata={"Date": None})
+    _, png = save_figure(figure, stem)
+    png.unlink()  # the document shows the drawing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -121,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/hausa"))
     parser.add_argument("--model", default="nano-en")
     parser.add_argument("--steps", type=int, default=600)
+    add_write(parser, "hausa")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     rows = prepare(options.data, options.output)
@@ -129,8 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(name.replace(" ", "-"), recipe_tree(rows, options, scratch=scratch), options.output)
         for name, scratch in starts.items()
     ]
-    draw(results)
-    replace_block(DOCUMENT, "hausa", table(results, rows, options.steps))
+    if options.write:
+        draw(results, options.write.parent / "hausa")
+    publish(table(results, rows, options.steps), "hausa", options.write)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The language model reads the transcripts of training speakers only, without thos
 weights are tuned on mild and heavy train speakers (the set that also chooses models). Hotwords are the words
 of the test part that the language model's text lacks: what a user with a list of names would give.
 
-Run: python scripts/bench_lm.py --data ../shared/data [--model nano-en] [--rows 400] [--output FILE]
+    python scripts/bench_lm.py --data ../shared/data [--model nano-en] [--rows 400] --write docs/benchmarks.md
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 from accent_corpora import DEV_HEAVY, DEV_MILD, prepare_speechocean
+from report import add_write, hardware, publish, table
 
-from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.build import BuildOptions, open_build
 from asr_adapt.models import Recogniser
@@ -62,43 +62,39 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
         f"beam + 3-gram + {len(hotwords)} hotwords": Decoding(arpa, hotwords, tuned.options),
     }
     lines = [
+        "## Language model and hotwords",
+        "",
+        f"`scripts/bench_lm.py`; {hardware()}.",
         f"`{options.model}`, {len(test)} rows of speechocean762 test, "
         f"{len({row.speaker for row in test})} speakers. "
         f"3-gram of {len(sentences)} train sentences; weights tuned on {tuning_rows} rows of other train "
         f"speakers (weight {tuned.options.weight:g}, bonus {tuned.options.bonus:g}, unknown "
         f"{tuned.options.unknown:g}).",
         "",
-        "| decoding | WER | 95 % interval | CER | RTFx |",
-        "|---|---|---|---|---|",
     ]
+    rows = []
     for name, decoding in ways.items():
         found = evaluate(test, model=with_decoding(base, decoding))
         result = score(found.rows)
         low, high = 100 * result.interval.low, 100 * result.interval.high
-        lines.append(
-            f"| {name} | {100 * result.wer:.1f} % | {low:.1f}–{high:.1f} | {100 * result.cer:.1f} % "
-            f"| {found.real_time_factor:.0f} |"
-        )
-    return "\n".join(lines) + "\n"
+        speed = f"{found.real_time_factor:.0f}"
+        rows.append([name, f"{result.wer:.1%}", f"{low:.1f}–{high:.1f}", f"{result.cer:.1%}", speed])
+    return "\n".join([*lines, *table(["decoding", ">WER", "95 %", ">CER", ">RTFx"], rows)])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds speechocean762")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--model", default="nano-en")
     parser.add_argument("--rows", type=int, default=400, help="test rows, evenly spread")
     parser.add_argument("--tuning-rows", type=int, default=150)
-    parser.add_argument("--output", type=Path, help="Markdown file; default: standard output")
+    add_write(parser, "lm")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         text = measure(options, Path(folder))
-    if options.output is None:
-        print(text)
-        return
-    with atomic_write(options.output) as handle:
-        handle.write(text)
+    publish(text, "lm", options.write)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Shows the WER of both, the peak memory of the process that transcribed the long file, and that a run killed
 half-way goes on to the same transcript. The long file is FLAC at 16 kHz, streamed.
 
-Run: python scripts/bench_long.py --manifest M.jsonl [--hours 2] [--model nano-en] [--segmenter windows]
+    python scripts/bench_long.py --manifest M.jsonl [--hours 2] [--segmenter windows] --write
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
+from report import add_write, hardware, publish, table
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, Utterance
@@ -68,35 +70,56 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=2.0)
     parser.add_argument("--model", default="nano-en")
     parser.add_argument("--segmenter", default="windows")
+    parser.add_argument("--seed", type=int, default=0)
+    add_write(parser, "long-SEGMENTER")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        used = write_long(Manifest.open(options.manifest), folder / "long.flac", 3600 * options.hours)
-        started = time.perf_counter()
-        memory = transcribe_file(folder / "long.flac", folder / "whole", options, None)
-        seconds = time.perf_counter() - started
-        transcribe_file(folder / "long.flac", folder / "killed", options, seconds / 2)
-        kept = (
-            [path for path in (folder / "killed").glob(".*.partial.jsonl")]
-            if (folder / "killed").exists()
-            else []
-        )
-        transcribe_file(folder / "long.flac", folder / "killed", options, None)
-        texts = [json.loads((folder / n / "long.json").read_text())["text"] for n in ("whole", "killed")]
-        single = evaluate(used, model=options.model)
-        reference = " ".join(row.text or "" for row in used)
-        result = {
-            "hours": options.hours,
-            "utterances": len(used),
-            "segmenter": options.segmenter,
-            "wer_long": word_errors([reference], [texts[0]]).wer,
-            "wer_single": word_errors(single.references, single.hypotheses).wer,
-            "peak_memory_gb": round(memory, 2),
-            "times_real_time": round(3600 * options.hours / seconds, 1),
-            "journal_found_after_kill": bool(kept),
-            "same_after_kill": texts[0] == texts[1],
-        }
-    print(json.dumps(result, indent=2))
+        result = measure(options, Path(name))
+    publish(document(result, options), f"long-{options.segmenter}", options.write)
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """The long file transcribed whole, and again with a kill half-way; its utterances one by one."""
+    long = folder / "long.flac"
+    used = write_long(Manifest.open(options.manifest), long, 3600 * options.hours, options.seed)
+    started = time.perf_counter()
+    memory = transcribe_file(long, folder / "whole", options, None)
+    seconds = time.perf_counter() - started
+    transcribe_file(long, folder / "killed", options, seconds / 2)
+    journals = list((folder / "killed").glob(".*.partial.jsonl"))
+    transcribe_file(long, folder / "killed", options, None)
+    texts = [json.loads((folder / n / "long.json").read_text())["text"] for n in ("whole", "killed")]
+    single = evaluate(used, model=options.model)
+    reference = " ".join(row.text or "" for row in used)
+    return {
+        "utterances": len(used),
+        "wer_long": word_errors([reference], [texts[0]]).wer,
+        "wer_single": word_errors(single.references, single.hypotheses).wer,
+        "memory": memory,
+        "speed": 3600 * options.hours / seconds,
+        "journal": bool(journals),
+        "same": texts[0] == texts[1],
+    }
+
+
+def document(result: dict[str, Any], options: argparse.Namespace) -> str:
+    """The section of the document."""
+    rows = [
+        ("WER of the long file", f"{result['wer_long']:.2%}", ""),
+        ("WER of the utterances one by one", f"{result['wer_single']:.2%}", "within 1 point"),
+        ("peak memory", f"{result['memory']:.2f} GB", "≤ 1.5 GB"),
+        ("speed, RTFx", f"{result['speed']:.0f}", ""),
+        ("killed half-way: journal found", "yes" if result["journal"] else "no", "yes"),
+        ("killed half-way: same transcript", "yes" if result["same"] else "no", "yes"),
+    ]
+    lines = [
+        f"## Long audio: {options.segmenter}",
+        "",
+        f"`scripts/bench_long.py`: `{options.model}`, {options.hours:g} h made of {result['utterances']}",
+        f"utterances of {Path(options.manifest).name} with gaps, seed {options.seed}; {hardware()}.",
+        "",
+    ]
+    return "\n".join([*lines, *table(["", ">result", "target"], rows)])
 
 
 if __name__ == "__main__":

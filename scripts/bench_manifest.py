@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from report import add_write, replace_block
 
 RATE = 16_000
 
@@ -178,7 +179,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--clips", type=int, default=2_000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--write", action="store_true", help="Put the table into docs/benchmarks.md.")
+    add_write(parser, "manifest")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -196,12 +197,7 @@ def main() -> None:
         }
     print(json.dumps(report, indent=2))
     if options.write:
-        from bench_accents import (
-            DOCUMENT,
-            replace_block,
-        )  # loads torch, which the measured processes must not
-
-        replace_block(DOCUMENT, "manifest", table(report))
+        replace_block(options.write, "manifest", table(report))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from bench_accents import replace_block
 from numpy.typing import NDArray
+from report import add_write, line, publish
 
 from asr_adapt.manifest.build import BuildOptions, open_build
 from asr_adapt.training.batching import LENGTH_STEP, BatchLimits, BatchPlan
@@ -47,14 +47,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--write", type=Path, help="file whose block padding is replaced")
+    add_write(parser, "padding")
     options = parser.parse_args(arguments)
     sets = {"speechocean762 train": speechocean_lengths(options.data), "lognormal": lognormal(options.seed)}
     found = {name: compare(lengths, options.seed, options.epochs) for name, lengths in sets.items()}
     text = table(sets, found, options)
-    print(text)
-    if options.write:
-        replace_block(options.write, "padding", text)
+    publish(text, "padding", options.write)
 
 
 def speechocean_lengths(data: Path) -> Lengths:
@@ -146,7 +144,7 @@ def table(sets: dict[str, Lengths], found: dict[str, list[Figures]], options: ar
                 f"{row.batches:.0f}",
                 "yes" if row.epochs_differ else "no",
             ]
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
+            lines.append(line(cells))
     return "\n".join(lines)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bench_accents import DOCUMENT, replace_block
+from report import add_write, replace_block
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.manifest.check.findings import Findings
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--worst", type=float, default=0.10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, help="Take a random sample of this many rows.")
-    parser.add_argument("--write", action="store_true", help="Put the table into docs/benchmarks.md.")
+    add_write(parser, "planted")
     options = parser.parse_args()
     manifest = Manifest.open(options.manifest)
     if options.rows is not None and options.rows < len(manifest):
@@ -112,7 +112,7 @@ def main() -> None:
     }
     print(json.dumps(result, indent=2))
     if options.write:
-        replace_block(DOCUMENT, "planted", table(result))
+        replace_block(options.write, "planted", table(result))
 
 
 if __name__ == "__main__":

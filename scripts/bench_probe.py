@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 from accent_corpora import FSDD_ACCENTS, prepare_fsdd, prepare_speechocean
-from bench_accents import replace_block
+from report import add_write, line, publish
 
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", default="nano-en")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speakers", type=int, help="only this many of speechocean762, for a trial")
-    parser.add_argument("--write", type=Path, help="file whose block probe is replaced")
+    add_write(parser, "probe")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options.output.mkdir(parents=True, exist_ok=True)
@@ -48,12 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sweeps = sweeps_of(ocean, ["accent", "age_group"], options) + sweeps_of(digits, ["text"], options)
     text = table(sweeps, time.process_time() - started, options.seed)
     write_json(options.output / "probe.json", sweeps)
-    print(text)
     if options.write:
         stem = options.write.parent / "probe-layers"
         write_sweep_plot(stem, *sweeps, titles=[TITLES[s["label"]] for s in sweeps])
         stem.with_suffix(".png").unlink()  # the document shows the drawing
-        replace_block(options.write, "probe", text)
+    publish(text, "probe", options.write)
 
 
 def corpora(options: argparse.Namespace) -> tuple[Manifest, Manifest]:
@@ -103,7 +102,7 @@ def table(sweeps: Sequence[dict[str, Any]], seconds: float, seed: int) -> str:
             *(_bounds(best[key]) for key in ("accuracy", "balanced", "balanced_on_other_speakers")),
             f"{base['accuracy']:.1%}, {base['balanced']:.1%}",
         ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
+        lines.append(line(cells))
     lines += [""]
     for found in sweeps[:2]:
         recalls = zip(found["classes"].items(), found["chosen"]["recalls"], strict=True)

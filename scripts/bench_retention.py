@@ -23,7 +23,8 @@ from typing import Any
 
 import torch
 from accent_corpora import prepare_fsdd, prepare_speechocean
-from bench_accents import replace_block
+from report import add_write, publish
+from report import line as table_line
 
 from asr_adapt.demo.corpus import CorpusSizes, build_accent_corpus
 from asr_adapt.demo.synthesis import accents
@@ -49,16 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--groups", type=int, default=1, help="groups of layers with shares of their own")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="accents whose name matches this regular expression")
-    parser.add_argument("--write", type=Path, help="file whose block retention is replaced")
+    add_write(parser, "retention")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     names = [*(name for name in accents() if name != "us"), *REAL]
     results = [found for name in names if (found := run(name, options)) is not None]
     text = table(results, options)
-    print(text)
     if options.write:
         draw(results, options.write.parent / "retention")
-        replace_block(options.write, "retention", text)
+    publish(text, "retention", options.write)
 
 
 def run(name: str, options: argparse.Namespace) -> dict[str, Any] | None:
@@ -175,7 +175,7 @@ def line(result: dict[str, Any]) -> str:
         after = f"{pair['after']:.1%} ({bounds['low']:.1%}–{bounds['high']:.1%})"
         cells += [f"{pair['before']:.1%}", after, f"{change:+.0%}"]
     cells += [f"{result['retention']['chosen']['share']:.2f}", "met" if met else "missed"]
-    return "| " + " | ".join(cells) + " |"
+    return table_line(cells)
 
 
 def draw(results: Sequence[dict[str, Any]], stem: Path) -> None:

@@ -25,7 +25,9 @@ from typing import Any
 
 import torch
 from accent_corpora import prepare_fsdd, prepare_speechocean
-from bench_accents import PROFILE, replace_block
+from bench_accents import PROFILE
+from report import add_write, publish
+from report import line as table_line
 
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
@@ -79,9 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results.append(json.loads(found.read_text(encoding="utf-8")))
         print(line(results[-1]), file=sys.stderr)
     text = table(results, options)
-    print(text)
-    if options.write:
-        replace_block(options.write, "strategies", text)
+    publish(text, "strategies", options.write)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", type=int, default=80, help="test rows of target and of guard")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="strategies whose title matches this regular expression")
-    parser.add_argument("--write", type=Path, help="file whose block strategies is replaced")
+    add_write(parser, "strategies")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     return parser
 
@@ -245,7 +245,7 @@ def line(result: dict[str, Any]) -> str:
     """One row of the table."""
     scores = [result["adapted"][name] for name in ("target", "guard")]
     if "share" not in result:
-        return "| base | | | | | " + " | ".join(map(_wer, scores)) + " | | | |"
+        return table_line(["base", *[""] * 4, *map(_wer, scores), *[""] * 3])
     cells = [
         result["name"],
         "yes" if result["replay"] else "",
@@ -256,7 +256,7 @@ def line(result: dict[str, Any]) -> str:
         f"{result['share']:.2f}",
         *(_wer(result["blended"][name]) for name in ("target", "guard")),
     ]
-    return "| " + " | ".join(cells) + " |"
+    return table_line(cells)
 
 
 def _wer(score: dict[str, Any]) -> str:

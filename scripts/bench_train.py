@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from accent_corpora import prepare_fsdd
-from bench_accents import DOCUMENT, replace_block
+from report import add_write, publish
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, Wav2Vec2Config, Wav2Vec2ForCTC, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -107,13 +107,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/train"))
     parser.add_argument("--clips", type=int, default=32, help="of part (a)")
     parser.add_argument("--epochs", type=int, default=10)
+    add_write(parser, "train")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     base = base_task(options)
     results = [contest("base", base, kept, options.output) for kept in (6, 3)]
     nano = nano_task(options)
     results += [contest("nano-en", nano, top, options.output) for top in (6, 3)]
-    replace_block(DOCUMENT, "train", tables(results, options))
+    publish(tables(results, options), "train", options.write)
 
 
 def base_task(options: argparse.Namespace) -> Task:

@@ -5,14 +5,12 @@ which costs the same time. Ours reads files; the pipeline is given decoded sampl
 is tried and the best one counts; ratios are to its row of the default precision.
 Seconds are of the clock; the best of --repeats.
 
-Run: python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] [--output FILE]
+    python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] --write
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -24,9 +22,10 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
+from report import add_write, hardware, publish
+from report import table as markdown
 
 from asr_adapt.audio import read_audio
-from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
@@ -157,14 +156,13 @@ def table(rows: list[Row], clips: Clips, title: str) -> str:
     base = next(row for row in rows if row.name.startswith("transformers"))
     reference = clips.texts if clips.texts is not None else rows[0].texts
     last = "WER" if clips.texts is not None else "WER against our torch transcripts"
-    lines = [f"### {title}", "", f"| | RTFx | against the pipeline | {last} |", "|---|---|---|---|"]
+    cells = []
     for row in rows:
         wer = word_errors(reference, row.texts).wer if any(reference) else 0.0
-        lines.append(
-            f"| {row.name} | {clips.seconds / row.seconds:.0f} | {base.seconds / row.seconds:.2f}× "
-            f"| {100 * wer:.2f} % |"
-        )
-    return "\n".join(lines) + "\n"
+        speeds = f"{clips.seconds / row.seconds:.0f}", f"{base.seconds / row.seconds:.2f}×"
+        cells.append([row.name, *speeds, f"{wer:.2%}"])
+    heads = ["", ">RTFx", ">against the pipeline", f">{last}"]
+    return "\n".join([f"## Transcription speed: {title}", "", *markdown(heads, cells)])
 
 
 def measure(options: argparse.Namespace, folder: Path) -> str:
@@ -189,10 +187,10 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
             exported = OnnxRecogniser(folder / "onnx", int8=int8)
             rows.append(best_of(name, options.repeats, ours(exported, clips)))
     what = f"random weights, {options.random}" if options.random else options.model
-    where = torch.cuda.get_device_name() if device == "cuda" else f"CPU, {os.cpu_count()} cores"
-    title = f"{what}: {len(clips.paths)} clips, {clips.seconds / 60:.1f} min, {where}"
-    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
-    return table(rows, clips, title) + f"\n{versions}\n"
+    where = hardware(torch.cuda.get_device_name() if device == "cuda" else None)
+    heard = (options.manifest and f"clips of {Path(options.manifest).name}") or "clips of noise, seed 0"
+    run = f"`scripts/bench_transcribe.py`: {len(clips.paths)} {heard}, {clips.seconds / 60:.1f} min; {where}."
+    return f"{table(rows, clips, what)}\n\n{run}"
 
 
 def main() -> None:
@@ -205,15 +203,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--onnx", action="store_true", help="also ONNX and its int8 form")
-    parser.add_argument("--output", type=Path, help="Markdown file to write; default: standard output")
+    add_write(parser, "transcribe-MODEL")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         text = measure(options, Path(folder))
-    if options.output is None:
-        print(text)
-        return
-    with atomic_write(options.output) as handle:
-        handle.write(text)
+    shape = f"random-{options.random}" if options.random else Path(options.model).name
+    publish(text, f"transcribe-{shape}", options.write)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-import re
 import statistics
 import tempfile
 import time
@@ -25,10 +24,10 @@ from typing import Any
 import numpy as np
 import torch
 import transformers as t
+from report import add_write, publish
 from tokenizers.pre_tokenizers import ByteLevel
 
 from asr_adapt.audio import read_audio
-from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import DecoderSettings, Recogniser
 from asr_adapt.scoring import word_errors
@@ -224,7 +223,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10, help="epochs over which caching is spread")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--write", type=Path)
+    add_write(parser, "whisper (nano-whisper without --shape)")
     options = parser.parse_args()
     t.logging.set_verbosity_error()
     training, inference = [], []
@@ -254,23 +253,7 @@ def main() -> None:
             *inference,
         ]
     )
-    print(text)
-    if options.write:
-        write_block(options.write, "whisper" if options.shape else "nano-whisper", text)
-
-
-def write_block(page: Path, name: str, text: str) -> None:
-    """Replace the block ``name`` of ``page``, or add it at the end."""
-    block = f"<!-- {name}:begin -->\n{text}\n<!-- {name}:end -->"
-    old = page.read_text(encoding="utf-8") if page.exists() else ""
-    pattern = re.compile(rf"<!-- {name}:begin -->.*?<!-- {name}:end -->", re.DOTALL)
-    new = (
-        pattern.sub(lambda _: block, old)
-        if pattern.search(old)
-        else f"{old.rstrip()}\n\n## Whisper\n\n{block}\n"
-    )
-    with atomic_write(page) as handle:
-        handle.write(new)
+    publish(f"## Whisper\n\n{text}", "whisper" if options.shape else "nano-whisper", options.write)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 
 def add_write(parser: argparse.ArgumentParser, name: str) -> None:
     """The option ``--write``, whose value :func:`publish` takes."""
-    parser.add_argument("--write", type=Path, metavar="FILE", help=f"document whose block {name} is replaced")
+    text = f"document whose block {name} is replaced [docs/benchmarks.md]"
+    parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, metavar="FILE", help=text)
 
 
 def publish(text: str, name: str, document: Path | None) -> None:
@@ -48,8 +49,13 @@ def replace_block(document: Path, name: str, content: str) -> None:
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     """Lines of a Markdown table; columns whose head begins with ``>`` stand to the right."""
     marks = ["--:" if head.startswith(">") else "---" for head in heads]
-    lines = ["| " + " | ".join(head.removeprefix(">") for head in heads) + " |", f"|{'|'.join(marks)}|"]
-    return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines = [line([head.removeprefix(">") for head in heads]), f"|{'|'.join(marks)}|"]
+    return lines + [line(row) for row in rows]
+
+
+def line(cells: Sequence[Any]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def hardware(device: str | None = None) -> str:

@@ -33,10 +33,10 @@ import numpy as np
 import soundfile
 import torch
 import yaml
+from report import publish
 from safetensors.torch import load_file
 
 from asr_adapt.cli.app import run as asr_adapt
-from asr_adapt.files import atomic_write
 from asr_adapt.training import load_recipe
 
 PHASES = ("startup", "step", "evaluation", "checkpoint write", "cache write")
@@ -57,9 +57,7 @@ def main() -> int:
             share = options.kills // options.runs + (number < options.kills % options.runs)
             soak.disturbed(root / f"run{number}", share)
         report = table(soak, options)
-    print(report)
-    if options.write:
-        replace_block(options.write, "soak-cache" if options.cache else "soak", report)
+    publish(report, "soak-cache" if options.cache else "soak", options.write)
     return 0 if soak.equal == options.runs and sum(soak.fell.values()) == options.kills else 1
 
 
@@ -278,17 +276,6 @@ def table(soak: Soak, options: argparse.Namespace) -> str:
             f"thread(s), torch {torch.__version__}.",
         ]
     )
-
-
-def replace_block(path: Path, name: str, text: str) -> None:
-    """Put ``text`` between the marks in ``path``; the marks are added at the end where they are missing."""
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    page = path.read_text(encoding="utf-8") if path.exists() else ""
-    if begin not in page:
-        page = f"{page.rstrip()}\n\n{begin}\n{end}\n"
-    head, rest = page.split(begin, 1)
-    with atomic_write(path) as handle:
-        handle.write(f"{head}{begin}\n{text}\n{end}{rest.split(end, 1)[1]}")
 
 
 def arguments() -> argparse.Namespace:

@@ -28,17 +28,27 @@ def _result(title: str, wer: float) -> dict[str, object]:
     return {"name": title, "title": title, "corpus": "FSDD", "rows": [row]}
 
 
-def test_tables_replace_only_what_stands_between_their_markers(bench, tmp_path):
+def test_tables_replace_only_what_stands_between_their_markers(bench, tmp_path, capsys):
+    from report import publish
+
     document = tmp_path / "benchmarks.md"
     document.write_text("# Benchmarks\n\nSpeed: fast.\n", encoding="utf-8")
-    bench.replace_block(document, "accents", bench.tables([_result("base", 0.5)]))
+    publish(bench.tables([_result("base", 0.5)]), "accents", document)
     both = [_result("base", 0.5), _result("adapted", 0.125)]
-    bench.replace_block(document, "accents", bench.tables(both))
+    publish(bench.tables(both), "accents", document)
     text = document.read_text(encoding="utf-8")
     assert text.startswith("# Benchmarks\n\nSpeed: fast.\n")
     assert text.count("<!-- accents:begin -->") == text.count("<!-- accents:end -->") == 1
     assert "| theo | adapted | 50 | 1 | 12.5% | 10.0%–20.0% |" in text
     assert text.count("| theo | base |") == 1
+    assert capsys.readouterr().out.count("| theo | adapted |") == 1, "it is printed too"
+
+
+def test_tables_and_hardware_read_as_markdown(bench):
+    from report import hardware, table
+
+    assert table(["name", ">count"], [("a", 1)]) == ["| name | count |", "|---|--:|", "| a | 1 |"]
+    assert hardware("One GPU").startswith("One GPU, torch 2.")
 
 
 @pytest.mark.realdata
