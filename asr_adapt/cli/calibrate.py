@@ -86,4 +86,4 @@ def _show(found: Calibrated, target: Path, as_json: bool) -> None:
         return
     print(f"{found.words} words recognised, {found.right:.1%} of them right.")
     print(f"raw:        mean confidence {found.confidence:.1%}, calibration error {found.before:.3f}")
-    print(f"calibrated: calibration error {found.after:.3f} on speakers left out; written to {target}.")
+    print(f"calibrated: calibration error {found.after:.3f}, cross-validated; written to {target}.")

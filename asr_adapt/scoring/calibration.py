@@ -74,15 +74,15 @@ class Calibration:
         return cls(**{name: value[name] for name in cls.__dataclass_fields__ if name in value})
 
 
-def fit(probabilities: np.ndarray, right: np.ndarray) -> Calibration:
+def fit(probabilities: np.ndarray, right: np.ndarray, minimum: int = MINIMUM_WORDS) -> Calibration:
     """The map of highest likelihood, from probabilities and bools (words,) each.
 
     The targets are Platt's (1999), (right + 1)/(right + 2) and 1/(wrong + 2), so that words of one kind only
-    give no infinite parameters. Raises DataError for fewer than :data:`MINIMUM_WORDS` words.
+    give no infinite parameters. Raises DataError for fewer words than ``minimum``.
     """
-    if len(probabilities) < MINIMUM_WORDS:
+    if len(probabilities) < minimum:
         raise DataError(
-            f"{len(probabilities)} words were recognised: a calibration needs at least {MINIMUM_WORDS}; "
+            f"{len(probabilities)} words were recognised: a calibration needs at least {minimum}; "
             "give more rows."
         )
     features = _features(probabilities)

@@ -135,5 +135,6 @@ def held_out(judged: JudgedWords, folds: int = FOLDS) -> np.ndarray:
     found = np.empty(len(judged))
     for fold in range(min(folds, len(names))):
         out = speakers % folds == fold
-        found[out] = fit(judged.probabilities[~out], judged.right[~out]).map(judged.probabilities[out])
+        others = fit(judged.probabilities[~out], judged.right[~out], minimum=1)
+        found[out] = others.map(judged.probabilities[out])
     return found

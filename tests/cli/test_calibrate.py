@@ -15,6 +15,9 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription import TranscribeOptions, stream
 from asr_adapt.transcription.calibration import calibration_beside, hear
+from asr_adapt.transcription.inputs import Source
+from asr_adapt.transcription.journal import journal_key
+from asr_adapt.transcription.row_journal import run_key
 from tests.models.whisper_models import save_tiny_whisper
 
 WORDS = ("cafe", "bad", "egg", "gag", "a", "fade")
@@ -66,7 +69,7 @@ def test_map_is_written_into_the_model_and_found_there(model, mumbled, capfd):
 def test_calibrated_confidence_is_nearer_the_share_right(model, mumbled, tmp_path, capfd):
     assert run(["calibrate", str(mumbled), "--model", str(model), "-o", str(tmp_path / "c.json")]) == 0
     out, err = capfd.readouterr()
-    assert "of them right" in out and "left out" in out and err == ""
+    assert "of them right" in out and "cross-validated" in out and err == ""
     assert max(map(len, out.replace(str(tmp_path), "").splitlines())) <= 80
     kept = json.loads((tmp_path / "c.json").read_text())
     assert kept["ece"]["after"] < kept["ece"]["before"]
@@ -129,3 +132,10 @@ def test_both_families_change_in_confidence_alone(family, tone_model, tmp_path, 
     assert [(w.text, w.start, w.end) for w in mapped.words] == [(w.text, w.start, w.end) for w in raw.words]
     assert [w.probability for w in mapped.words] == [STEEP(w.probability) for w in raw.words]
     assert mapped.confidence == pytest.approx(sum(w.probability for w in mapped.words) / len(mapped.words))
+
+
+def test_a_killed_run_is_not_continued_under_another_map(tone_recogniser, speak):
+    source = Source("x.wav", "x", path=speak("x.wav", "bad cafe"))
+    raw, mapped = TranscribeOptions(), TranscribeOptions(calibration=STEEP)
+    assert journal_key(source, "tones", raw) != journal_key(source, "tones", mapped)
+    assert run_key(tone_recogniser, raw, [source]) != run_key(tone_recogniser, mapped, [source])

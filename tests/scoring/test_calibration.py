@@ -133,6 +133,16 @@ def test_left_out_speakers_do_not_teach_their_own_map():
     assert fit(judged.probabilities, judged.right).map(judged.probabilities[:150]).max() < 0.9
 
 
+def test_few_words_of_two_speakers_are_enough_to_leave_one_out():
+    given, right = overconfident(60)
+    rows = [
+        said("a" if ok else "b", ("a", p), speaker=f"s{n % 2}")
+        for n, (p, ok) in enumerate(zip(given, right, strict=True))
+    ]
+    mapped = held_out(judge_words(rows))
+    assert len(mapped) == 60 and mapped.min() >= 0 and mapped.max() <= 1
+
+
 def test_interval_holds_the_estimate_and_is_wider_over_speakers():
     """Speakers that are right or wrong as a whole make the figure less certain than so many words would."""
     given = np.full(800, 0.5)

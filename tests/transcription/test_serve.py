@@ -15,14 +15,18 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.serve import Settings, make_server
 
+#: Takes every confidence near one to a half or less.
+HALVING = Calibration(1.0, 0.0, 0.0)
 OCTETS = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.fixture(scope="module")
 def server(tone_recogniser):
-    made = make_server(Settings({"tones": tone_recogniser, "again": tone_recogniser}, 2**20, 5.0))
+    models = {"tones": tone_recogniser, "again": tone_recogniser}
+    made = make_server(Settings(models, 2**20, 5.0, calibrations={"again": HALVING}))
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made
@@ -65,6 +69,15 @@ def test_page_models_and_transcript(ask, wav):
     assert [word["word"] for word in value["segments"][0]["words"]] == ["bad", "cafe"]
     assert value["srt"].startswith("1\n") and value["vtt"].startswith("WEBVTT")
     assert left_behind() == []
+
+
+def test_confidence_is_calibrated_for_the_model_that_has_a_map(ask, wav):
+    answers = [
+        json.loads(ask("POST", f"/transcribe?model={name}", wav, OCTETS)[2]) for name in ("tones", "again")
+    ]
+    raw, mapped = ([word["probability"] for word in a["segments"][0]["words"]] for a in answers)
+    assert answers[0]["text"] == answers[1]["text"]
+    assert mapped == pytest.approx([HALVING(p) for p in raw], abs=1e-3) != raw
 
 
 @pytest.mark.parametrize(
