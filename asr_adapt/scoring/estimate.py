@@ -15,13 +15,10 @@ from asr_adapt.scoring.bootstrap import Blocks, Interval, speaker_blocks, wer_in
 from asr_adapt.scoring.counts import Counts, ErrorTable, count_errors
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Counts of a set of utterances and the 95 % intervals of its WER and CER."""
+class Rates:
+    """The rates of whatever holds counts."""
 
     counts: Counts
-    interval: Interval
-    cer_interval: Interval
 
     @property
     def wer(self) -> float:
@@ -32,6 +29,15 @@ class Estimate:
     def cer(self) -> float:
         """Corpus character error rate, a fraction."""
         return self.counts.cer
+
+
+@dataclass(frozen=True)
+class Estimate(Rates):
+    """Counts of a set of utterances and the 95 % intervals of its WER and CER."""
+
+    counts: Counts
+    interval: Interval
+    cer_interval: Interval
 
     def to_json(self) -> dict[str, Any]:
         """Counts and rates at the top level, the intervals under ``interval`` (WER) and ``cer_interval``."""

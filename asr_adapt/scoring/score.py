@@ -18,7 +18,7 @@ from asr_adapt import __version__
 from asr_adapt.errors import DataError
 from asr_adapt.scoring.bootstrap import Blocks, Interval, speaker_blocks
 from asr_adapt.scoring.counts import Counts, ErrorTable, count_errors
-from asr_adapt.scoring.estimate import Estimate, estimate
+from asr_adapt.scoring.estimate import Estimate, Rates, estimate
 from asr_adapt.scoring.gap import Gap, measure_gap
 from asr_adapt.scoring.predictions import Predictions, PredictionSource, iterate_groups, read_predictions
 from asr_adapt.text import profile as profile_named
@@ -27,7 +27,7 @@ CROSS = "+"  #: joins field names and values of a cross, e.g. ``accent+gender``
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Rates):
     """Result of :func:`score`. ``groups`` maps a field (or cross ``a+b``) to value → :class:`Estimate`.
 
     Rates are fractions; ``rtfx`` is seconds of audio per second of computing, where rows carry ``time``.
@@ -44,16 +44,6 @@ class Score:
     source: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    @property
-    def wer(self) -> float:
-        """Corpus word error rate, a fraction."""
-        return self.counts.wer
-
-    @property
-    def cer(self) -> float:
-        """Corpus character error rate, a fraction."""
-        return self.counts.cer
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: counts and rates at the top level, see ``docs/scoring.md``."""

@@ -96,8 +96,7 @@ def adapt(
     _seed(recipe.seed)
     ready = _ready(recipe, accelerator, prepare or _as_it_is)
     recipe, recogniser = ready.recipe, ready.recogniser
-    if accelerator.is_main_process:
-        folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tests = _tests(recipe, ready.sets)
     with as_pretrained(recogniser):
         before = _measured(recipe, recogniser, tests)
@@ -110,7 +109,7 @@ def adapt(
     batch_size = settle_batch(run, memory)
     recipe = run.recipe
     if accelerator.is_main_process:
-        save_recipe(recipe, folder / "recipe.yaml")
+        save_recipe(recipe, folder / "recipe.yaml")  # as it is carried out
     cache = _prefix_cache(run)
     with _fast(run, cache):
         progress = train(run, resume=resume)
@@ -132,12 +131,17 @@ def adapt(
         **settled,
     )
     if accelerator.is_main_process:
-        if added is not None:
-            added.write(folder)
-        write_outcome(outcome, recogniser, folder)
-        remove_checkpoints(run.folder)
+        _write(outcome, run, added, folder)
     accelerator.end_training()  # the processes part
     return outcome
+
+
+def _write(outcome: Outcome, run: Run, added: Attachment | None, folder: Path) -> None:
+    """The result's files; what only a resumed run needs goes."""
+    if added is not None:
+        added.write(folder)
+    write_outcome(outcome, run.recogniser, folder)
+    remove_checkpoints(run.folder)
 
 
 @dataclass(frozen=True)
