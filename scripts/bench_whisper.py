@@ -239,7 +239,7 @@ def main() -> None:
     data = options.manifest.name if options.manifest else "noise"
     text = "\n".join(
         [
-            f"Clips of {options.seconds:g} s (inference: {data}), batches of {options.batch}, "
+            f"`scripts/bench_whisper.py`: clips of {options.seconds:g} s (inference: {data}), batches of {options.batch}, "
             f"{options.tokens} letters, float32, seed 0, {torch.get_num_threads()} threads, "
             f"{options.device} of {platform.machine()}; an epoch has {options.rows} rows, and what is cached "
             f"counts a tenth for {options.epochs} epochs.".replace("a tenth", f"1/{options.epochs}"),
@@ -253,7 +253,8 @@ def main() -> None:
             *inference,
         ]
     )
-    publish(f"## Whisper\n\n{text}", "whisper" if options.shape else "nano-whisper", options.write)
+    name, title = ("whisper", "Whisper shapes") if options.shape else ("nano-whisper", "nano-whisper")
+    publish(f"## {title}: training and inference\n\n{text}", name, options.write)
 
 
 if __name__ == "__main__":
