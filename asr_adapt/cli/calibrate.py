@@ -8,15 +8,18 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from asr_adapt.cli import options
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
+from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.transcription import Evaluation
     from asr_adapt.transcription.calibration import Calibrated
 
 
@@ -51,32 +54,47 @@ def calibrate(
     Give speech like that to be transcribed, of speakers with whom the model was not trained. transcribe,
     evaluate and serve find the file in the model's directory; elsewhere name it by --calibration.
     """
-    from asr_adapt.cli.progress import audio_progress
-    from asr_adapt.transcription import evaluate
     from asr_adapt.transcription.calibration import calibrate as fit_rows
-    from asr_adapt.transcription.engine import decoding_name
 
+    if manifest == "-":
+        refuse_standard_input()
     decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     target = chosen.calibration_target(output)
     rows = scorable(manifest)
-    recogniser = chosen.load()
-    with audio_progress("Transcribing", quiet=quiet) as start:
-        tell = start(seconds_of(rows))
+    run, described = _transcribed(
+        rows, chosen, quiet or not is_main(), language=language, batch_seconds=batch_seconds
+    )
+    if is_main():
+        for failure in run.failures:
+            print(f"asr-adapt: {failure.message}", file=sys.stderr)
+        found = fit_rows(run.rows, model=model, decoding=described, profile=normalise)
+        found.calibration.write(target, **found.to_json())
+        _show(found, target, as_json)
+    return EXIT_FAILED if run.failures else EXIT_OK
+
+
+def _transcribed(
+    rows: Manifest, chosen: ChosenModel, quiet: bool, **listening: Any
+) -> tuple[Evaluation, str]:
+    """Raw predictions with words, on all processes, and how they were decoded."""
+    from asr_adapt.cli.progress import audio_progress
+    from asr_adapt.transcription import evaluate
+    from asr_adapt.transcription.engine import decoding_name
+    from asr_adapt.transcription.processes import launched
+
+    with launched() as processes, audio_progress("Transcribing", quiet=quiet) as start:
+        recogniser = chosen.load()
+        tell = start(seconds_of(rows) / processes.count)
         run = evaluate(
             rows,
             model=recogniser,
+            processes=processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
             word_timestamps=True,
-            language=language,
-            batch_seconds=batch_seconds,
+            **listening,
         )
-    for failure in run.failures:
-        print(f"asr-adapt: {failure.message}", file=sys.stderr)
-    found = fit_rows(run.rows, model=model, decoding=decoding_name(recogniser), profile=normalise)
-    found.calibration.write(target, **found.to_json())
-    _show(found, target, as_json)
-    return EXIT_FAILED if run.failures else EXIT_OK
+    return run, decoding_name(recogniser)
 
 
 def _show(found: Calibrated, target: Path, as_json: bool) -> None:
