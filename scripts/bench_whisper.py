@@ -239,8 +239,8 @@ def main() -> None:
     data = options.manifest.name if options.manifest else "noise"
     text = "\n".join(
         [
-            f"`scripts/bench_whisper.py`: clips of {options.seconds:g} s (inference: {data}), batches of {options.batch}, "
-            f"{options.tokens} letters, float32, seed 0, {torch.get_num_threads()} threads, "
+            f"`scripts/bench_whisper.py`: clips of {options.seconds:g} s (inference: {data}), "
+            f"batches of {options.batch}, {options.tokens} letters, float32, seed 0, {torch.get_num_threads()} threads, "
             f"{options.device} of {platform.machine()}; an epoch has {options.rows} rows, and what is cached "
             f"counts a tenth for {options.epochs} epochs.".replace("a tenth", f"1/{options.epochs}"),
             "",
