@@ -240,8 +240,8 @@ def main() -> None:
     text = "\n".join(
         [
             f"`scripts/bench_whisper.py`: clips of {options.seconds:g} s (inference: {data}), "
-            f"batches of {options.batch}, {options.tokens} letters, float32, seed 0, {torch.get_num_threads()} threads, "
-            f"{options.device} of {platform.machine()}; an epoch has {options.rows} rows, and what is cached "
+            f"batches of {options.batch}, {options.tokens} letters, float32, seed 0, "
+            f"{torch.get_num_threads()} threads, {options.device} of {platform.machine()}; an epoch has {options.rows} rows, and what is cached "
             f"counts a tenth for {options.epochs} epochs.".replace("a tenth", f"1/{options.epochs}"),
             "",
             "| model | training | s/step | s/epoch | against Trainer | without checkpointing |",
