@@ -241,8 +241,8 @@ def main() -> None:
         [
             f"`scripts/bench_whisper.py`: clips of {options.seconds:g} s (inference: {data}), "
             f"batches of {options.batch}, {options.tokens} letters, float32, seed 0, "
-            f"{torch.get_num_threads()} threads, {options.device} of {platform.machine()}; an epoch has {options.rows} rows, and what is cached "
-            f"counts a tenth for {options.epochs} epochs.".replace("a tenth", f"1/{options.epochs}"),
+            f"{torch.get_num_threads()} threads, {options.device} of {platform.machine()}; an epoch has "
+            f"{options.rows} rows, and what is cached counts 1/{options.epochs} for {options.epochs} epochs.",
             "",
             "| model | training | s/step | s/epoch | against Trainer | without checkpointing |",
             "|---|---|---:|---:|---:|---:|",
