@@ -48,6 +48,11 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         self.end = int(model.config.eos_token_id)
         self.search = Search()
 
+    @property
+    def description(self) -> str:
+        """How this decodes, for the settings of a predictions file."""
+        return "greedy" if self.search.beams == 1 else f"beam {self.search.beams}"
+
     def written(self, text: str) -> str:
         """A transcript as the tokeniser takes it."""
         return text.strip()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -110,9 +110,10 @@ def check_rows(
             rows.append(row)
             labels.append(ids)
         elif drop:
-            problems.append(str(row.error(problem, "text")))
+            problems.append(str(row.error(problem.sentence, problem.field)))
         else:
-            raise row.error(f"{problem} Correct the row or set invalid_rows: drop.", "text")
+            advice = "Correct the row or set invalid_rows: drop."
+            raise row.error(f"{problem.sentence} {advice}", problem.field)
     if not rows:
         raise DataError("no row is left to learn from.", path=", ".join(map(str, manifest.paths)) or None)
     return Corpus(rows, labels, recogniser.sample_rate), problems
@@ -155,20 +156,29 @@ def _require_fields(row: Utterance) -> None:
         )
 
 
-def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser, shortest: float) -> str | None:
+class _Problem(NamedTuple):
+    """Why a row cannot be learnt from, and the field where that is."""
+
+    field: str
+    sentence: str
+
+
+def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser, shortest: float) -> _Problem | None:
     if not ids:
-        return "nothing is left of the transcript after normalisation."
+        return _Problem("text", "nothing is left of the transcript after normalisation.")
     limits = recogniser.limits()
     duration = row.duration or 0.0
     if limits.max_seconds is not None and duration > limits.max_seconds:
-        return f"{duration:.1f} s of audio, the model takes at most {limits.max_seconds:.0f} s."
+        longest = f"{limits.max_seconds:.0f} s"
+        return _Problem("duration", f"{duration:.1f} s of audio, the model takes at most {longest}.")
     if limits.max_labels is not None and len(ids) > limits.max_labels:
-        return f"{len(ids)} labels, the model takes at most {limits.max_labels}."
+        return _Problem("text", f"{len(ids)} labels, the model takes at most {limits.max_labels}.")
     if limits.frames is not None:
         needed = len(ids) + sum(a == b for a, b in pairwise(ids))
         frames = limits.frames(duration * shortest)
         if frames < needed:
-            return f"the transcript needs {needed} frames, {duration:.2f} s of audio give {frames}."
+            given = f"{duration:.2f} s of audio give {frames}"
+            return _Problem("text", f"the transcript needs {needed} frames, {given}.")
     return None
 
 

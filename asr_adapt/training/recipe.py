@@ -241,6 +241,8 @@ class Recipe(Section):
             raise ValueError("a changed vocabulary needs strategy.lora.head: its new rows must learn")
         if self.guard_test and not self.guard:
             raise ValueError("guard_test needs guard")
+        if self.decoder.language_from and not self.decoder.language:
+            raise ValueError("decoder.language_from needs decoder.language: whose token starts from it?")
         if self.decoder.timestamps_share and self.augment.speed:
             raise ValueError("decoder.timestamps_share needs augment.speed off: it moves the times")
         if self.retention.guard_budget is not None:

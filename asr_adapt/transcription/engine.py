@@ -92,6 +92,12 @@ class Engine:
         self._journal_path = journal_path
         self._on_progress = on_progress
         _warn_of_other_decoding(recogniser, self.options)
+        if self.options.language and not recogniser.has_decoder:
+            logger.warning(
+                "language %r changes nothing: %s writes the one it learnt",
+                self.options.language,
+                recogniser.name,
+            )
         self._budget = self.options.batch_seconds or _automatic_batch(recogniser.device)
 
     def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
