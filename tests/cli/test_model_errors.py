@@ -18,7 +18,7 @@ from tests.models.whisper_models import save_tiny_whisper
 REFUSED = """
 many          | long  | seed=1                   | 3 | long.jsonl:3: duration: 31.0 s of audio, the model
 moonshine     | long  | seed=1                   | 3 | long.jsonl:3: duration: 31.0 s of audio, the model
-many          | wordy | seed=1                   | 3 | wordy.jsonl:3: text: 605 labels, the model takes at most
+many          | wordy | seed=1                   | 3 | wordy.jsonl:3: text: 605 labels, the model takes
 mustc         | wordy | seed=1                   | 3 | wordy.jsonl:3: text: 602 labels, the model takes
 many          | good  | decoder.language=xx      | 2 | language 'xx' is unknown to
 many          | good  | decoder.language_from=en | 3 | language_from needs decoder.language

@@ -72,7 +72,7 @@ def test_every_strategy_learns_what_it_names(plain_tree: dict[str, Any], base: P
     assert losses(tmp_path / "full")[-1] < losses(tmp_path / "full")[0]
 
 
-def test_lora_is_merged_into_what_plain_transformers_loads(
+def test_lora_loads_alone_and_merged_in_plain_transformers(
     plain_tree: dict[str, Any], tmp_path: Path
 ) -> None:
     pytest.importorskip("peft")
@@ -82,6 +82,8 @@ def test_lora_is_merged_into_what_plain_transformers_loads(
     assert losses(tmp_path / "lora")[-1] < losses(tmp_path / "lora")[0]
     wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
     text = Recogniser.load(tmp_path / "lora", device="cpu").transcribe([wave])[0].text
+    alone = Recogniser.load(tmp_path / "lora" / "adapter", device="cpu")
+    assert alone.transcribe([wave])[0].text == text
     pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "lora"), device="cpu")
     plain = pipe(wave.copy(), generate_kwargs={"num_beams": 1, "max_new_tokens": 11})["text"].strip()
     assert text == plain
