@@ -123,6 +123,8 @@ class Recogniser(ABC):
     has_decoder: bool = False
     #: Whether :meth:`losses` takes ``label_smoothing``.
     smooths_labels: bool = False
+    #: Whether characters that the model cannot write may be added to it.
+    extensible: bool = False
     #: Own names of the linear maps inside a layer that LoRA may adapt: attention and feed-forward.
     adaptable: tuple[str, ...] = ()
     #: Whether the output head is the input embedding too: then it is large, and no adapter may change it.

@@ -46,6 +46,7 @@ class CtcRecogniser(Recogniser):
         self.anatomy = ANATOMIES[kind](model)
         self.stack = LayerStack(model, self.anatomy.stages())
         self.adaptable = self.anatomy.adaptable
+        self.extensible = not self.anatomy.writes_pieces
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self._layer_drop = float(getattr(self.anatomy.config, "layerdrop", 0.0))
         self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None

@@ -46,7 +46,7 @@ def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str)
     """
     if mode == "keep":
         return recogniser
-    if not isinstance(recogniser, CtcRecogniser) or recogniser.anatomy.writes_pieces:
+    if not isinstance(recogniser, CtcRecogniser) or not recogniser.extensible:
         raise ModelError("the vocabulary of this model cannot be changed: use vocabulary keep.")
     old = recogniser.vocabulary
     wanted = sorted(set(characters))

@@ -133,9 +133,10 @@ def check_characters(manifest: Manifest, recogniser: Recogniser, profile: str) -
     line = next(
         (r for r in manifest if report.unknown[0].character in normalise(r.text or "", profile)), None
     )
+    other = "set vocabulary: extend" if recogniser.extensible else "correct it: this model takes no new ones"
     raise DataError(
         f"characters outside the model's vocabulary: {shown}, first in {example!r}; "
-        "normalise the text or set vocabulary: extend.",
+        f"normalise the text or {other}.",
         path=None if line is None else line.source,
         line=None if line is None else line.line,
         field="text",

@@ -28,6 +28,8 @@ many-mixed    | good  | seed=1                   | 3 | the tokeniser and the wei
 tiny.en-mixed | good  | seed=1                   | 3 | the tokeniser and the weights disagree
 moonshine     | good  | decoder.language=de      | 2 | writes one language and cannot be asked for 'de'
 moonshine     | good  | decoder.context=dynamic  | 3 | Moonshine cannot use decoder.context
+mustc         | odd   | seed=1                   | 3 | odd.jsonl:2: text: characters outside
+mustc         | odd   | seed=1                   | 3 | or correct it: this model takes no new ones
 mustc         | good  | decoder.language=xx      | 2 | language 'xx' is unknown to
 mustc         | good  | vocabulary.mode=extend   | 3 | vocabulary of this model cannot be changed
 """
@@ -51,6 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         soundfile.write(root / f"{name}.wav", noise[: round(seconds * 16_000)], 16_000)
         good.append({"audio_filepath": f"{name}.wav", "duration": seconds, "text": "it is"})
     manifests = {"good": good[:2], "long": good, "wordy": [*good[:2], good[0] | {"text": "ab " * 200}]}
+    manifests["odd"] = [good[0], good[1] | {"text": "it is 7"}]
     for name, rows in manifests.items():
         (root / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return root
