@@ -24,11 +24,9 @@ from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.decoding.beam import BeamOptions
-from asr_adapt.transcription.decoding.fusion import Decoding, with_decoding
+from asr_adapt.transcription.decoding.fusion import Decoding, parse_hotwords, with_decoding
 from asr_adapt.transcription.decoding.ngram_build import build_ngram
 from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
-
-BOOST = 3.0
 
 
 def evenly(manifest: Manifest, rows: int) -> Manifest:
@@ -54,7 +52,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     test = evenly(Manifest.open(parts["test"]), options.rows)
     known = {word for sentence in sentences for word in sentence}
     unseen = {word for row in test for word in normalise(row.text or "").split()} - known
-    hotwords = dict.fromkeys(sorted(unseen), BOOST)
+    hotwords = parse_hotwords(sorted(unseen))  # the default boost: nothing is tuned on test
     ways = {
         "greedy": Decoding(),
         "beam": Decoding(options=BeamOptions(bonus=0.0)),

@@ -46,7 +46,7 @@ class ChosenModel:
         if self.runtime is Runtime.torch:
             plain = Recogniser.load(self.name, device=self.device, compute_type=self.compute_type)
             return with_decoding(plain, self.decoding)
-        if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "float32"):
+        if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "fast", "float32"):
             raise UsageError(
                 f"--runtime {self.runtime.value} computes on the CPU: leave --device and --compute-type."
             )

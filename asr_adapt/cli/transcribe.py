@@ -89,7 +89,7 @@ def transcribe(
     calibration: options.CalibrationFile = None,
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
-    compute_type: options.ComputeType = "auto",
+    compute_type: options.ComputeType = "fast",
     threads: Threads = None,
     max_line_length: LineLength = 42,
     max_line_count: LineCount = 2,

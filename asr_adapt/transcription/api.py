@@ -58,7 +58,7 @@ def transcribe(
     the model's directory. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
     bad inputs, see :class:`Engine`.
     """
-    recogniser = load(model, options)
+    recogniser = load(model, options, compute_type="fast")
     with _sources(source, recogniser, sample_rate) as sources:
         found: dict[int, Transcript] = {}
         for outcome in Engine(recogniser, make_options(options)).run(sources):
@@ -83,7 +83,7 @@ def stream(
 
     Arguments and errors as in :func:`transcribe`.
     """
-    recogniser = load(model, options)
+    recogniser = load(model, options, compute_type="fast")
     chosen = make_options(options)
     rate = recogniser.sample_rate
     stitcher = Stitcher()
@@ -111,14 +111,16 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
         yield Segment(group[0].start, group[-1].end, text, group, mean_probability(group))
 
 
-def load(model: str | Path | Recogniser, options: dict[str, Any]) -> Recogniser:
+def load(
+    model: str | Path | Recogniser, options: dict[str, Any], *, compute_type: str = "auto"
+) -> Recogniser:
     """The recogniser itself, or the one of that name.
 
-    ``device`` and ``compute_type`` are taken out of ``options``; a named model's calibration is put
-    in where it has one and none is given.
+    ``device`` and ``compute_type`` (else the one given here) are taken out of ``options``; a named model's
+    calibration is put in where it has one and none is given.
     """
     device = options.pop("device", "auto")
-    compute_type = options.pop("compute_type", "auto")
+    compute_type = options.pop("compute_type", compute_type)
     if isinstance(model, Recogniser):
         return model
     options.setdefault("calibration", calibration_beside(model))

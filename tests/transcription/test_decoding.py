@@ -183,6 +183,16 @@ def test_hotwords_win_where_sounds_are_alike():
     assert phrase.text == "bb", "a phrase that is not finished gives nothing"
 
 
+def test_a_hotword_is_no_unknown_word_to_the_language_model(tmp_path):
+    build_ngram([["ab"], ["ab", "a"]], 2).write(tmp_path / "lm.arpa")
+    model = load_language_model(tmp_path / "lm.arpa")
+    frames = np.log(np.array([[0.02, 0.02, 0.25, 0.71], [0.94, 0.02, 0.02, 0.02], [0.02, 0.02, 0.02, 0.94]]))
+    plain = BeamSearch(CHARACTERS, BLANK, SPACE, language_model=model).search(frames)
+    assert plain[0].text == "ab"
+    hot = BeamSearch(CHARACTERS, BLANK, SPACE, language_model=model, hotwords={"bb": 6.0}).search(frames)
+    assert (hot[0].text, hot[0].unknown) == ("bb", 0)
+
+
 def test_hotword_option():
     assert parse_hotwords(["Leith", "Arthur's Seat:8"]) == {"Leith": 6.0, "Arthur's Seat": 8.0}
     for bad in ("x:y", ":3", ""):

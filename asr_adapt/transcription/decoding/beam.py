@@ -67,6 +67,7 @@ class Hotwords:
     def __init__(self, boosts: Mapping[str, float]) -> None:
         self._phrases = {tuple(phrase.lower().split()): boost for phrase, boost in boosts.items()}
         self._longest = max(map(len, self._phrases), default=0)
+        self.words = frozenset(word for phrase in self._phrases for word in phrase)
         self._begun: dict[str, float] = {}
         for phrase, boost in self._phrases.items():
             text = " ".join(phrase)
@@ -197,7 +198,10 @@ class BeamSearch:
         return child
 
     def _whole(self, word: str) -> bool:
+        """Whether a word is listed: by the language model, or as a hotword, which is no misheard word."""
         assert self._model is not None
+        if word.lower() in self._hotwords.words:
+            return True
         return word.lower() in self._model.words or word.upper() in self._model.words
 
     def _added(self, prefix: _Prefix, options: BeamOptions) -> float:
