@@ -129,6 +129,8 @@ class Recogniser(ABC):
     adaptable: tuple[str, ...] = ()
     #: Whether the output head is the input embedding too: then it is large, and no adapter may change it.
     tied_head: bool = False
+    #: Whether several threads may call :meth:`transcribe` at once, which a CPU's cores gain by.
+    concurrent: bool = False
     #: What an encoder–decoder family was told; see :meth:`configure`.
     settings: DecoderSettings = DecoderSettings()
 

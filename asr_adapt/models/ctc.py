@@ -58,6 +58,11 @@ class CtcRecogniser(Recogniser):
         self.anatomy.set_dropout(dropout)
 
     @property
+    def concurrent(self) -> bool:  # type: ignore[override]
+        """On a CPU without padding: nothing of a batch is kept in this object."""
+        return self.anatomy.packable and self.device.type == "cpu"
+
+    @property
     def blank(self) -> int:
         """Id of the CTC blank, which transformers calls the padding token."""
         return int(self.model.config.pad_token_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.calibration import hear
+from asr_adapt.transcription.cores import core_threads
 from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.options import TranscribeOptions
@@ -109,12 +111,13 @@ class Engine:
         hearing = Hearing(self.recogniser.sample_rate, self.recogniser.window_seconds)
         reader = Reader(list(sources), hearing, self.options)
         try:
-            while events := reader.take():
-                yield from self._failures(events, jobs)
-                self._hear(events, jobs)
-                yield from self._finished(jobs, events)
-                if self.options.fail_fast and self.progress.failed:
-                    return
+            with core_threads(self.recogniser) as cores:
+                while events := reader.take():
+                    yield from self._failures(events, jobs)
+                    self._hear(events, jobs, cores)
+                    yield from self._finished(jobs, events)
+                    if self.options.fail_fast and self.progress.failed:
+                        return
         finally:
             reader.stop()
 
@@ -136,7 +139,7 @@ class Engine:
                 self.progress.failed += 1
                 yield Outcome(event.job, job.source, failure=event.failure)
 
-    def _hear(self, events: Sequence[Read], jobs: dict[int, _Job]) -> None:
+    def _hear(self, events: Sequence[Read], jobs: dict[int, _Job], cores: Executor | None) -> None:
         """Recognise every piece among the events and note which sources ended."""
         pieces: list[tuple[_Job, Piece]] = []
         for event in events:
@@ -154,8 +157,22 @@ class Engine:
                 pieces.append((job, event.piece))
         rate = self.recogniser.sample_rate
         lengths = [len(piece.samples) for _, piece in pieces]
-        for batch in batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size):
-            self._recognise([pieces[i] for i in batch])
+        cut = batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size)
+        plan = [[pieces[i] for i in batch] for batch in cut]
+        if cores is None or len(plan) == 1:
+            for batch in plan:
+                self._recognise(batch)
+        else:
+            self._recognise_at_once(plan, cores)
+
+    def _recognise_at_once(self, plan: list[list[tuple[_Job, Piece]]], cores: Executor) -> None:
+        """Run the batches side by side; each is delivered in its turn, with the time since the one before."""
+        last = time.perf_counter()
+        heard = cores.map(self._transcribe, [[piece for _, piece in batch] for batch in plan])
+        for batch, hypotheses in zip(plan, heard, strict=True):
+            now = time.perf_counter()
+            self._deliver(batch, hypotheses, now - last)
+            last = now
 
     def _recognise(self, batch: list[tuple[_Job, Piece]]) -> None:
         """Run one batch; where memory runs out, its halves, and smaller batches from then on."""
