@@ -1,8 +1,9 @@
 """Speed of transcription: ours against transformers' pipeline, same weights, same clips, one run.
 
 Clips have the lengths of real utterances (lognormal, mean about 6 s). Without --manifest they are noise,
-which costs the same time. Ours reads files; the pipeline is given decoded samples, each of its batch sizes
-is tried and the best one counts; ratios are to its row of the default precision.
+which costs the same time. All are given decoded samples, but for one row; each batch size of the pipeline is
+tried and the best one counts. Ratios are to the pipeline as it is called plainly, which computes in the
+type that the weights are stored in, and to the pipeline in the row's own type.
 Seconds are of the clock; the best of --repeats.
 
     python scripts/bench_transcribe.py [--model nano-en | --random base] [--manifest M.jsonl] --write
@@ -14,8 +15,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
 
 RATE = 16_000
 BATCH_SIZES = (1, 4, 16)
+#: Ours: what evaluate and transcribe compute in.
+TYPES = ("auto", "fast")
 LETTERS = "'abcdefghijklmnopqrstuvwxyz"
 
 
@@ -53,11 +56,13 @@ class Clips:
 
 @dataclass(frozen=True)
 class Row:
-    """One measured way."""
+    """One measured way; ``dtype`` of its weights where it is torch's, ``theirs``: the pipeline's."""
 
     name: str
     seconds: float
     texts: list[str]
+    dtype: torch.dtype | None = None
+    theirs: bool = False
 
 
 def random_model(shape: str, folder: Path) -> Path:
@@ -126,8 +131,8 @@ def best_of(name: str, repeats: int, run: Callable[[], list[str]]) -> Row:
     return Row(name, seconds, texts)
 
 
-def ours(recogniser: Recogniser, clips: Clips) -> Callable[[], list[str]]:
-    return lambda: [found.text for found in transcribe(clips.paths, model=recogniser)]
+def ours(recogniser: Recogniser, sources: Sequence[Path] | Sequence[np.ndarray]) -> Callable[[], list[str]]:
+    return lambda: [found.text for found in transcribe(list(sources), model=recogniser)]
 
 
 def pipeline_runs(model: str, device: str, dtype: torch.dtype, clips: Clips, repeats: int) -> Row:
@@ -137,31 +142,45 @@ def pipeline_runs(model: str, device: str, dtype: torch.dtype, clips: Clips, rep
     from asr_adapt.models.loading import resolve
 
     pipe: Any = pipeline("automatic-speech-recognition", model=resolve(model), device=device, dtype=dtype)
-    rows = []
+    rows, name = [], f"transformers pipeline, {_short(dtype)}"
     for size in BATCH_SIZES:
 
         def run(size: int = size) -> list[str]:
             return [found["text"] for found in pipe(list(clips.samples), batch_size=size)]
 
-        rows.append(best_of(f"transformers pipeline, {_short(dtype)}, batch {size}", repeats, run))
-    return min(rows, key=lambda row: row.seconds)
+        rows.append(best_of(f"{name}, batch {size}", repeats, run))
+    return replace(min(rows, key=lambda row: row.seconds), dtype=dtype, theirs=True)
+
+
+def plain_dtype(model: str) -> torch.dtype:
+    """The type of a pipeline that is told none: that of the stored weights."""
+    from transformers import pipeline
+
+    from asr_adapt.models.loading import resolve
+
+    return pipeline("automatic-speech-recognition", model=resolve(model), device="cpu").model.dtype
 
 
 def _short(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def table(rows: list[Row], clips: Clips, title: str) -> str:
-    """Markdown: real-time factor, ratio to the pipeline, WER or agreement with torch."""
-    base = next(row for row in rows if row.name.startswith("transformers"))
+def table(rows: list[Row], plain: torch.dtype, clips: Clips, title: str) -> str:
+    """Markdown: real-time factor, ratios to the pipeline, WER or agreement with torch.
+
+    ``plain`` is the type that the pipeline takes when it is told none.
+    """
+    pipes = {row.dtype: row for row in rows if row.theirs}
     reference = clips.texts if clips.texts is not None else rows[0].texts
     last = "WER" if clips.texts is not None else "WER against our torch transcripts"
     cells = []
     for row in rows:
         wer = word_errors(reference, row.texts).wer if any(reference) else 0.0
-        speeds = f"{clips.seconds / row.seconds:.0f}", f"{base.seconds / row.seconds:.2f}×"
-        cells.append([row.name, *speeds, f"{wer:.2%}"])
-    heads = ["", ">RTFx", ">against the pipeline", f">{last}"]
+        name = f"{row.name}, as called plainly" if row is pipes[plain] else row.name
+        same = pipes.get(row.dtype)
+        ratios = [f"{pipe.seconds / row.seconds:.2f}×" if pipe else "" for pipe in (pipes[plain], same)]
+        cells.append([name, f"{clips.seconds / row.seconds:.0f}", *ratios, f"{wer:.2%}"])
+    heads = ["", ">RTFx", ">against the plain pipeline", ">against it in the same type", f">{last}"]
     return "\n".join([f"## Transcription speed: {title}", "", *markdown(heads, cells)])
 
 
@@ -174,23 +193,24 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
         else noise_clips(options.clips, folder)
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    recogniser = Recogniser.load(model, device=device)
-    plain, rows = recogniser.dtype, []
-    for chosen in (recogniser, Recogniser.load(model, device=device, compute_type="fast")):
-        if rows and chosen.dtype == plain:
-            break  # the device has nothing faster
-        rows.append(best_of(f"asr_adapt, {_short(chosen.dtype)}", options.repeats, ours(chosen, clips)))
-        rows.append(pipeline_runs(model, device, chosen.dtype, clips, options.repeats))
+    rows, plain = [], plain_dtype(model)
+    chosen = {r.dtype: r for r in (Recogniser.load(model, device=device, compute_type=t) for t in TYPES)}
+    for dtype, recogniser in chosen.items():
+        row = best_of(f"asr_adapt, {_short(dtype)}", options.repeats, ours(recogniser, clips.samples))
+        rows.append(replace(row, dtype=dtype))
+    name = f"asr_adapt, {_short(dtype)}, files decoded too"
+    rows.append(best_of(name, options.repeats, ours(recogniser, clips.paths)))
+    rows += [pipeline_runs(model, device, dtype, clips, options.repeats) for dtype in {**chosen, plain: None}]
     if options.onnx:
         export_onnx(Recogniser.load(model, device="cpu"), folder / "onnx", clips.samples[:50], int8=True)
         for int8, name in ((False, "asr_adapt, ONNX"), (True, "asr_adapt, ONNX int8")):
             exported = OnnxRecogniser(folder / "onnx", int8=int8)
-            rows.append(best_of(name, options.repeats, ours(exported, clips)))
+            rows.append(best_of(name, options.repeats, ours(exported, clips.samples)))
     what = f"random weights, {options.random}" if options.random else options.model
     where = hardware(torch.cuda.get_device_name() if device == "cuda" else None)
     heard = (options.manifest and f"clips of {Path(options.manifest).name}") or "clips of noise, seed 0"
     run = f"`scripts/bench_transcribe.py`: {len(clips.paths)} {heard}, {clips.seconds / 60:.1f} min; {where}."
-    return f"{table(rows, clips, what)}\n\n{run}"
+    return f"{table(rows, plain, clips, what)}\n\n{run}"
 
 
 def main() -> None:
@@ -201,7 +221,7 @@ def main() -> None:
     parser.add_argument("--random", choices=("base", "large"), help="random weights of this shape instead")
     parser.add_argument("--manifest", help="real clips, for a WER; default: noise")
     parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--onnx", action="store_true", help="also ONNX and its int8 form")
     add_write(parser, "transcribe-MODEL")
     options = parser.parse_args()
