@@ -92,7 +92,7 @@ def trainer_step(
     folder: Path, batch: dict[str, torch.Tensor], repeats: int, device: str, *, checkpointing: bool
 ) -> float:
     """Median seconds of a ``Seq2SeqTrainer`` step, all weights learning; the first is thrown away."""
-    model = t.WhisperForConditionalGeneration.from_pretrained(folder)
+    model = t.WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
     size, clock = len(batch["labels"]), Clock()
     rows = [{name: values[i] for name, values in batch.items()} for i in range(size)] * (repeats + 1)
     with tempfile.TemporaryDirectory() as work:
@@ -170,7 +170,9 @@ def training_table(folder: Path, name: str, options: argparse.Namespace) -> Iter
 def inference_table(folder: Path, name: str, options: argparse.Namespace) -> Iterator[str]:
     """Inference of the same clips by ``pipeline`` and by us, with WER where there are references."""
     clips, references = heard(options)
-    pipe = t.pipeline("automatic-speech-recognition", model=str(folder), device=options.device)
+    pipe = t.pipeline(
+        "automatic-speech-recognition", model=str(folder), device=options.device, dtype=torch.float32
+    )
     ours = Recogniser.load(folder, device=options.device, compute_type="float32")
     found: dict[str, list[str]] = {}
 

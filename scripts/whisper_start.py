@@ -100,7 +100,10 @@ def _whisper_tokenizer(bpe: Tokenizer) -> WhisperTokenizer:
     """The same merges with Whisper's special tokens behind them, in Whisper's order."""
     learnt = json.loads(bpe.to_str())["model"]
     vocabulary = {**learnt["vocab"], END: len(learnt["vocab"])}
-    words = WhisperTokenizer(vocab=vocabulary, merges=[tuple(pair) for pair in learnt["merges"]])
+    merges = [tuple(pair) for pair in learnt["merges"]]
+    words = WhisperTokenizer(
+        vocab=vocabulary, merges=merges, pad_token="<|endoftext|>"
+    )  # pipelines batch by it
     words.add_special_tokens({"extra_special_tokens": list(SPECIALS)})
     words.add_tokens([AddedToken(token, normalized=False) for token in TIMESTAMPS])
     words.set_prefix_tokens(language="english", task="transcribe")

@@ -196,11 +196,13 @@ class CtcRecogniser(Recogniser):
         ]
 
     def _hypothesis(self, best: np.ndarray, probabilities: np.ndarray, with_words: bool) -> Hypothesis:
-        tokenizer, ids = self.processor.tokenizer, best.tolist()
+        tokenizer = self.processor.tokenizer
         spoken = probabilities[best != self.blank]
         confidence = float(spoken.mean()) if len(spoken) else None
         if not with_words:
-            return Hypothesis(tokenizer.decode(ids), confidence=confidence)
+            changes = np.flatnonzero(np.diff(best, prepend=-1))  # the tokeniser groups in Python
+            return Hypothesis(tokenizer.decode(best[changes].tolist()), confidence=confidence)
+        ids = best.tolist()
         if self.anatomy.writes_pieces:
             spans = list(words_of_pieces(tokenizer, ids, self.blank))
             return Hypothesis(tokenizer.decode(ids), self._words(spans, ids, probabilities), confidence)
