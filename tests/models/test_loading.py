@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models import Recogniser, bundled_models, load_recogniser, set_vocabulary
 from asr_adapt.models.loading import choose_device, resolve
 
-from .architectures import save_tiny
+from .architectures import ARCHITECTURES, save_tiny
+from .whisper_models import save_tiny_whisper
 
 SENTENCES = {
     "no-such-name": "give a bundled name",
@@ -68,11 +70,18 @@ def test_devices_and_compute_types() -> None:
         choose_device("no-such-device")
 
 
-def test_half_precision_weights_are_loaded_as_asked(tmp_path: Path) -> None:
-    folder = save_tiny("wav2vec2", tmp_path / "tiny")
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="bfloat16")
-    assert str(recogniser.dtype) == "torch.bfloat16"
-    assert isinstance(recogniser.transcribe([np.zeros(8_000, np.float32)])[0].text, str)
+@pytest.mark.parametrize("compute_type", ["float16", "bfloat16"])
+@pytest.mark.parametrize("name", [*ARCHITECTURES, "whisper"])
+def test_every_architecture_computes_in_half_precision(name: str, compute_type: str, tmp_path: Path) -> None:
+    """Which transcribe does by itself where the CPU has units for it; two clips, so that one is padded."""
+    save = save_tiny_whisper if name == "whisper" else partial(save_tiny, name)
+    folder = save(tmp_path / "tiny")
+    noise = np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32)
+    recogniser = Recogniser.load(folder, device="cpu", compute_type=compute_type)
+    assert str(recogniser.dtype) == f"torch.{compute_type}"
+    found = recogniser.transcribe([noise, noise[:9_000]], words=True)
+    assert [bool(row.text) == bool(row.words) for row in found] == [True, True]
+    assert all(row.confidence is None or 0.0 < row.confidence <= 1.0 for row in found)
     with pytest.raises(UsageError, match="int3"):
         Recogniser.load(folder, compute_type="int3")
 
