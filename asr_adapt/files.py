@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written.
+"""Writing files so that nothing is ever half-written, and the user's cache folder.
 
 Knows the write-to-a-temporary-name-then-rename rule. Does not know what the files mean.
 """
@@ -64,6 +64,12 @@ def write_json(path: str | Path, value: Any) -> None:
     with atomic_write(path) as handle:
         json.dump(value, handle, ensure_ascii=False, indent=2, allow_nan=False)
         handle.write("\n")
+
+
+def cache_folder() -> Path:
+    """``$XDG_CACHE_HOME/asr-adapt``; what lies there may be deleted at any time."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "asr-adapt"
 
 
 def _umask() -> int:

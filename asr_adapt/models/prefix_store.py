@@ -22,15 +22,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asr_adapt.errors import DataError
-from asr_adapt.files import atomic_write
+from asr_adapt.files import atomic_write, cache_folder
 
 _LOCK = "in-use.lock"
 
 
 def default_store() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt/prefix``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "asr-adapt" / "prefix"
+    return cache_folder() / "prefix"
 
 
 class PrefixStore:

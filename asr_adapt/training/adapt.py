@@ -113,11 +113,9 @@ def adapt(
     cache = _prefix_cache(run)
     with _fast(run, cache):
         progress = train(run, resume=resume)
-    run.recogniser = recogniser = shown()
-    run.learning = replace(run.learning, model=recogniser.model)
     tracker.close()
     accelerator.wait_for_everyone()
-    settled = _settled(run, tracker.best_path(progress.best_step), added)
+    settled = _settled(run, shown(), tracker.best_path(progress.best_step), added)
     outcome = replace(
         outcome,
         recipe=recipe,
@@ -127,7 +125,7 @@ def adapt(
         prefix_cache=cache.decisions,
         tests=tests,
         before=before,
-        after=_measured(recipe, recogniser, tests),
+        after=_measured(recipe, run.recogniser, tests),
         **settled,
     )
     if accelerator.is_main_process:
@@ -210,8 +208,9 @@ def _fast(run: Run, cache: PrefixCache) -> Iterator[None]:
         cache.close()
 
 
-def _settled(run: Run, best: Path, added: Attachment | None) -> dict[str, Any]:
-    """Leave the weights that the run ends with in a plain network; what was decided on the way."""
+def _settled(run: Run, whole: Recogniser, best: Path, added: Attachment | None) -> dict[str, Any]:
+    """Leave the weights that the run ends with in the plain network ``whole``; what was decided."""
+    run.recogniser, run.learning = whole, replace(run.learning, model=whole.model)
     averaging = choose_weights(run.learning, best, run.averages, run.progress, run.measure)
     if added is not None:
         added.detach()

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from accelerate.utils import broadcast_object_list
 from torch import Tensor
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.files import write_json
+from asr_adapt.files import cache_folder, write_json
 from asr_adapt.training import sharding
 from asr_adapt.training.batching import LENGTH_STEP, BatchPlan
 from asr_adapt.training.data import Example
@@ -101,8 +100,7 @@ def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
 
 def default_folder() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt/batch-size``; delete it to have numbers found anew."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "asr-adapt" / "batch-size"
+    return cache_folder() / "batch-size"
 
 
 def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:

@@ -56,9 +56,12 @@ class Speedups:
 
     def restore(self) -> None:
         """Give the prefix its float32 weights back, bit for bit."""
+        self._put_back()
+        self._originals.clear()
+
+    def _put_back(self) -> None:
         for parameter, original in self._originals.items():
             parameter.data = original.to(parameter.device)
-        self._originals.clear()
 
     def _compile(self) -> None:
         import torch._inductor.config as inductor  # heavy, and only wanted here
@@ -87,8 +90,7 @@ class Speedups:
     @contextmanager
     def _whole(self) -> Iterator[None]:
         rounded = {parameter: parameter.data for parameter in self._originals}
-        for parameter, original in self._originals.items():
-            parameter.data = original.to(parameter.device)
+        self._put_back()
         try:
             yield
         finally:

@@ -15,6 +15,7 @@ from typing import Any
 
 from asr_adapt.audio.health import HEALTH_VERSION, AudioHealth
 from asr_adapt.errors import DataError
+from asr_adapt.files import cache_folder
 from asr_adapt.manifest.utterance import Utterance
 
 Entry = tuple[str, str]
@@ -22,8 +23,7 @@ Entry = tuple[str, str]
 
 def default_cache_path() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt/audio-health.sqlite``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "asr-adapt" / "audio-health.sqlite"
+    return cache_folder() / "audio-health.sqlite"
 
 
 def file_key(row: Utterance) -> str | None:
