@@ -5,8 +5,7 @@ word was recognised, judged (``reliability``) or which model it came from.
 
 The map is beta calibration (Kull, Silva Filho & Flach, AISTATS 2017): logit q = a·ln p − b·ln(1−p) + c with
 a, b ≥ 0, hence monotone; a = b = 1, c = 0 is the identity. It has Platt's two parameters and one more, for
-scores that are crowded at one end only, as a CTC model's are. Leaving out one of the development speakers at
-a time (``scripts/bench_calibration.py``), its likelihood was above that of Platt's and of isotonic maps.
+scores that are crowded at one end only, as a CTC model's are.
 """
 
 from __future__ import annotations
