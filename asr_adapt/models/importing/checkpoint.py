@@ -72,7 +72,7 @@ class Checkpoint:
         )
 
     def model(self) -> WhisperForConditionalGeneration:
-        """The network with these weights; raises :class:`ModelError` where one is missing, or of another size."""
+        """The network with these weights; raises :class:`ModelError` where one is missing, or misshapen."""
         config = self.config()
         with torch.device("meta"):
             model = WhisperForConditionalGeneration(config)

@@ -1,4 +1,4 @@
-"""A checkpoint written as a transformers Whisper directory: weights, tokeniser, features, generation settings.
+"""A checkpoint written as a transformers Whisper directory: weights, tokeniser, features, settings.
 
 Knows which files transformers and the hub's Whisper directories have. Does not know the formats read.
 """
