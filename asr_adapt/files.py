@@ -1,6 +1,8 @@
-"""Writing files so that nothing is ever half-written, and the user's cache folder.
+"""Writing files so that nothing is ever half-written, and the folders that belong to this program alone.
 
-Knows the write-to-a-temporary-name-then-rename rule. Does not know what the files mean.
+Knows the write-to-a-temporary-name-then-rename rule, and how what a killed process left is told from what a
+living one needs (``leftovers``). Does not know what the files mean, nor what may be written where
+(``destinations``).
 """
 
 from __future__ import annotations
@@ -8,11 +10,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+from asr_adapt.leftovers import in_process, side_name, sweep
 
 
 @contextmanager
@@ -20,18 +25,24 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of ``path`` for writing; rename it into place when the block succeeds.
 
     ``mode`` is ``"w"`` (UTF-8, newline ``\\n``) or ``"wb"``. On any exception the target is untouched
-    and the temporary file is removed.
+    and the temporary file is removed. A symbolic link stays one: the file that it names is written. What is
+    no regular file (``/dev/null``, a pipe) is written as it is. An existing file keeps its permissions.
     """
-    target = Path(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
+    if _is_device(Path(path)):
+        with Path(path).open(mode, **text) as handle:  # type: ignore[call-overload]
+            yield handle
+        return
+    target = _through_links(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    sweep(target.parent)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=side_name(target.name), suffix=".tmp")
     try:
-        text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
         with os.fdopen(descriptor, mode, **text) as handle:  # type: ignore[call-overload]
             yield handle
             handle.flush()
             os.fsync(handle.fileno())
-        Path(name).chmod(0o666 & ~_umask())
+        Path(name).chmod(_permissions(target))
         Path(name).replace(target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -39,24 +50,45 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
 
 
 @contextmanager
-def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary neighbour folder; put it in place of ``path`` when the block succeeds."""
-    target = Path(path)
+def atomic_directory(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
+    """Yield a temporary neighbour folder; put it in place of ``path`` when the block succeeds.
+
+    A folder that is there and not empty is only replaced with ``replace``; else :class:`FileExistsError`.
+    """
+    target = _through_links(Path(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+    sweep(target.parent)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=side_name(target.name), suffix=".tmp"))
     try:
         yield work
         work.chmod(0o777 & ~_umask())
-        if target.exists():
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".old"))
-            target.replace(old / "old")
-            work.replace(target)
-            shutil.rmtree(old)
-        else:
-            work.replace(target)
+        _put_in_place(work, target, replace)
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
         raise
+
+
+def _put_in_place(work: Path, target: Path, replace: bool) -> None:
+    if not target.exists():
+        work.replace(target)
+        return
+    if not replace and any(target.iterdir()):
+        raise FileExistsError(17, "is not empty", str(target))
+    old = Path(tempfile.mkdtemp(dir=target.parent, prefix=side_name(target.name), suffix=".old"))
+    target.replace(old / target.name)  # under its own name, so that it is put back after a kill here
+    work.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder of this process in the system's temporary folder, removed at the end of the block.
+
+    What killed processes of this program left there is removed first.
+    """
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"asr-adapt.{in_process()}", suffix=".tmp") as name:
+        yield Path(name)
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -70,6 +102,28 @@ def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt``; what lies there may be deleted at any time."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "asr-adapt"
+
+
+def _is_device(path: Path) -> bool:
+    """Whether ``path`` is there and neither a regular file nor a folder, or one of the system's streams."""
+    if str(path).startswith(("/dev/", "/proc/")):
+        return True
+    try:
+        kind = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(kind) or stat.S_ISDIR(kind))
+
+
+def _through_links(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _permissions(target: Path) -> int:
+    try:
+        return stat.S_IMODE(target.stat().st_mode)
+    except OSError:
+        return 0o666 & ~_umask()
 
 
 def _umask() -> int:

@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,10 +22,13 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
+from filelock import Timeout
 from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.audio.augment import audio_files
+from asr_adapt.errors import DataError
 from asr_adapt.models import Hidden, Recogniser, count_costs, prefix_fingerprint
 from asr_adapt.models.prefix_store import PrefixStore, default_store
 from asr_adapt.training.data import Corpus, Example, prefetched
@@ -126,21 +130,50 @@ class PrefixCache:
         return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
 
     def _build(self, boundary: int, found: Estimate) -> Estimate:
-        key = self._key(boundary)
+        """Fill the store and read from it; where it cannot be used, training goes on without."""
         root = Path(self.recipe.cache.folder) if self.recipe.cache.folder else default_store()
-        store = PrefixStore(root, key, int(self.recipe.cache.gigabytes * GIGABYTE))
-        shards = cut_shards(self.corpus, self.copies, self._row_print)
-        absent = [shard for shard in shards if not store.has(shard.name)]
-        share = len(absent) / max(1, len(shards))
-        if absent and not store.make_room(int(share * found.gigabytes * GIGABYTE)):
+        key, cap = self._key(boundary), int(self.recipe.cache.gigabytes * GIGABYTE)
+        store: PrefixStore | None = None
+        with self._agreed() as opening:
+            store = PrefixStore(root, key, cap)
+        if opening.problem is None and store is not None:
+            shards = cut_shards(self.corpus, self.copies, self._row_print)
+            with self._agreed() as filling:
+                self._fill(store, shards, found, boundary)
+            if filling.problem is None:
+                self._store = store
+                self.corpus.prefix = _Reader(store, shards, self.copies)
+                return found
+        if store is not None:
             store.close()
-            return replace(found, pays=False, reason="other runs hold what room there is below the cap")
-        own = absent[self.accelerator.process_index :: self.accelerator.num_processes]
-        self._compute(store, own, boundary)
-        self.accelerator.wait_for_everyone()
-        self._store = store
-        self.corpus.prefix = _Reader(store, shards, self.copies)
-        return found
+        problem = opening.problem or filling.problem
+        logger.warning("the frozen prefix is computed in every step: %s", problem)
+        return replace(found, pays=False, reason=f"the cache cannot be used: {problem}")
+
+    @contextmanager
+    def _agreed(self) -> Iterator[_Attempt]:
+        """A step that may fail on one process: then all know it, and go without the store together."""
+        attempt = _Attempt()
+        try:
+            yield attempt
+        except (OSError, DataError, Timeout) as error:
+            attempt.problem = str(error)
+        attempt.problem = next((p for p in self._gathered([attempt.problem]) if p is not None), None)
+
+    def _gathered(self, values: list[Any]) -> list[Any]:
+        """The values of all processes."""
+        return gather_object(values) if self.accelerator.num_processes > 1 else values
+
+    def _fill(self, store: PrefixStore, shards: Sequence[Shard], found: Estimate, boundary: int) -> None:
+        """Compute what is missing or damaged, each process its share."""
+        rank, count = self.accelerator.process_index, self.accelerator.num_processes
+        whole = set(self._gathered([shard.name for shard in shards[rank::count] if store.has(shard.name)]))
+        absent = [shard for shard in shards if shard.name not in whole]
+        share = len(absent) / max(1, len(shards))
+        needed = int(share * found.gigabytes * GIGABYTE)
+        if not all(self._gathered([rank > 0 or not absent or _makes_room(store, needed)])):
+            raise DataError("other runs hold what room there is below the cap (cache.gigabytes).")
+        self._compute(store, absent[rank::count], boundary)
 
     def _compute(self, store: PrefixStore, shards: Sequence[Shard], boundary: int) -> None:
         def load(shard: Shard) -> list[np.ndarray]:
@@ -171,6 +204,20 @@ class PrefixCache:
             identity |= {"id": row.id, "number": number, "copy": copy, "augment": self._augmentation}
             identity["seed"] = self.recipe.seed
         return json.dumps(identity, sort_keys=True, default=str)
+
+
+def _makes_room(store: PrefixStore, needed: int) -> bool:
+    try:
+        return store.make_room(needed)
+    except (OSError, Timeout):
+        return False
+
+
+@dataclass
+class _Attempt:
+    """Why a step failed, on whichever process; None when it went well on all."""
+
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
