@@ -81,14 +81,14 @@ def _put_in_place(work: Path, target: Path, replace: bool) -> None:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder(name: str = "asr-adapt") -> Iterator[Path]:
     """A folder of this process in the system's temporary folder, removed at the end of the block.
 
-    What killed processes of this program left there is removed first.
+    Its name begins with ``name``. What killed processes of this program left there is removed first.
     """
     sweep(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=f"asr-adapt.{in_process()}", suffix=".tmp") as name:
-        yield Path(name)
+    with tempfile.TemporaryDirectory(prefix=f"{name}.{in_process()}", suffix=".tmp") as folder:
+        yield Path(folder)
 
 
 def write_json(path: str | Path, value: Any) -> None:

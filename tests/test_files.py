@@ -1,4 +1,4 @@
-"""Files are written whole, through links; nothing of killed processes stays, and folders keep what they hold."""
+"""Files are written whole, through links; nothing of killed processes stays; folders keep what they hold."""
 
 from __future__ import annotations
 

@@ -79,15 +79,14 @@ def probe(
 
 def _apply(folder: Path, inputs: list[str], model: str | None, as_json: bool) -> int:
     """Answers for files, folders or manifests; inputs that cannot be read are named and give status 1."""
-    import tempfile
-
+    from asr_adapt.files import temporary_folder
     from asr_adapt.manifest import Utterance
     from asr_adapt.probing import LinearProbe, apply_probe
     from asr_adapt.transcription.inputs import expand
 
     classifier = LinearProbe.load(folder)
-    with tempfile.TemporaryDirectory(prefix="asr-adapt-") as spool:
-        found = expand(inputs, spool=Path(spool))
+    with temporary_folder() as spool:
+        found = expand(inputs, spool=spool)
         rows = [source.row or Utterance(str(source.path)) for source in found.sources]
         answers = apply_probe(classifier, rows, model=model)
     if as_json:

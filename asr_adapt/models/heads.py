@@ -7,7 +7,6 @@ come from; :mod:`asr_adapt.text` counts them.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from torch import nn
 from transformers import Wav2Vec2CTCTokenizer
 
 from asr_adapt.errors import ModelError
+from asr_adapt.files import temporary_folder
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
@@ -25,8 +25,8 @@ MODES = ("keep", "extend", "replace")
 
 def character_tokenizer(tokens: dict[str, int]) -> Wav2Vec2CTCTokenizer:
     """A CTC tokeniser for ``tokens`` (``<pad>`` is the blank, ``|`` the word delimiter)."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "vocab.json"
+    with temporary_folder() as folder:
+        path = folder / "vocab.json"
         path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
         return Wav2Vec2CTCTokenizer(
             str(path),

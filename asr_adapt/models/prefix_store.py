@@ -207,7 +207,7 @@ class _Shard:
 
 
 def _checksum(tensor: Tensor) -> int:
-    return zlib.crc32(tensor.view(torch.uint8).numpy()) if tensor.numel() else 0
+    return zlib.crc32(tensor.view(torch.uint8).numpy().data) if tensor.numel() else 0
 
 
 def _discard(path: Path) -> None:

@@ -5,7 +5,6 @@ Knows what a caller may pass and gets back. Does not know how the run is carried
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from asr_adapt.audio import resample
 from asr_adapt.errors import AsrAdaptError, DataError, UsageError
+from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.calibration import calibration_beside, hear
@@ -144,13 +144,13 @@ def _sources(
     source: Input | Sequence[Input], recogniser: Recogniser, sample_rate: int | None
 ) -> Iterator[list[Source]]:
     items: list[Input] = list(source) if _is_list(source) else [source]  # type: ignore[list-item,arg-type]
-    with tempfile.TemporaryDirectory(prefix="asr-adapt-") as spool:
+    with temporary_folder() as spool:
         found: list[Source] = []
         for item in items:
             if isinstance(item, np.ndarray):
                 found.append(_array_source(item, recogniser.sample_rate, sample_rate, len(found)))
                 continue
-            expansion = expand([str(item)], spool=Path(spool))
+            expansion = expand([str(item)], spool=spool)
             if expansion.failures:
                 raise _error(expansion.failures[0])
             found.extend(expansion.sources)

@@ -7,7 +7,6 @@ used afterwards.
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asr_adapt.errors import MissingExtraError, ModelError
-from asr_adapt.files import atomic_directory, write_json
+from asr_adapt.files import atomic_directory, temporary_folder, write_json
 from asr_adapt.models import Recogniser, WhisperRecogniser
 
 _UNUSED = "<|startoflm|>"
@@ -54,7 +53,7 @@ def export_ctranslate2(
         raise ModelError(f"quantisation {quantisation!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
     from ctranslate2.converters import TransformersConverter
 
-    with atomic_directory(directory) as folder, tempfile.TemporaryDirectory() as saved:
+    with atomic_directory(directory) as folder, temporary_folder() as saved:
         recogniser.save(saved)
         converter = TransformersConverter(saved, copy_files=["tokenizer.json"])
         converter.convert(str(folder), quantization=quantisation, force=True)

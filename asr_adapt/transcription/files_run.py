@@ -5,12 +5,11 @@ Knows the order of these steps and what counts as failed. Does not know command-
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
+from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
@@ -60,8 +59,8 @@ def transcribe_files(
     Among several processes each transcribes its share of the sources; all get the report of the whole, and
     what goes to one stream or file is written by the main one. There, ``fail_fast`` raises the failure.
     """
-    with tempfile.TemporaryDirectory(prefix="asr-adapt-") as spool:
-        expansion = expand(names, spool=Path(spool), each_channel=settings.each_channel)
+    with temporary_folder() as spool:
+        expansion = expand(names, spool=spool, each_channel=settings.each_channel)
         outputs.check(len(expansion.sources))
         run = _Run(outputs, settings)
         for failure in expansion.failures:

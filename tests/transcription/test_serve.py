@@ -55,7 +55,7 @@ def ask(server):
 
 
 def left_behind() -> list[str]:
-    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("asr-adapt-serve-*"))
+    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("asr-adapt-serve.*"))
 
 
 def test_page_models_and_transcript(ask, wav):

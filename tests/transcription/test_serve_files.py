@@ -135,5 +135,5 @@ def test_the_watch_sees_what_the_server_does(story):
     uploads = [path for path in opened if path.is_relative_to(watched.own) and path.name == "upload"]
     heard = sum(status in (200, 422) for status, _ in answers)
     assert len({path.parent for path in uploads}) >= heard - 1, "the page is the one answer without upload"
-    assert all(path.parent.name.startswith("asr-adapt-serve-") for path in uploads)
+    assert all(path.parent.name.startswith("asr-adapt-serve.") for path in uploads)
     assert list(watched.own.iterdir()) == []

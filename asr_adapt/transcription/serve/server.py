@@ -10,7 +10,7 @@ the server through a name that it points at this machine (DNS rebinding), and a 
 from __future__ import annotations
 
 import json
-import tempfile
+import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from asr_adapt.errors import AsrAdaptError
+from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.api import transcribe
@@ -137,8 +138,8 @@ class Handler(BaseHTTPRequestHandler):
     def _transcribe(self) -> None:
         name = self._chosen_model()
         settings = self.server.settings
-        with tempfile.TemporaryDirectory(prefix="asr-adapt-serve-") as folder:
-            path = Path(folder) / "upload"
+        with temporary_folder("asr-adapt-serve") as folder:
+            path = folder / "upload"
             self._receive(path)
             try:
                 with self.server.turn:
@@ -150,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
                         calibration=settings.calibrations.get(name),
                     )
             except AsrAdaptError as error:
-                sentence = str(error).replace(str(path), "the recording")
+                sentence = _without_paths(str(error), folder)
                 raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, sentence) from error
         value = found.to_json() | {"compute_seconds": round(found.compute_seconds, 3)}
         self._send_json(value | {name: render(found, name) for name in ("srt", "vtt", "txt")})
@@ -192,3 +193,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def _without_paths(sentence: str, folder: Path) -> str:
+    """The sentence without names of our own, which libraries may have cut off."""
+    return re.sub(re.escape(str(folder.parent)) + r"[^\s'\")]*", "the recording", sentence)
