@@ -139,7 +139,7 @@ def listen(
 @torch.inference_mode()
 def ours(recogniser: WhisperRecogniser, clip: np.ndarray) -> tuple[str, tuple[int, ...]]:
     """Text and tokens of one clip."""
-    tokens = recogniser.speak(recogniser.heard([clip]), None)[0].ids
+    tokens = recogniser.speak(recogniser.heard([clip]), None, [len(clip) / WINDOW * 30])[0].ids
     return recogniser.processor.tokenizer.decode(tokens, skip_special_tokens=True).strip(), tokens
 
 

@@ -41,6 +41,7 @@ def calibrate(
     hotword: options.Hotwords = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
+    no_guard: options.NoGuard = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
     runtime: options.RuntimeName = Runtime.torch,
@@ -58,7 +59,7 @@ def calibrate(
 
     if manifest == "-":
         refuse_standard_input()
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     target = chosen.calibration_target(output)
     rows = scorable(manifest)

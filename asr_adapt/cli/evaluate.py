@@ -56,6 +56,7 @@ def evaluate(
     hotword: options.Hotwords = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
+    no_guard: options.NoGuard = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
     calibration: options.CalibrationFile = None,
@@ -78,7 +79,7 @@ def evaluate(
     rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     listening = {
         "language": language,

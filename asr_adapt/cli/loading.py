@@ -97,6 +97,7 @@ def decoding_from(
     width: int | None,
     prompt: str = "",
     fallback: bool = False,
+    guard: bool = True,
 ) -> Decoding:
     """The decoding that the options ask for; without any, the best path is taken."""
     from asr_adapt.transcription.decoding.beam import BeamOptions
@@ -107,7 +108,7 @@ def decoding_from(
         options = tuned_options(lm) if lm is not None else BeamOptions()
         options = replace(options, weight=options.weight if weight is None else weight)
         options = replace(options, width=options.width if width is None else width)
-    return Decoding(lm, parse_hotwords(hotwords or ()), options, prompt, fallback)
+    return Decoding(lm, parse_hotwords(hotwords or ()), options, prompt, fallback, guard)
 
 
 def scorable(manifest: str) -> Manifest:

@@ -31,7 +31,10 @@ LanguageModel = Annotated[
 Hotwords = Annotated[list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")]
 Prompt = Annotated[str, typer.Option(help="Text before every piece: names, spellings (Whisper).")]
 Fallback = Annotated[
-    bool, typer.Option("--fallback", help="Doubtful text again, drop it in silence (Whisper).")
+    bool, typer.Option("--fallback", help="Improbable text again at other temperatures, as OpenAI does.")
+]
+NoGuard = Annotated[
+    bool, typer.Option("--no-guard", help="Let a decoder loop, and write in silence: plain transformers.")
 ]
 LanguageModelWeight = Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")]
 BeamWidth = Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")]

@@ -84,6 +84,7 @@ def transcribe(
     hotword: options.Hotwords = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
+    no_guard: options.NoGuard = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
     calibration: options.CalibrationFile = None,
@@ -107,7 +108,7 @@ def transcribe(
 
     outputs = _outputs(output, format, _writer(max_line_length, max_line_count, highlight_words))
     each, channel = _channels(channels)
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback)
+    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     listening = TranscribeOptions(
         language=language,

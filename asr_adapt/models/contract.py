@@ -34,11 +34,16 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """What was heard in one waveform; ``confidence`` is the mean probability of its words."""
+    """What was heard in one waveform; ``confidence`` is the mean probability of its words.
+
+    ``looped``: the decoder repeated itself over and over, or spoke on beyond what the clip's seconds hold.
+    Guarded (:class:`Search`), the text is what was found instead; else it is the loop.
+    """
 
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    looped: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,25 +76,25 @@ class DecoderSettings:
 
 @dataclass(frozen=True)
 class Search:
-    """How a decoder's transcript is searched for; the defaults are greedy and unguarded.
+    """How a decoder's transcript is searched for; by default greedily, and guarded against loops and silence.
 
-    ``temperatures`` are tried in turn while a transcript is doubtful: its mean log-probability below
-    ``mean_score``, its compression ratio above ``compression``, or the same phrase over and over. A row is
-    silent where the model's probability of that is above ``no_speech`` (None: never asked) and the transcript
-    below ``mean_score``. ``prompt`` is text that stands before every piece: names, spellings, style.
+    ``guard``: a row that says the same over and over, or more than its seconds can hold, ends at once. It is
+    tried again at each of ``temperatures`` behind the first, and cut behind the first repetition where none
+    helps. A row is silent where the model's probability of that is above ``no_speech`` (None: never asked)
+    and the transcript's mean log-probability below ``mean_score``. Without ``guard`` the text is exactly that
+    of transformers' greedy or beam search. ``fallback`` tries again too what is improbable (``mean_score``)
+    or compresses too well (``compression``), as OpenAI's Whisper does. ``prompt`` is text that stands before
+    every piece: names, spellings, style.
     """
 
     beams: int = 1
-    temperatures: tuple[float, ...] = (0.0,)
+    prompt: str = ""
+    guard: bool = True
+    fallback: bool = False
+    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     mean_score: float = -1.0
     compression: float = 2.4
-    no_speech: float | None = None
-    prompt: str = ""
-
-    @staticmethod
-    def guarded(beams: int = 1, prompt: str = "") -> Search:
-        """With the fallback temperatures and the silence threshold of OpenAI's Whisper."""
-        return Search(beams, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), no_speech=0.6, prompt=prompt)
+    no_speech: float | None = 0.6
 
 
 @dataclass
@@ -133,6 +138,8 @@ class Recogniser(ABC):
     concurrent: bool = False
     #: What an encoder–decoder family was told; see :meth:`configure`.
     settings: DecoderSettings = DecoderSettings()
+    #: How an encoder–decoder family searches; see :meth:`set_search`.
+    search: Search = Search()
 
     @property
     def varies_inputs(self) -> bool:

@@ -1,71 +1,112 @@
-"""Token by token: what a decoder says about what an encoder heard, greedily, sampled or by beam.
+"""Token by token: what a decoder says about what an encoder heard, the most likely token or a drawn one.
 
-Knows a key–value cache, which tokens may follow, and when a row ends. Does not know audio, tokenisers or
-what a token means. A row's tokens do not depend on the other rows of its batch.
+Knows which tokens may follow, and when a row ends: at its end token, at its bound, or where it repeats
+itself. Does not know audio, tokenisers or what a token means, nor beams (``beam_search``) or what is done
+about a loop (``guard``). A row's tokens do not depend on the other rows of its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+from asr_adapt.models.decoder_cache import DecoderCache, HeardCache
+from asr_adapt.models.repetition import Repeats
+
+#: Rows that ended leave the batch as soon as they are this share of it; a row's leaving copies the others.
+LEAVING_SHARE = 0.2
 
 
 class Network(Protocol):
     """A decoder that continues sequences."""
 
     def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
-        """Logits (batch, vocabulary) behind ``ids`` (batch, tokens), which follow what ``cache`` holds."""
+        """Logits (batch, vocabulary) behind the last of ``ids`` (batch, tokens), which follow what ``cache``
+        holds; ``states`` (batch, frames, width) and the mask ``heard`` are what the encoder gave."""
 
 
 @dataclass(frozen=True)
 class Rules:
     """What may be said: ``never`` anywhere, ``not_first`` not as the first token; ``end`` closes a row.
 
-    ``most`` bounds the tokens of a row, those given to it included.
+    ``most`` bounds the tokens of a row, those given to it included. ``repeats`` ends a row that loops; None
+    lets it. Subclasses may allow less by what a row has said so far.
     """
 
     end: int
     most: int
     never: tuple[int, ...] = ()
     not_first: tuple[int, ...] = ()
+    repeats: Repeats | None = None
 
-    def scores(self, logits: Tensor, *, first: bool) -> Tensor:
-        """Log-probabilities (…, vocabulary) of what may follow, float32."""
-        forbidden = [*self.never, *(self.not_first if first else ())]
+    def allowed(self, logits: Tensor, said: Sequence[Sequence[int]]) -> Tensor:
+        """Logits (batch, vocabulary), float32, minus infinity for what may not follow the tokens ``said``.
+
+        ``said`` has what each row said, without what was given to it. Every row has said equally many.
+        """
         logits = logits.float()
+        forbidden = self.never if said and said[0] else (*self.never, *self.not_first)
         if forbidden:
-            logits[..., forbidden] = -torch.inf
-        return logits.log_softmax(-1)
+            logits = logits.index_fill(-1, _indices(forbidden, logits.device), -torch.inf)
+        return logits
+
+    def ends(self, ids: list[int]) -> bool:
+        """Whether a row that has said ``ids`` is cut off because it loops."""
+        return self.repeats is not None and self.repeats.first_end(ids) is not None
+
+
+@lru_cache(maxsize=32)
+def _indices(ids: tuple[int, ...], device: torch.device) -> Tensor:
+    with torch.inference_mode(False):
+        return torch.tensor(ids, device=device)
 
 
 @dataclass(frozen=True)
 class Heard:
     """What the encoder gave: ``states`` (batch, frames, width), additive ``mask`` or None, given tokens.
 
-    ``given`` (batch, tokens) stands before everything that is said.
+    ``given`` (batch, tokens) stands before everything that is said. ``most`` bounds how many tokens each row
+    may say, by how long it is; None: only the rules do. ``kept`` are the decoder's keys and values of
+    ``states``; the first attempt computes them.
     """
 
     states: Tensor
     mask: Tensor | None
     given: Tensor
+    most: tuple[int, ...] | None = None
+    kept: HeardCache = field(default_factory=HeardCache)
 
-    def rows(self, indices: Sequence[int]) -> Heard:
-        """Some of the rows."""
-        mask = None if self.mask is None else self.mask[indices]
-        return Heard(self.states[indices], mask, self.given[indices])
+    def rows(self, places: Sequence[int]) -> Heard:
+        """Some of the rows, in any order; a row may come more than once."""
+        mask = None if self.mask is None else self.mask[places]
+        most = None if self.most is None else tuple(self.most[place] for place in places)
+        return Heard(self.states[places], mask, self.given[places], most, self.kept.rows(places))
+
+    def room(self, rules: Rules) -> list[int]:
+        """How many tokens each row may say."""
+        whole = max(0, rules.most - self.given.shape[1])
+        return [whole] * len(self.given) if self.most is None else [min(whole, own) for own in self.most]
+
+    def cache(self, rules: Rules) -> DecoderCache:
+        """Room for an attempt under ``rules``."""
+        return DecoderCache(self.given.shape[1] + max(self.room(rules), default=0), self.kept)
 
 
 @dataclass(frozen=True)
 class Spoken:
-    """The tokens of one row without those given and the end, and log-probabilities (the end's last), nats."""
+    """The tokens of one row without those given and the end, and log-probabilities (the end's last), nats.
+
+    ``looped``: it repeated itself, or was still speaking at the bound of its own length (``Heard.most``).
+    """
 
     ids: tuple[int, ...]
     scores: tuple[float, ...]
+    looped: bool = False
 
     @property
     def mean_score(self) -> float:
@@ -73,107 +114,95 @@ class Spoken:
         return sum(self.scores) / max(1, len(self.scores))
 
 
+@torch.inference_mode()
 def speak(network: Network, heard: Heard, rules: Rules, temperature: float = 0.0) -> list[Spoken]:
     """The most likely token at every step, or one drawn at ``temperature``; all rows at once.
 
-    The draw of a row depends on its step alone, not on its place in the batch.
+    The draw of a row depends on its step and the temperature alone, not on its place in the batch.
     """
-    ids, cache = heard.given, _cache()
-    finished = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
-    chosen: list[Tensor] = []
-    marks: list[Tensor] = []
-    for number in range(rules.most - ids.shape[1]):
-        scores = rules.scores(network.step(ids, heard.states, heard.mask, cache), first=number == 0)
-        following = _drawn(scores, temperature, number).masked_fill(finished, rules.end)
-        chosen.append(following)
-        marks.append(scores.gather(1, following[:, None])[:, 0])
-        finished |= following == rules.end
-        if bool(finished.all()):
+    batch = _Batch(network, heard, rules)
+    ids = heard.given
+    for number in range(max(batch.room, default=0)):
+        logits = rules.allowed(batch.step(ids), batch.said)
+        following = _drawn(logits, temperature, number)
+        marks = logits.gather(1, following[:, None])[:, 0] - logits.logsumexp(-1)
+        batch.hear(following.tolist(), marks.tolist())
+        if not batch.living:
             break
-        ids = following[:, None]
-    if not chosen:
-        return [Spoken((), ())] * len(heard.given)
-    table, points = torch.stack(chosen, 1).tolist(), torch.stack(marks, 1).tolist()
-    return [_closed(row, own, rules.end) for row, own in zip(table, points, strict=True)]
+        ids = batch.shrunk(following)[:, None]
+    return batch.finished()
 
 
-def _drawn(scores: Tensor, temperature: float, step: int) -> Tensor:
+class _Batch:
+    """The rows that still speak, and what they said; those that ended leave it a few at a time.
+
+    ``rows`` holds at each place of the batch the row that stands there.
+    """
+
+    def __init__(self, network: Network, heard: Heard, rules: Rules) -> None:
+        self.network, self.heard, self.rules = network, heard, rules
+        self.cache, self.mask = heard.cache(rules), heard.mask
+        self.room = heard.room(rules)
+        self.rows = list(range(len(heard.given)))
+        self.living = {row for row in self.rows if self.room[row]}
+        self._said: list[list[int]] = [[] for _ in self.rows]
+        self._marks: list[list[float]] = [[] for _ in self.rows]
+        self._looped = [False] * len(self.rows)
+
+    @property
+    def said(self) -> list[list[int]]:
+        """What the row at each place has said."""
+        return [self._said[row] for row in self.rows]
+
+    def step(self, ids: Tensor) -> Tensor:
+        """Logits behind ``ids`` of all rows of the batch."""
+        return self.network.step(ids, self.heard.states[: len(self.rows)], self.mask, self.cache)
+
+    def hear(self, tokens: list[int], marks: list[float]) -> None:
+        """Every row that lives says its token; those that thereby end are noted."""
+        for row, token, mark in zip(self.rows, tokens, marks, strict=True):
+            said = self._said[row]
+            if row not in self.living:
+                said.append(token)  # said by nobody; all rows of a batch have said equally many
+                continue
+            self._marks[row].append(mark)
+            if token == self.rules.end:
+                self.living.remove(row)
+            said.append(token)
+            if row in self.living and (len(said) == self.room[row] or self.rules.ends(said)):
+                self._looped[row] = self.rules.ends(said) or self._overlong(row)
+                self.living.remove(row)
+
+    def _overlong(self, row: int) -> bool:
+        own = self.heard.most
+        return own is not None and own[row] == len(self._said[row])
+
+    def shrunk(self, following: Tensor) -> Tensor:
+        """``following`` of the rows that stay; those that ended go once they are many."""
+        gone = sum(row not in self.living for row in self.rows)
+        if gone < LEAVING_SHARE * len(self.rows):
+            return following
+        places = [place for place, row in enumerate(self.rows) if row in self.living]
+        self.cache.keep(places)
+        self.mask = None if self.mask is None else self.mask[places]
+        self.rows = [self.rows[place] for place in places]
+        return following[places]
+
+    def finished(self) -> list[Spoken]:
+        """What each row said, without its end."""
+        found = []
+        for ids, marks, looped in zip(self._said, self._marks, self._looped, strict=True):
+            own = ids[: len(marks)]
+            if own and own[-1] == self.rules.end:
+                own = own[:-1]
+            found.append(Spoken(tuple(own), tuple(marks), looped))
+        return found
+
+
+def _drawn(logits: Tensor, temperature: float, step: int) -> Tensor:
     if temperature <= 0:
-        return scores.argmax(-1)
-    generator = torch.Generator().manual_seed(step)  # Gumbel noise turns argmax into a draw
-    noise = -torch.log(-torch.log(torch.rand(scores.shape[-1], generator=generator).clamp(1e-20, 1 - 1e-7)))
-    return (scores / temperature + noise.to(scores.device)).argmax(-1)
-
-
-def _closed(ids: list[int], scores: list[float], end: int) -> Spoken:
-    length = ids.index(end) if end in ids else len(ids)
-    return Spoken(tuple(ids[:length]), tuple(scores[: length + 1]))
-
-
-@dataclass
-class _Row:
-    """Beams of one row while it is searched: tokens and scores of each, and those that ended."""
-
-    beams: list[list[int]] = field(default_factory=lambda: [[]])
-    scores: list[list[float]] = field(default_factory=lambda: [[]])
-    ended: list[Spoken] = field(default_factory=list)
-
-
-def search(network: Network, heard: Heard, rules: Rules, beams: int) -> list[Spoken]:
-    """Beam search of all rows at once; a row is done when ``beams`` hypotheses have ended.
-
-    The best is the one of the highest mean log-probability, as in OpenAI's Whisper.
-    """
-    count, device = len(heard.given), heard.given.device
-    wide = heard.rows([row for row in range(count) for _ in range(beams)])
-    ids, cache = wide.given, _cache()
-    rows = [_Row([[] for _ in range(beams)], [[] for _ in range(beams)]) for _ in range(count)]
-    totals = torch.full((count, beams), -torch.inf, device=device)
-    totals[:, 0] = 0.0  # at first all beams of a row are alike
-    for number in range(rules.most - ids.shape[1]):
-        scores = rules.scores(network.step(ids, wide.states, wide.mask, cache), first=number == 0)
-        sums = totals.view(-1, 1) + scores
-        best, places = sums.view(count, -1).topk(2 * beams, -1)
-        sources, tokens, kept = _advance(rows, (best, places, scores), rules.end, beams)
-        if all(len(row.ended) >= beams for row in rows):
-            break
-        totals = torch.tensor(kept, device=device)
-        cache.self_attention_cache.reorder_cache(torch.LongTensor(sources))
-        ids = torch.tensor(tokens, device=device)[:, None]
-    return [_best(row) for row in rows]
-
-
-def _advance(
-    rows: list[_Row], found: tuple[Tensor, Tensor, Tensor], end: int, beams: int
-) -> tuple[list[int], list[int], list[list[float]]]:
-    """Continue every row's beams with the best candidates; sources, tokens and totals of the new beams."""
-    best, places, scores = found
-    vocabulary = scores.shape[-1]
-    sources: list[int] = []
-    tokens: list[int] = []
-    kept: list[list[float]] = []
-    for number, row in enumerate(rows):
-        fresh: list[tuple[int, int, float]] = []
-        for total, place in zip(best[number].tolist(), places[number].tolist(), strict=True):
-            beam, token = divmod(place, vocabulary)
-            if token != end:
-                fresh.append((beam, token, total))
-            elif total > -torch.inf and len(row.ended) < beams:
-                mark = float(scores[number * beams + beam, token])
-                row.ended.append(Spoken(tuple(row.beams[beam]), (*row.scores[beam], mark)))
-        fresh = fresh[:beams]
-        row.scores = [[*row.scores[b], float(scores[number * beams + b, t])] for b, t, _ in fresh]
-        row.beams = [[*row.beams[b], t] for b, t, _ in fresh]
-        sources += [number * beams + b for b, _, _ in fresh]
-        tokens += [t for _, t, _ in fresh]
-        kept.append([total for _, _, total in fresh])
-    return sources, tokens, kept
-
-
-def _best(row: _Row) -> Spoken:
-    open_ones = [Spoken(tuple(b), tuple(s)) for b, s in zip(row.beams, row.scores, strict=True)]
-    return max(row.ended or open_ones, key=lambda spoken: spoken.mean_score)
-
-
-def _cache() -> EncoderDecoderCache:
-    return EncoderDecoderCache(DynamicCache(), DynamicCache())
+        return logits.argmax(-1)
+    seed = step * 1_000 + round(100 * temperature)
+    generator = torch.Generator().manual_seed(seed)  # Gumbel noise turns argmax into a draw
+    noise = -torch.log(-torch.log(torch.rand(logits.shape[-1], generator=generator).clamp(1e-20, 1 - 1e-7)))
+    return (logits / temperature + noise.to(logits.device)).argmax(-1)

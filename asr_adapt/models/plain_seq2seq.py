@@ -14,8 +14,10 @@ from torch import Tensor
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
-from asr_adapt.models.generation import Heard, Rules, Spoken, search, speak
-from asr_adapt.models.seq2seq import Network, Seq2SeqRecogniser
+from asr_adapt.models.generation import Heard, Rules, Spoken
+from asr_adapt.models.guard import most_tokens, transcribed
+from asr_adapt.models.repetition import compression
+from asr_adapt.models.seq2seq import Network, Seq2SeqRecogniser, described
 from asr_adapt.models.stack import LayerStack
 
 #: The longest piece, in seconds: what these models were trained on, roughly.
@@ -51,7 +53,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     @property
     def description(self) -> str:
         """How this decodes, for the settings of a predictions file."""
-        return "greedy" if self.search.beams == 1 else f"beam {self.search.beams}"
+        return described(self.search)
 
     def written(self, text: str) -> str:
         """A transcript as the tokeniser takes it."""
@@ -75,13 +77,8 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         self.settings = settings
 
     def set_search(self, search: Search) -> None:
-        """Beams; raises ModelError for what it was not taught: fallback, prompt, silence threshold."""
-        plain = Search(beams=search.beams)
-        self._refuse(
-            ("a fallback temperature", search.temperatures != plain.temperatures),
-            ("a prompt", bool(search.prompt)),
-            ("a silence threshold", search.no_speech is not None),
-        )
+        """Beams, guard, fallback; raises ModelError for a prompt, which the family was never taught."""
+        self._refuse(("a prompt", bool(search.prompt)))
         self.search = search
 
     def _refuse(self, *unknown: tuple[str, bool]) -> None:
@@ -115,13 +112,16 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         coded = [tokenizer(self.written(text), add_special_tokens=False).input_ids for text in texts]
         return [[*prefix, *ids, self.end] for ids in coded]
 
-    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
-        """Greedily, or by beam."""
+    def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
+        """Greedily, or by beam, guarded unless the search says otherwise."""
         given = torch.tensor([self.prefix(language)] * len(heard.states), device=heard.states.device)
         mask = self.network.mask(heard.states, heard.lengths)
         most = min(self.model.generation_config.max_length or self.positions, self.positions)
-        rules = Rules(self.end, most)
-        ready = Heard(heard.states, mask, given)
-        if self.search.beams > 1:
-            return search(self.network, ready, rules, self.search.beams)
-        return speak(self.network, ready, rules)
+        ready = Heard(heard.states, mask, given, most_tokens(seconds))
+        doubt = self._doubted if self.search.fallback else None
+        return transcribed(self.network, ready, Rules(self.end, most), self.search, doubt)
+
+    def _doubted(self, row: int, said: Spoken) -> bool:
+        """Whether another temperature should be tried."""
+        text = self.processor.tokenizer.decode(said.ids, skip_special_tokens=True)
+        return said.mean_score < self.search.mean_score or compression(text) > self.search.compression

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser
+from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Search
 from asr_adapt.models.generation import Spoken
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.word_times import alignment_heads, attention_of, token_times, watched, words_of
@@ -68,8 +68,8 @@ class Seq2SeqRecogniser(Recogniser):
         """The tokens given to the decoder before a transcript."""
 
     @abstractmethod
-    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
-        """What the decoder says about the encoder's output."""
+    def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
+        """What the decoder says about the encoder's output; ``seconds`` are the clips' own."""
 
     @abstractmethod
     def clip_frames(self, samples: int) -> int:
@@ -171,7 +171,7 @@ class Seq2SeqRecogniser(Recogniser):
             return []
         self.model.eval()
         heard = self.heard(waveforms)
-        spoken = self.speak(heard, language)
+        spoken = self.speak(heard, language, [len(w) / self.sample_rate for w in waveforms])
         times: list[list[float]] = [[]] * len(spoken)
         if words:
             frames = [self.clip_frames(len(w)) for w in waveforms]
@@ -187,7 +187,7 @@ class Seq2SeqRecogniser(Recogniser):
         text = tokenizer.decode(spoken.ids, skip_special_tokens=True).strip()
         confidence = math.exp(spoken.mean_score) if spoken.ids else None
         words = words_of(tokenizer, spoken, times) if times else ()
-        return Hypothesis(text, words, confidence)
+        return Hypothesis(text, words, confidence, spoken.looped)
 
     def _times(
         self, heard: Hidden, spoken: Sequence[Spoken], frames: Sequence[int], language: str | None
@@ -205,3 +205,14 @@ class Seq2SeqRecogniser(Recogniser):
             weights = attention_of(decoder, caught, heads, row, own)[:, : len(prefix) + len(said.ids)]
             found.append(token_times(weights, len(prefix) - 1, self.frame_seconds))
         return found
+
+
+def described(search: Search) -> str:
+    """How a decoder searches, in a few words."""
+    parts = [
+        "greedy" if search.beams == 1 else f"beam {search.beams}",
+        "guarded" if search.guard else "",
+        "fallback" if search.fallback else "",
+        "prompt" if search.prompt else "",
+    ]
+    return " ".join(part for part in parts if part)

@@ -21,7 +21,7 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Spoken
 from asr_adapt.models.mel import LogMel
-from asr_adapt.models.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.seq2seq import Seq2SeqRecogniser, described
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
@@ -95,20 +95,14 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         self.model.config.audio_context = name
 
     def set_search(self, search: Search) -> None:
-        """Decode under ``search``: beams, fallback, silence, prompt."""
-        self.decoding.options = search
+        """Decode under ``search``: beams, guard, fallback, silence, prompt."""
+        self.search = self.decoding.options = search
 
     @property
     def description(self) -> str:
         """How this decodes, for the settings of a predictions file."""
-        options, context = self.decoding.options, self.settings.context
-        kind = "greedy" if options.beams == 1 else f"beam {options.beams}"
-        parts = [
-            kind,
-            "fallback" if len(options.temperatures) > 1 else "",
-            "prompt" if options.prompt else "",
-        ]
-        return " ".join(p for p in [*parts, "" if context == "full" else f"{context} context"] if p)
+        context = self.settings.context
+        return described(self.search) + ("" if context == "full" else f" {context} context")
 
     @property
     def varies_inputs(self) -> bool:
@@ -167,9 +161,9 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         """Start, language, task and no timestamps."""
         return self.tokens.prefix(language or self.settings.language, self.settings.task)
 
-    def speak(self, heard: Hidden, language: str | None) -> list[Spoken]:
+    def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
         """Search under the options set, in ``language``, the one saved, or that which is heard."""
-        return self.decoding(heard, language or self.settings.language, self.settings.task)
+        return self.decoding(heard, language or self.settings.language, self.settings.task, seconds)
 
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (20 ms) of the clip itself."""

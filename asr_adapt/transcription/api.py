@@ -55,11 +55,13 @@ def transcribe(
     In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
     ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
     :meth:`Recogniser.load`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
-    the model's directory. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
+    the model's directory. ``guard=False`` lets a decoder loop and write in silence, as plain transformers
+    does. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
     bad inputs, see :class:`Engine`.
     """
+    guard = options.pop("guard", None)
     recogniser = load(model, options, compute_type="fast")
-    with _sources(source, recogniser, sample_rate) as sources:
+    with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         found: dict[int, Transcript] = {}
         for outcome in Engine(recogniser, make_options(options)).run(sources):
             if outcome.transcript is None:
@@ -83,11 +85,12 @@ def stream(
 
     Arguments and errors as in :func:`transcribe`.
     """
+    guard = options.pop("guard", None)
     recogniser = load(model, options, compute_type="fast")
     chosen = make_options(options)
     rate = recogniser.sample_rate
     stitcher = Stitcher()
-    with _sources(source, recogniser, sample_rate) as sources:
+    with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
         for piece in pieces_of(sources[0], Hearing(rate, recogniser.window_seconds), chosen):
@@ -109,6 +112,19 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
         del stitcher.words[: len(group)]
         text = " ".join(word.text for word in group)
         yield Segment(group[0].start, group[-1].end, text, group, mean_probability(group))
+
+
+@contextmanager
+def guarding(recogniser: Recogniser, guard: bool | None) -> Iterator[None]:
+    """Within, the recogniser's decoder is guarded against loops and silence, or not; None leaves it be."""
+    before = recogniser.search
+    if guard is not None and recogniser.has_decoder:
+        recogniser.set_search(replace(before, guard=guard))
+    try:
+        yield
+    finally:
+        if recogniser.search is not before:
+            recogniser.set_search(before)
 
 
 def load(

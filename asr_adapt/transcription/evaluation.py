@@ -17,7 +17,7 @@ from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
-from asr_adapt.transcription.api import DEFAULT_MODEL, load, make_options
+from asr_adapt.transcription.api import DEFAULT_MODEL, guarding, load, make_options
 from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.options import TranscribeOptions
@@ -78,7 +78,20 @@ def evaluate(
     rows, all get the whole result, and the main one writes.
     """
     rows = require_rows(_manifest(manifest))
+    guard = options.pop("guard", None)
     recogniser = load(model, options)
+    with guarding(recogniser, guard):
+        return _evaluated(rows, recogniser, output, on_progress, processes, options)
+
+
+def _evaluated(
+    rows: Manifest,
+    recogniser: Recogniser,
+    output: str | Path | None,
+    on_progress: Callable[[Progress], None] | None,
+    processes: Processes,
+    options: dict[str, Any],
+) -> Evaluation:
     engine = Engine(recogniser, make_options(options), on_progress=on_progress)
     started = time.perf_counter()
     journal = None

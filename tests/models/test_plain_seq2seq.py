@@ -66,6 +66,7 @@ def test_loss_equals_that_of_transformers_at_every_boundary(
 def test_text_equals_that_of_the_plain_pipeline_in_any_batch(
     ours: PlainSeq2SeqRecogniser, folder: Path, waves: list[np.ndarray]
 ) -> None:
+    ours.set_search(Search(guard=False))
     for wave, heard in zip(waves, ours.transcribe(waves, words=True), strict=True):
         assert heard.text == ours.transcribe([wave])[0].text == plain_text(folder, wave)
         assert len(heard.text) > 3
@@ -118,22 +119,13 @@ def test_without_its_tokeniser_package_one_sentence_says_so(
         Recogniser.load(many, device="cpu")
 
 
-@pytest.mark.parametrize(
-    ("asked", "named"),
-    [
-        (Search(prompt="Leith"), "a prompt"),
-        (Search(temperatures=(0.0, 0.4)), "a fallback temperature"),
-        (Search(no_speech=0.6), "a silence threshold"),
-        (Search.guarded(prompt="Leith"), "a fallback temperature or a prompt or a silence threshold"),
-    ],
-)
-def test_a_search_that_the_family_cannot_do_is_refused_and_changes_nothing(
-    ours: PlainSeq2SeqRecogniser, waves: list[np.ndarray], asked: Search, named: str
+def test_a_prompt_is_refused_and_changes_nothing(
+    ours: PlainSeq2SeqRecogniser, waves: list[np.ndarray]
 ) -> None:
     ours.set_search(Search(beams=2))
     before = ours.transcribe(waves)
-    with pytest.raises(ModelError, match=f"cannot use {named}: leave that out"):
-        ours.set_search(asked)
+    with pytest.raises(ModelError, match="cannot use a prompt: leave that out"):
+        ours.set_search(Search(prompt="Leith"))
     assert ours.search == Search(beams=2) and ours.transcribe(waves) == before
 
 

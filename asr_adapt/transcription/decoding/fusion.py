@@ -27,7 +27,8 @@ from asr_adapt.transcription.decoding.ngram import load_language_model
 class Decoding:
     """What a beam search uses: a language model's path, hotwords with boosts, and weights.
 
-    ``prompt`` and ``fallback`` (other temperatures, silence) are for encoder–decoder models.
+    ``prompt``, ``fallback`` (improbable text is tried again) and ``guard`` (loops end, silence is empty) are
+    for encoder–decoder models; a CTC model cannot loop.
     ``options`` None takes the weights tuned for the language model where they lie beside it.
     """
 
@@ -36,6 +37,7 @@ class Decoding:
     options: BeamOptions | None = None
     prompt: str = ""
     fallback: bool = False
+    guard: bool = True
 
 
 class FusionRecogniser(CtcRecogniser):
@@ -121,6 +123,8 @@ def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
         raise UsageError(
             f"{recogniser.name} is a CTC model and takes no prompt and no fallback: leave them out."
         )
+    if replace(decoding, guard=True) == Decoding():
+        return recogniser
     return FusionRecogniser(recogniser, decoding)
 
 
@@ -130,7 +134,9 @@ def _search(decoding: Decoding) -> Search:
         raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
     beams = 1 if decoding.options is None else decoding.options.width
     prompt = " ".join(part for part in (decoding.prompt, ", ".join(decoding.hotwords)) if part)
-    return Search.guarded(beams, prompt) if decoding.fallback else Search(beams, prompt=prompt)
+    if decoding.fallback and not decoding.guard:
+        raise UsageError("--fallback tries again what the guard doubts: leave --fallback or --no-guard out.")
+    return Search(beams, prompt, decoding.guard, decoding.fallback)
 
 
 def parse_hotwords(items: Sequence[str], boost: float = 6.0) -> dict[str, float]:

@@ -1,0 +1,110 @@
+"""Beam search over what a decoder says, all rows of a batch at once.
+
+Knows hypotheses, their scores and when a row is done. Does not know audio, tokenisers or what a token means;
+what may follow is the rules' business (:mod:`asr_adapt.models.generation`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from asr_adapt.models.generation import Heard, Network, Rules, Spoken
+
+
+@dataclass
+class _Row:
+    """Beams of one row while it is searched: tokens and scores of each, those that ended, those cut off."""
+
+    beams: list[list[int]]
+    scores: list[list[float]]
+    room: int
+    #: Whether the row's own length sets its bound, so that who still speaks there babbles.
+    bounded: bool
+    ended: list[Spoken] = field(default_factory=list)
+    looped: list[Spoken] = field(default_factory=list)
+    done: bool = False
+
+    def proceed(self, fresh: list[tuple[int, int, float]], beams: int) -> None:
+        """Go on with (beam, token, log-probability) each; the row is done where that is no use."""
+        if fresh:
+            self.scores = [[*self.scores[beam], mark] for beam, _, mark in fresh]
+            self.beams = [[*self.beams[beam], token] for beam, token, _ in fresh]
+        self.done = not fresh or len(self.ended) >= beams or len(self.beams[0]) >= self.room
+
+    def best(self) -> Spoken:
+        """Of those that ended, or else of those still open or cut off."""
+        beams = zip(self.beams, self.scores, strict=True)
+        overlong = self.bounded and len(self.beams[0]) >= self.room
+        still = [Spoken(tuple(ids), tuple(marks), overlong) for ids, marks in beams]
+        return max(self.ended or still + self.looped, key=lambda spoken: spoken.mean_score)
+
+
+@torch.inference_mode()
+def search(network: Network, heard: Heard, rules: Rules, beams: int) -> list[Spoken]:
+    """Beam search; a row is done when ``beams`` hypotheses have ended, and leaves the batch.
+
+    The best is the one of the highest mean log-probability, as in OpenAI's Whisper. A hypothesis that loops
+    ends there; it wins only where every other one loops too.
+    """
+    room = heard.room(rules)
+    own = heard.most or [0] * len(room)
+    rows = [_Row([[]], [[]], r, r == o) for r, o in zip(room, own, strict=True)]
+    cache, mask, ids = heard.cache(rules), heard.mask, heard.given
+    live, width = [row for row in rows if row.room], 1  # at first all beams of a row are alike: one is enough
+    while live:
+        states = heard.states[:1].expand(len(ids), -1, -1)  # only the first step looks at them
+        logits = network.step(ids, heard.states if width == 1 else states, mask, cache)
+        said = [beam for row in live for beam in row.beams]
+        logits = rules.allowed(logits, said)
+        scores = logits - logits.logsumexp(-1, keepdim=True)
+        sources, tokens = _advance(live, scores, rules, beams)
+        kept = [n for n, row in enumerate(live) if not row.done]
+        if not kept:
+            break
+        places = [n * width + source for n in kept for source in sources[n]]
+        if width == 1 or len(kept) < len(live):
+            cache.keep(places)
+            mask = None if mask is None else mask[places]
+        else:
+            cache.arrange(places)
+        live, width = [live[n] for n in kept], beams
+        ids = torch.tensor([t for n in kept for t in tokens[n]], device=heard.given.device)[:, None]
+    return [row.best() for row in rows]
+
+
+def _advance(
+    live: list[_Row], scores: Tensor, rules: Rules, beams: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Continue every row's beams with the best candidates; the new beams' sources and tokens, row by row.
+
+    ``scores`` (rows × beams, vocabulary) are log-probabilities. A row without any is done.
+    """
+    vocabulary = scores.shape[-1]
+    so_far = torch.tensor([[sum(s) for s in row.scores] for row in live], device=scores.device)
+    sums = scores.view(len(live), -1, vocabulary) + so_far[..., None]
+    best, at = sums.flatten(1).topk(min(2 * beams, sums[0].numel()), -1)
+    marks = scores.view(len(live), -1).gather(1, at)
+    sources, tokens = [], []
+    for row, *columns in zip(live, best.tolist(), at.tolist(), marks.tolist(), strict=True):
+        fresh: list[tuple[int, int, float]] = []
+        for total, place, mark in zip(*columns, strict=True):
+            if len(fresh) == beams:
+                break  # an end that is less likely than all that goes on is none
+            beam, token = divmod(place, vocabulary)
+            possible = total > -torch.inf
+            if token == rules.end:
+                if possible and len(row.ended) < beams:
+                    row.ended.append(Spoken(tuple(row.beams[beam]), (*row.scores[beam], mark)))
+            elif possible and rules.ends([*row.beams[beam], token]):
+                row.looped.append(Spoken((*row.beams[beam], token), (*row.scores[beam], mark), looped=True))
+            else:
+                fresh.append((beam, token, mark))
+        if fresh:
+            fresh += [(*fresh[0][:2], -torch.inf)] * (beams - len(fresh))  # rows of a batch are equally wide
+        row.proceed(fresh, beams)
+        sources.append([beam for beam, _, _ in fresh])
+        tokens.append([token for _, token, _ in fresh])
+    return sources, tokens
