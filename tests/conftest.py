@@ -63,6 +63,24 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def whisper_tiny_en() -> Path:
+    """The directory of the real whisper-tiny.en, fetched where it is not cached; do not write there.
+
+    For tests marked ``pretrained``; where it can be neither found nor fetched, they are skipped. Processes
+    of one run wait for each other, so that it is fetched once.
+    """
+    from asr_adapt.errors import ModelError
+    from asr_adapt.models.fetching import fetch, find
+
+    model = find("whisper-tiny.en")
+    assert model is not None
+    try:
+        return fetch(model)
+    except ModelError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
 def say() -> Callable[..., np.ndarray]:
     """``say("bad cafe")`` gives its tones, float32 at 16 kHz: 80 ms a letter, 40 ms between letters."""
     return tones

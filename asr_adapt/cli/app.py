@@ -31,6 +31,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.lm",
     "asr_adapt.cli.serve",
     "asr_adapt.cli.score",
+    "asr_adapt.cli.models",
     "asr_adapt.cli.system",
 )
 

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def blend(
-    base: str = typer.Argument(..., metavar="BASE", help="Bundled name, model directory or hub id."),
+    base: str = typer.Argument(..., metavar="BASE", help="Model name, directory or file, or hub id."),
     adapted: str = typer.Argument(..., metavar="ADAPTED", help="A model adapted from it."),
     target: Path = typer.Option(..., "--target", help="Dev manifest of the new accent."),
     guard: Path = typer.Option(..., "--guard", help="Dev manifest of the old accent."),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 State = Literal["good", "warning", "broken"]
 
@@ -77,7 +76,7 @@ def examine() -> list[Finding]:
     """Run every check; one that fails in an unforeseen way is itself a finding."""
     checks: list[Callable[[], Iterator[Finding]]] = [
         _python, _packages, _torch, _torchaudio, _devices, _codecs, _speech_synthesis, _extras, _models,
-        _cache, _writing,
+        _own_cache, _cache, _writing,
     ]  # fmt: skip
     findings: list[Finding] = []
     for check in checks:
@@ -89,44 +88,6 @@ def examine() -> list[Finding]:
                 Finding(name, "broken", f"{type(error).__name__}: {error}", "reinstall asr-adapt")
             )
     return findings
-
-
-def bundled() -> list[dict[str, Any]]:
-    """Models that travel with the package: name, architecture, size, licence, one line of its card."""
-    import json
-
-    root = Path(__file__).parent.parent / "assets"
-    rows = []
-    for config in sorted(root.glob("*/config.json")):
-        settings = json.loads(config.read_text(encoding="utf-8"))
-        card = config.with_name("README.md")
-        text = card.read_text(encoding="utf-8") if card.is_file() else ""
-        rows.append(
-            {
-                "name": config.parent.name,
-                "architecture": ", ".join(settings.get("architectures") or [settings["model_type"]]),
-                "megabytes": sum(f.stat().st_size for f in config.parent.rglob("*") if f.is_file()) / 1e6,
-                "licence": _front_matter(text, "license") or "licence: see its card",
-                "summary": _first_sentence(text),
-                "path": str(config.parent),
-            }
-        )
-    return rows
-
-
-def _front_matter(card: str, name: str) -> str:
-    for line in card.splitlines()[:30]:
-        if line.startswith(f"{name}:"):
-            return line.partition(":")[2].strip()
-    return ""
-
-
-def _first_sentence(card: str) -> str:
-    """The first sentence of prose below the front matter."""
-    body = card.split("---", 2)[2] if card.startswith("---") and card.count("---") > 1 else card
-    paragraphs = [" ".join(paragraph.split()) for paragraph in body.split("\n\n")]
-    prose = next((text for text in paragraphs if text and text[0] not in "#|-<!["), "")
-    return re.split(r"(?<=[^.\d]\.)\s", prose, maxsplit=1)[0]
 
 
 def _python() -> Iterator[Finding]:
@@ -249,11 +210,29 @@ def _extras() -> Iterator[Finding]:
 
 
 def _models() -> Iterator[Finding]:
+    from asr_adapt.cli.model_list import bundled
+
     names = [row["name"] for row in bundled()]
     if names:
         yield Finding("models", "good", f"bundled: {', '.join(names)}")
     else:
         yield Finding("models", "broken", "no bundled model", "reinstall asr-adapt")
+
+
+def _own_cache() -> Iterator[Finding]:
+    """The folder of fetched and converted models: what it holds, and whether it can be written."""
+    from asr_adapt.models.fetching.store import cached_models, models_folder
+
+    folder, subject = models_folder(), "fetched models"
+    held = cached_models()
+    size = sum(model.megabytes for model in held)
+    names = ", ".join(model.origin.name for model in held) or "none"
+    seen = f"{names} ({size:.0f} MB) in {folder}" if held else f"none in {folder}"
+    nearest = next(p for p in (folder, *folder.parents) if p.exists())
+    if not os.access(nearest, os.W_OK):
+        yield Finding(subject, "warning", f"{seen}, not writable", "set XDG_CACHE_HOME to a folder of yours")
+    else:
+        yield Finding(subject, "good", seen)
 
 
 def _cache() -> Iterator[Finding]:
@@ -264,11 +243,11 @@ def _cache() -> Iterator[Finding]:
     free = shutil.disk_usage(nearest).free / 1e9
     seen = f"{folder}, {free:.1f} GB free" + (", offline by HF_HUB_OFFLINE" if HF_HUB_OFFLINE else "")
     if not os.access(nearest, os.W_OK):
-        yield Finding("model cache", "warning", f"{seen}, not writable", "set HF_HOME to a folder of yours")
+        yield Finding("hub cache", "warning", f"{seen}, not writable", "set HF_HOME to a folder of yours")
     elif free < LEAST_FREE_GB:
-        yield Finding("model cache", "warning", seen, "free some space or set HF_HOME to another disk")
+        yield Finding("hub cache", "warning", seen, "free some space or set HF_HOME to another disk")
     else:
-        yield Finding("model cache", "good", seen)
+        yield Finding("hub cache", "good", seen)
 
 
 def _writing() -> Iterator[Finding]:

@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Bundled name, model directory or hub id.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model name, directory or file, or hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
     int8: Annotated[bool, typer.Option("--int8", help="int8 weights; for ONNX a second graph.")] = False,

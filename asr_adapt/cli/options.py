@@ -14,7 +14,7 @@ import typer
 from asr_adapt.cli.loading import Runtime
 
 ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
-Model = Annotated[str, typer.Option("--model", "-m", help="Bundled name, model directory or hub id.")]
+Model = Annotated[str, typer.Option("--model", "-m", help="Model name, directory or file, or hub id.")]
 Language = Annotated[str | None, typer.Option(help="BCP-47 language, for models that know several.")]
 Normalise = Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]

@@ -148,7 +148,7 @@ class Recogniser(ABC):
 
     @staticmethod
     def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:
-        """Load a bundled name, a local directory or a hub id.
+        """Load a model by name, directory, file of another runtime, or hub id.
 
         ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``compute_type`` is ``auto``,
         ``fast``, ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.

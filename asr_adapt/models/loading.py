@@ -1,4 +1,4 @@
-"""Finding and loading a recogniser: bundled name, local directory or hub id.
+"""Finding and loading a recogniser: by name, from a local directory, a foreign file or the hub.
 
 Knows where models are looked for, which family serves an architecture, and what each failure means to a user.
 Does not know what a model computes.
@@ -30,7 +30,9 @@ from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.fetching import MODELS, converted, fetch, find
 from asr_adapt.models.heads import character_tokenizer, take_vocabulary
+from asr_adapt.models.importing import foreign_kind
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
 from asr_adapt.models.moonshine import MoonshineRecogniser
 from asr_adapt.models.seq2seq import Seq2SeqRecogniser
@@ -64,12 +66,21 @@ def bundled_models() -> dict[str, Path]:
 
 
 def resolve(source: str | Path) -> str:
-    """The directory or hub id that ``source`` means; raises :class:`ModelError` for a missing directory."""
+    """The directory or hub id that ``source`` means.
+
+    A bundled name comes first, then a directory or file, then a name of the catalogue, which is fetched. A
+    Whisper of another runtime is converted into the cache. Raises :class:`ModelError` where there is none.
+    """
     text = str(source)
     bundled = bundled_models()
     if text in bundled:
         return str(bundled[text])
     path = Path(text).expanduser()
+    if foreign_kind(path) is not None:
+        return str(converted(path))
+    named = find(text)
+    if named is not None and not path.is_dir():
+        return str(fetch(named))
     if path.is_dir():
         if not (path / "config.json").is_file() and not is_adapter(path):
             raise ModelError(
@@ -78,9 +89,16 @@ def resolve(source: str | Path) -> str:
         return str(path)
     looks_local = path.is_absolute() or text.startswith((".", "~")) or text.count("/") > 1 or path.exists()
     if looks_local or "/" not in text:
-        names = ", ".join(bundled) or "none"
+        if path.is_file():
+            raise ModelError(
+                "this file is no model that is known: give a model directory, an OpenAI .pt or a whisper.cpp "
+                "ggml-*.bin.",
+                path=text,
+            )
+        names = ", ".join([*bundled, *(model.name for model in MODELS if model.packages)])
         raise ModelError(
-            f"no such model: give a bundled name ({names}), a model directory or a hub id (owner/name).",
+            f"no such model: give a name ({names}; asr-adapt models lists more), a model directory, "
+            "or a hub id (owner/name).",
             path=text,
         )
     return text

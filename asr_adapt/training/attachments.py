@@ -93,9 +93,9 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
 
 
 def _portable(model: str) -> str:
-    """How an adapter names its base: bundled and hub names as they are, folders by their full path."""
+    """How an adapter names its base: names and hub ids as they are, folders and files by their full path."""
     path = Path(model).expanduser()
-    return model if model in bundled_models() or not path.is_dir() else str(path.resolve())
+    return model if model in bundled_models() or not path.exists() else str(path.resolve())
 
 
 def _head(recogniser: Recogniser) -> frozenset[str]:

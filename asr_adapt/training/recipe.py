@@ -184,7 +184,7 @@ def _strategy(value: object) -> object:
 class Recipe(Section):
     """One training run."""
 
-    model: str = Field("nano-en", description="Bundled name, model directory or hub id.")
+    model: str = Field("nano-en", description="Model name, directory or file, or hub id.")
     train: Paths = Field(description="Manifest(s) to learn from: a path, a list or a glob.")
     dev: Paths = Field(description="Manifest(s) that choose the best model and stop early.")
     test: Paths | None = Field(

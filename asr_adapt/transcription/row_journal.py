@@ -82,11 +82,12 @@ def run_key(recogniser: Recogniser, options: TranscribeOptions, sources: Iterabl
 
 
 def _model_files(name: str) -> list[list[Any]]:
-    """Name, size and time of a model directory's files; none for a hub id, whose revision is its cache's."""
-    folder = bundled_models().get(name, Path(name))
-    if not folder.is_dir():
+    """Name, size and time of a model's files; none for a name or hub id, whose revision is its cache's."""
+    place = bundled_models().get(name, Path(name))
+    if not place.exists():
         return []
-    files = [(path.name, path.stat()) for path in sorted(folder.iterdir()) if path.is_file()]
+    entries = [place] if place.is_file() else sorted(place.iterdir())
+    files = [(path.name, path.stat()) for path in entries if path.is_file()]
     return [[name, status.st_size, status.st_mtime_ns] for name, status in files]
 
 

@@ -19,7 +19,15 @@ def test_doctor_prints_a_line_a_check(capfd):
     assert len(lines) >= 10
     assert all(line[:4] in ("ok  ", "note", "BAD ") for line in lines)
     assert all("Fix: " in line for line in lines if not line.startswith("ok"))
-    for subject in ("Python", "torch", "torchaudio", "libsndfile", "model cache", "working folder"):
+    for subject in (
+        "Python",
+        "torch",
+        "torchaudio",
+        "libsndfile",
+        "hub cache",
+        "fetched models",
+        "working folder",
+    ):
         assert any(line[5:].startswith(subject) for line in lines), subject
 
 

@@ -18,7 +18,7 @@ from .architectures import ARCHITECTURES, save_tiny
 from .whisper_models import save_tiny_whisper
 
 SENTENCES = {
-    "no-such-name": "give a bundled name",
+    "no-such-name": "give a name",
     "./not/here": "no such model",
     "owner/unreachable": "check the spelling and the network",
 }

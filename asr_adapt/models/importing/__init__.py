@@ -4,7 +4,23 @@ Knows the file formats. Does not know where files come from, nor where the resul
 """
 
 from asr_adapt.models.importing.checkpoint import Checkpoint
-from asr_adapt.models.importing.ctranslate2 import read_ctranslate2
+from asr_adapt.models.importing.kinds import KINDS, foreign_kind, read_foreign
+from asr_adapt.models.importing.vocabulary import WhisperVocabulary
+from asr_adapt.models.importing.vocabulary_sources import (
+    MULTILINGUAL,
+    read_tokenizer_json,
+    with_openai_specials,
+)
 from asr_adapt.models.importing.whisper_directory import write_whisper
 
-__all__ = ["Checkpoint", "read_ctranslate2", "write_whisper"]
+__all__ = [
+    "KINDS",
+    "MULTILINGUAL",
+    "Checkpoint",
+    "WhisperVocabulary",
+    "foreign_kind",
+    "read_foreign",
+    "read_tokenizer_json",
+    "with_openai_specials",
+    "write_whisper",
+]

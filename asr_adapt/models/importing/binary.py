@@ -53,12 +53,16 @@ class BinaryFile:
             f"the file is damaged at byte {self.position}: {what}; download it again.", path=self.path
         )
 
-    def take(self, count: int, what: str) -> bytes:
-        """The next ``count`` bytes, copied."""
+    def skip(self, count: int, what: str) -> None:
+        """Pass over ``count`` bytes."""
         if not 0 <= count <= self.left:
             raise self.fault(f"{what} needs {count} bytes and {self.left} are left")
-        start = self.position
         self.position += count
+
+    def take(self, count: int, what: str) -> bytes:
+        """The next ``count`` bytes, copied."""
+        start = self.position
+        self.skip(count, what)
         return bytes(self._map[start : self.position])
 
     def number(self, kind: str, what: str) -> int:
@@ -72,8 +76,11 @@ class BinaryFile:
         count = 1
         for side in shape:
             count *= side
-        data = self.take(count * kind.itemsize, what)
-        return np.frombuffer(data, kind).reshape(shape).astype(np.dtype(dtype), copy=True)
+        start = self.position
+        self.skip(count * kind.itemsize, what)
+        if not count:
+            return np.empty(shape, dtype)
+        return np.frombuffer(self._map, kind, count, start).reshape(shape).astype(np.dtype(dtype))
 
     def string(self, count: int, what: str) -> str:
         """``count`` bytes of UTF-8."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +38,13 @@ class Checkpoint:
     vocabulary: WhisperVocabulary
     facts: dict[str, Any] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
-        """The floating type that all weights share, else float32."""
-        kinds = {tensor.dtype for tensor in self.tensors.values()}
-        return kinds.pop() if len(kinds) == 1 else torch.float32
+        """The narrowest floating type that holds every weight as it is."""
+        for narrow in (torch.float16, torch.bfloat16):
+            if all(_fits(tensor, narrow) for tensor in self.tensors.values()):
+                return narrow
+        return torch.float32
 
     def config(self) -> WhisperConfig:
         """The architecture, with sizes from the weights; raises :class:`ModelError` where they contradict."""
@@ -114,3 +117,8 @@ def _layers(checkpoint: Checkpoint, side: str) -> int:
             path=checkpoint.path,
         )
     return len(found)
+
+
+def _fits(tensor: torch.Tensor, narrow: torch.dtype) -> bool:
+    """Whether ``tensor`` is the same in the type ``narrow``, not-a-number apart."""
+    return tensor.dtype == narrow or bool((tensor.to(narrow).to(tensor.dtype) == tensor).all())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import torch
 from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.binary import BinaryFile
 from asr_adapt.models.importing.checkpoint import Checkpoint
-from asr_adapt.models.importing.vocabulary import WhisperVocabulary, read_tokenizer_json
+from asr_adapt.models.importing.vocabulary import WhisperVocabulary
+from asr_adapt.models.importing.vocabulary_sources import MULTILINGUAL, from_tokens, read_tokenizer_json
 
 VERSION = 6
 #: Types by their number in the file; bfloat16 is read as its bits.
@@ -52,17 +54,21 @@ _LINEAR = re.compile(r"^(.*\.(self_attn|encoder_attn))\.linear_(\d)\.(weight|bia
 _SETTINGS = re.compile(r"num_heads$|pre_norm$|activation$|alignment_|alibi|scale_embeddings$|start_from_zero")
 
 
-def read_ctranslate2(folder: str | Path) -> Checkpoint:
-    """The Whisper in ``folder``: float32, float16, bfloat16, and int8 or int16 weights times their scales.
+def read_ctranslate2(folder: str | Path, vocabulary: Callable[[int], WhisperVocabulary]) -> Checkpoint:
+    """The Whisper in ``folder``: float32, float16, bfloat16, and int8 or int16 weights over their scales.
 
-    Raises :class:`ModelError` for a damaged file, another version or another model.
+    ``vocabulary`` gives that of a model of so many tokens, where the folder holds none. Raises
+    :class:`ModelError` for a damaged file, another version or another model.
     """
     place = Path(folder)
-    variables = read_variables(place / "model.bin")
-    heads = _heads(variables, place / "model.bin")
-    weights = _dequantised(variables, place / "model.bin")
-    settings = _read_settings(place / "config.json")
-    return Checkpoint(place / "model.bin", named(weights), heads, _vocabulary(place, weights), settings)
+    path = place / "model.bin"
+    variables = read_variables(path)
+    embeddings = variables.get("decoder/embeddings/weight")
+    if embeddings is None or embeddings.ndim != 2:
+        raise ModelError("the file has no embeddings of words.", path=path)
+    words = _vocabulary(place, len(embeddings), vocabulary)
+    heads, weights = _heads(variables, path), _dequantised(variables, path)
+    return Checkpoint(path, named(weights), heads, words, _read_settings(place / "config.json"))
 
 
 def read_variables(path: Path) -> dict[str, torch.Tensor]:
@@ -178,31 +184,39 @@ def _read_settings(path: Path) -> dict[str, Any]:
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
         names = {"suppress_ids": "suppress_tokens", "suppress_ids_begin": "begin_suppress_tokens"}
-        found = {theirs: [int(i) for i in tree[ours]] for ours, theirs in names.items() if tree.get(ours)}
+        found: dict[str, Any] = {
+            theirs: [int(i) for i in tree[ours]] for ours, theirs in names.items() if tree.get(ours)
+        }
         if tree.get("alignment_heads"):
             found["alignment_heads"] = [[int(layer), int(head)] for layer, head in tree["alignment_heads"]]
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError("these are no settings of a CTranslate2 Whisper.", path=path) from error
     return found
 
 
-def _vocabulary(folder: Path, weights: dict[str, torch.Tensor]) -> WhisperVocabulary:
+def _vocabulary(folder: Path, size: int, vocabulary: Callable[[int], WhisperVocabulary]) -> WhisperVocabulary:
+    """From ``tokenizer.json``, else from the list of tokens, else from ``vocabulary``.
+
+    By CTranslate2's own rule a vocabulary with the empty token is multilingual.
+    """
+    tokens = _tokens(folder)
+    multilingual = size >= MULTILINGUAL if tokens is None else "" in tokens
     path = folder / "tokenizer.json"
-    if not path.is_file():
-        raise ModelError(
-            "the folder has no tokenizer.json: copy that of the same Whisper there.", path=folder
-        )
-    return read_tokenizer_json(path, _multilingual(folder, weights))
+    if path.is_file():
+        return read_tokenizer_json(path, multilingual)
+    if tokens is None:
+        return vocabulary(size)
+    return from_tokens(tokens[:size], multilingual, folder)
 
 
-def _multilingual(folder: Path, weights: dict[str, torch.Tensor]) -> bool:
-    """CTranslate2's own rule: a multilingual vocabulary has the empty token."""
-    words, lines = folder / "vocabulary.json", folder / "vocabulary.txt"
+def _tokens(folder: Path) -> list[str] | None:
+    """All tokens by id; None where the folder has no list of them."""
+    tree, lines = folder / "vocabulary.json", folder / "vocabulary.txt"
     try:
-        if words.is_file():
-            return "" in json.loads(words.read_text(encoding="utf-8"))
+        if tree.is_file():
+            return [str(token) for token in json.loads(tree.read_text(encoding="utf-8"))]
         if lines.is_file():
-            return "" in lines.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    except (OSError, ValueError, TypeError) as error:
+            return lines.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ModelError("the vocabulary of the CTranslate2 Whisper cannot be read.", path=folder) from error
-    return len(weights["decoder/embeddings/weight"]) >= 51_865
+    return None

@@ -5,11 +5,9 @@ Knows which special tokens Whisper has and in which order. Does not know network
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from transformers import AddedToken, WhisperTokenizer
 
@@ -20,7 +18,8 @@ PREVIOUS = "<|startofprev|>"
 TASKS = ("transcribe", "translate")
 #: Timestamp tokens: 0.00 to 30.00 in steps of 0.02 s.
 TIMESTAMPS = tuple(f"<|{index * 0.02:.2f}|>" for index in range(1501))
-_NOT_LANGUAGES = {END, START, NO_TIMESTAMPS, PREVIOUS, "<|startoflm|>", "<|nospeech|>", "<|nocaptions|>"}
+_NO_SPEECH = ("<|nospeech|>", "<|nocaptions|>")
+_NOT_LANGUAGES = {END, START, NO_TIMESTAMPS, PREVIOUS, "<|startoflm|>", *_NO_SPEECH}
 _NOT_LANGUAGES |= {f"<|{task}|>" for task in TASKS}
 
 
@@ -74,28 +73,3 @@ class WhisperVocabulary:
                 f"and the network speaks {size}.",
                 path=path,
             )
-
-
-def read_tokenizer_json(path: Path, multilingual: bool) -> WhisperVocabulary:
-    """The vocabulary in a ``tokenizer.json`` of the tokenizers library."""
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        pieces = {str(piece): int(index) for piece, index in tree["model"]["vocab"].items()}
-        merges = [_pair(merge) for merge in tree["model"]["merges"]]
-        added = {str(entry["content"]): int(entry["id"]) for entry in tree["added_tokens"]}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(
-            "the tokeniser cannot be read: it must be the tokenizer.json of a Whisper model.", path=path
-        ) from error
-    specials = {token: index for token, index in added.items() if token not in set(TIMESTAMPS)}
-    return WhisperVocabulary(
-        {piece: index for piece, index in pieces.items() if piece not in added},
-        merges,
-        specials,
-        multilingual,
-    )
-
-
-def _pair(merge: Any) -> tuple[str, str]:
-    left, right = merge.split(" ") if isinstance(merge, str) else merge
-    return str(left), str(right)

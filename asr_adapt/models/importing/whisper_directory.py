@@ -10,8 +10,10 @@ from typing import Any
 
 from transformers import GenerationConfig, WhisperFeatureExtractor, WhisperProcessor
 from transformers.models.whisper.configuration_whisper import NON_SPEECH_TOKENS, NON_SPEECH_TOKENS_MULTI
+from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import ModelError
+from asr_adapt.models.importing.alignment import known_heads
 from asr_adapt.models.importing.checkpoint import Checkpoint
 from asr_adapt.models.importing.vocabulary import NO_TIMESTAMPS, PREVIOUS, TASKS
 
@@ -31,6 +33,7 @@ def write_whisper(checkpoint: Checkpoint, folder: Path) -> None:
     tokenizer = checkpoint.vocabulary.tokenizer(size)
     seconds = model.config.max_source_positions * 2 * _HOP // _RATE
     extractor = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins, chunk_length=max(seconds, 1))
+    transformers_logging.disable_progress_bar()
     model.generation_config = GenerationConfig(**generation_settings(checkpoint))
     model.save_pretrained(folder)
     WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
@@ -53,6 +56,7 @@ def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
         "prev_sot_token_id": special.get(PREVIOUS),
         "return_timestamps": False,
         **_suppressed(checkpoint),
+        **_alignment(checkpoint),
         **checkpoint.facts,
     }
     if vocabulary.multilingual:
@@ -72,6 +76,12 @@ def _suppressed(checkpoint: Checkpoint) -> dict[str, Any]:
     table = NON_SPEECH_TOKENS_MULTI if vocabulary.multilingual else NON_SPEECH_TOKENS
     words = [index for index in table if index < min(vocabulary.specials.values())]
     return {"suppress_tokens": words + never, "begin_suppress_tokens": [220, vocabulary.end]}
+
+
+def _alignment(checkpoint: Checkpoint) -> dict[str, Any]:
+    config = checkpoint.config()
+    found = known_heads(config.decoder_layers, config.decoder_attention_heads, config.vocab_size)
+    return {"alignment_heads": found} if found else {}
 
 
 def _check_ids(checkpoint: Checkpoint, settings: dict[str, Any]) -> None:

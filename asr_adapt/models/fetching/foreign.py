@@ -1,0 +1,61 @@
+"""A model file of another runtime given as ``--model``: converted once, into the cache.
+
+Knows by what a file is recognised again. Does not know formats.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from asr_adapt.errors import UsageError
+from asr_adapt.files import atomic_directory
+from asr_adapt.models.fetching import store
+from asr_adapt.models.fetching.locate import vocabulary_for
+from asr_adapt.models.fetching.progress import tell
+from asr_adapt.models.importing import KINDS, Checkpoint, foreign_kind, read_foreign, write_whisper
+
+#: Raised when what is written for the same file changes, so that old conversions are not used.
+_EDITION = 1
+
+
+def converted(path: Path) -> Path:
+    """The transformers directory of the foreign model at ``path``, made in the cache where it is not yet.
+
+    Nothing is written beside the user's file. The file is known again by its path, size and time. Raises
+    :class:`~asr_adapt.errors.ModelError` for a damaged file.
+    """
+    folder = store.place_of_import(_stem(path), _key(path))
+    with store.making(folder, store.Origin(folder.name, str(path.resolve()))) as work:
+        if work is not None:
+            tell(f"Converting {path} from {KINDS[foreign_kind(path) or '']} format, once.")
+            write_whisper(read_foreign(path, vocabulary_for), work)
+    return folder
+
+
+def import_model(source: Path, target: Path) -> Checkpoint:
+    """Convert the foreign model ``source`` into the new folder ``target``.
+
+    Raises :class:`UsageError` where ``target`` holds something already.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target} is there already: give a new folder.")
+    checkpoint = read_foreign(source, vocabulary_for)
+    with atomic_directory(target) as work:
+        write_whisper(checkpoint, work)
+    return checkpoint
+
+
+def _stem(path: Path) -> str:
+    name = path.resolve().name
+    return re.sub(r"[^\w.-]+", "-", name.removesuffix(path.suffix) if path.is_file() else name) or "model"
+
+
+def _key(path: Path) -> str:
+    files = [path] if path.is_file() else sorted(entry for entry in path.iterdir() if entry.is_file())
+    parts = [str(path.resolve()), str(_EDITION)]
+    for file in files:
+        status = file.stat()
+        parts.append(f"{file.name} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
