@@ -12,7 +12,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Processor
 
 from asr_adapt.files import atomic_directory
-from asr_adapt.models.heads import character_tokenizer
+from asr_adapt.models.processors import character_tokenizer
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 CHARACTERS = (*string.ascii_lowercase, "'")

@@ -214,7 +214,7 @@ def synthetic_recipe(folder: Path, cache: bool, seed: int) -> Path:
     """A tiny random wav2vec 2.0 and a minute of noise with made-up words: quick, and all of it is learnt."""
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Processor
 
-    from asr_adapt.models.heads import character_tokenizer
+    from asr_adapt.models.processors import character_tokenizer
 
     torch.manual_seed(seed)
     tokens = {token: i for i, token in enumerate(("<pad>", "<unk>", "|", *"abcdefgh"))}

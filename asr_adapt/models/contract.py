@@ -136,6 +136,8 @@ class Recogniser(ABC):
     tied_head: bool = False
     #: Whether several threads may call :meth:`transcribe` at once, which a CPU's cores gain by.
     concurrent: bool = False
+    #: Whether the output head was drawn at random: only pretrained, it writes nonsense.
+    fresh_head: bool = False
     #: What an encoder–decoder family was told; see :meth:`configure`.
     settings: DecoderSettings = DecoderSettings()
     #: How an encoder–decoder family searches; see :meth:`set_search`.

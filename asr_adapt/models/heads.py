@@ -6,7 +6,6 @@ come from; :mod:`asr_adapt.text` counts them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,27 +14,12 @@ from torch import nn
 from transformers import Wav2Vec2CTCTokenizer
 
 from asr_adapt.errors import ModelError
-from asr_adapt.files import temporary_folder
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.processors import character_tokenizer
 from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 MODES = ("keep", "extend", "replace")
-
-
-def character_tokenizer(tokens: dict[str, int]) -> Wav2Vec2CTCTokenizer:
-    """A CTC tokeniser for ``tokens`` (``<pad>`` is the blank, ``|`` the word delimiter)."""
-    with temporary_folder() as folder:
-        path = folder / "vocab.json"
-        path.write_text(json.dumps(tokens, ensure_ascii=False), encoding="utf-8")
-        return Wav2Vec2CTCTokenizer(
-            str(path),
-            pad_token=PAD,
-            unk_token=UNKNOWN,
-            word_delimiter_token=WORD_DELIMITER,
-            bos_token=None,
-            eos_token=None,
-        )
 
 
 def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str) -> Recogniser:
@@ -77,7 +61,9 @@ def _with_tokens(recogniser: CtcRecogniser, old: dict[str, int], new: dict[str, 
     model.config.vocab_size = len(new)
     model.config.pad_token_id = new.get(PAD, recogniser.blank)
     processor.tokenizer = character_tokenizer(new)
-    return CtcRecogniser(model, processor, recogniser.name)
+    changed = CtcRecogniser(model, processor, recogniser.name)
+    changed.fresh_head = recogniser.fresh_head
+    return changed
 
 
 def _sources(old: dict[str, int], new: dict[str, int], blank: int) -> list[int | None]:

@@ -6,39 +6,37 @@ Does not know what a model computes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
-    AutoFeatureExtractor,
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
-    AutoProcessor,
     GenerationConfig,
-    Wav2Vec2BertProcessor,
-    Wav2Vec2Processor,
 )
-from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
-from asr_adapt.errors import MissingExtraError, ModelError, UsageError
+from asr_adapt.errors import AsrAdaptError, MissingExtraError, ModelError, UsageError
+from asr_adapt.models import hub
 from asr_adapt.models.anatomies import ANATOMIES
+from asr_adapt.models.checkpoint import CONFIG, Checkpoint
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.fetching import MODELS, converted, fetch, find
-from asr_adapt.models.heads import character_tokenizer, take_vocabulary
+from asr_adapt.models.heads import take_vocabulary
 from asr_adapt.models.importing import foreign_kind
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
 from asr_adapt.models.moonshine import MoonshineRecogniser
+from asr_adapt.models.processors import EMPTY, ctc_processor, empty_processor, whole_processor
 from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.speech2text import Speech2TextRecogniser
+from asr_adapt.models.weights import load_network
 from asr_adapt.models.whisper import WhisperRecogniser
-from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -51,12 +49,8 @@ FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[Seq2SeqRecogniser]]] =
 }
 #: Architecture → (package that its tokeniser needs, our extra that brings it).
 EXTRAS = {"speech_to_text": ("sentencepiece", "speech2text")}
-_TOKENIZER_FILES = ("tokenizer_config.json", "vocab.json", "tokenizer.json")
-_QUIET: dict[str, Any] = {
-    "_raise_exceptions_for_missing_entries": False,
-    "_raise_exceptions_for_connection_errors": False,
-    "_raise_exceptions_for_gated_repo": False,
-}
+#: The longest that a library's own words may be in our sentence, in characters.
+_QUOTED = 200
 
 
 def bundled_models() -> dict[str, Path]:
@@ -82,7 +76,7 @@ def resolve(source: str | Path) -> str:
     if named is not None and not path.is_dir():
         return str(fetch(named))
     if path.is_dir():
-        if not (path / "config.json").is_file() and not is_adapter(path):
+        if not (path / CONFIG).is_file() and not is_adapter(path):
             raise ModelError(
                 "the folder holds no config.json: give a transformers model directory.", path=path
             )
@@ -137,38 +131,85 @@ def choose_dtype(compute_type: str, device: torch.device) -> torch.dtype:
     return COMPUTE_TYPES[compute_type]
 
 
+def located(source: str | Path) -> Path:
+    """The directory of ``source`` on this machine; a hub id is downloaded, or taken from the cache."""
+    where = resolve(source)
+    return Path(where) if Path(where).is_dir() else hub.snapshot(where)
+
+
 def load_recogniser(
-    source: str | Path, *, device: str = "auto", compute_type: str = "auto", new_head: bool = False
+    source: str | Path,
+    *,
+    device: str = "auto",
+    compute_type: str = "auto",
+    new_head: bool = False,
+    new_vocabulary: bool = False,
 ) -> Recogniser:
     """Load ``source`` onto ``device``; see :meth:`Recogniser.load`.
 
-    ``new_head`` admits a self-supervised checkpoint without vocabulary (XLS-R, say); its head knows no
-    character until :func:`~asr_adapt.models.heads.set_vocabulary` gives it some.
+    ``new_head`` admits a self-supervised checkpoint, whose output head is then random
+    (:attr:`Recogniser.fresh_head`). ``new_vocabulary`` admits one that has no vocabulary either (XLS-R, say):
+    its head knows no character until :func:`~asr_adapt.models.heads.set_vocabulary` gives it some.
     """
     place = choose_device(device)
     dtype = choose_dtype(compute_type, place)
-    where = resolve(source)
-    if is_adapter(where):
-        return _load_adapted(Path(where), device, dtype)
-    config = _config(where, str(source))
-    if config.model_type not in FAMILIES:
+    checkpoint = Checkpoint(located(source), str(source))
+    if is_adapter(checkpoint.folder):
+        return _load_adapted(checkpoint, device, dtype)
+    checkpoint.check()
+    kind = _kind(checkpoint)
+    loader, family = FAMILIES[kind]
+    with _explained(checkpoint):
+        processor, arguments = _processor(checkpoint, kind, new_vocabulary)
+        loaded = load_network(
+            loader,
+            checkpoint,
+            dtype,
+            new_head=new_vocabulary or (new_head and not checkpoint.recognises),
+            **arguments,
+        )
+        recogniser = family(loaded.model.eval(), processor, str(source))
+    recogniser.model.to(place)
+    recogniser.fresh_head = loaded.fresh_head
+    return recogniser
+
+
+def _kind(checkpoint: Checkpoint) -> str:
+    """The architecture; raises for one that is not supported or whose tokeniser needs an absent package."""
+    kind = checkpoint.config.get("model_type")
+    if kind not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(
-            f"architecture {config.model_type!r} is not supported: use one of {known}.", path=str(source)
+            f"architecture {kind!r} is not supported: use one of {known}.", path=checkpoint.shown
         )
-    package, extra = EXTRAS.get(config.model_type, ("", ""))
+    package, extra = EXTRAS.get(kind, ("", ""))
     if package and find_spec(package) is None:
-        raise MissingExtraError(f"The tokeniser of {source}", extra)
-    loader, family = FAMILIES[config.model_type]
-    model, processor = _load_parts(loader, where, str(source), dtype, new_head)
-    return family(model.to(place).eval(), processor, str(source))
+        raise MissingExtraError(f"The tokeniser of {checkpoint.shown}", extra)
+    return str(kind)
 
 
-def _load_adapted(folder: Path, device: str, dtype: torch.dtype) -> Recogniser:
+def _processor(checkpoint: Checkpoint, kind: str, new_vocabulary: bool) -> tuple[Any, dict[str, Any]]:
+    """The processor, and what the network must be told: its vocabulary, where its head is new."""
+    characters = kind in ANATOMIES and not ANATOMIES[kind].writes_pieces
+    if not characters:
+        return whole_processor(checkpoint), {}
+    if new_vocabulary and not checkpoint.has_vocabulary:
+        return empty_processor(checkpoint), {"vocab_size": len(EMPTY), "pad_token_id": 0}
+    processor = ctc_processor(checkpoint)
+    if not checkpoint.has_head:  # a self-supervised configuration has no say in these
+        tokenizer = processor.tokenizer
+        return processor, {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    return processor, {}
+
+
+def _load_adapted(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Recogniser:
     """The base that an adapter folder names, with the adapter merged in float32."""
+    folder = checkpoint.folder
     base = base_of(folder)
     try:
-        recogniser = load_recogniser(base, device=device, compute_type="float32", new_head=True)
+        recogniser = load_recogniser(
+            base, device=device, compute_type="float32", new_head=True, new_vocabulary=True
+        )
     except ModelError as error:
         raise ModelError(
             f"the adapter's base cannot be loaded ({error})",
@@ -178,62 +219,28 @@ def _load_adapted(folder: Path, device: str, dtype: torch.dtype) -> Recogniser:
     recogniser = take_vocabulary(recogniser, folder)
     attach_adapter(recogniser, folder).merge()
     model = recogniser.model.to(dtype).eval()
-    if (folder / "generation_config.json").is_file():
+    if checkpoint.holds("generation_config.json"):
         model.generation_config = GenerationConfig.from_pretrained(folder)
     _, family = FAMILIES[model.config.model_type]
-    return family(model, recogniser.processor, str(folder))
+    return family(model, recogniser.processor, checkpoint.shown)
 
 
-def _config(where: str, shown: str) -> Any:
-    try:
-        return AutoConfig.from_pretrained(where)
-    except (OSError, ValueError, KeyError) as error:
-        raise _explained(where, shown, error) from error
-
-
-def _load_parts(loader: Any, where: str, shown: str, dtype: torch.dtype, new_head: bool) -> tuple[Any, Any]:
+@contextmanager
+def _explained(checkpoint: Checkpoint) -> Iterator[None]:
+    """One sentence for what libraries say in a paragraph; the cause stays attached for --debug."""
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
-        processor, arguments = _processor(where, shown, new_head)
-        model = loader.from_pretrained(where, dtype=dtype, **arguments)
-    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise _explained(where, shown, error) from error
+        yield
+    except (AsrAdaptError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # configurations and tokenisers of others can end in any of them
+        words = " ".join(str(error).split()) or type(error).__name__
+        shown = words if len(words) <= _QUOTED else f"{words[:_QUOTED]}…"
+        raise ModelError(
+            f"the model cannot be loaded ({type(error).__name__}: {shown}): save or download it again.",
+            path=checkpoint.shown,
+        ) from error
     finally:
         transformers_logging.set_verbosity(verbosity)
-    return model, processor
-
-
-def _processor(where: str, shown: str, new_head: bool) -> tuple[Any, dict[str, Any]]:
-    """The processor, and model arguments: a head of three tokens where the checkpoint has no vocabulary."""
-    if has_vocabulary(where):
-        return AutoProcessor.from_pretrained(where), {}
-    if not new_head:
-        raise ModelError(
-            "the checkpoint is only pretrained and has no vocabulary: "
-            "adapt it first, with vocabulary: from_manifest in the recipe.",
-            path=shown,
-        )
-    extractor = AutoFeatureExtractor.from_pretrained(where)
-    tokens = {PAD: 0, UNKNOWN: 1, WORD_DELIMITER: 2}
-    mels = hasattr(extractor, "num_mel_bins")
-    processor = (Wav2Vec2BertProcessor if mels else Wav2Vec2Processor)(extractor, character_tokenizer(tokens))
-    return processor, {"vocab_size": len(tokens), "pad_token_id": 0, "ignore_mismatched_sizes": True}
-
-
-def has_vocabulary(where: str) -> bool:
-    """Whether the directory or hub repository holds tokeniser files."""
-    return any(cached_file(where, name, **_QUIET) is not None for name in _TOKENIZER_FILES)
-
-
-def _explained(where: str, shown: str, error: Exception) -> ModelError:
-    """One sentence for what transformers says in a paragraph; the cause stays attached for --debug."""
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if Path(where).is_dir():
-        return ModelError(f"the model cannot be loaded ({first}): save or download it again.", path=shown)
-    return ModelError(
-        "the hub id could not be loaded: check the spelling and the network, "
-        f"or give a local directory ({first}).",
-        path=shown,
-    )

@@ -8,6 +8,7 @@ Does not know how it is trained, nor recipes. Which linear maps are adapted is a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from asr_adapt.errors import MissingExtraError, ModelError
+from asr_adapt.models.checkpoint import WEIGHTS as WHOLE
+from asr_adapt.models.checkpoint import read_object, read_pickle, tensor_shapes
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.stack import HEAD, LAYER
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 #: What PEFT's model classes put before every name.
 PREFIX = "base_model.model."
+#: What some versions of PEFT left inside names: the adapter's own name, the wrapper of whole modules.
+_PART_NAME = re.compile(r"(\.modules_to_save)?\.default\.|\.modules_to_save\.")
 
 
 @dataclass(frozen=True)
@@ -163,14 +168,15 @@ def save_adapter(lora: Lora, state: dict[str, Tensor], base: str, directory: Pat
 
 
 def is_adapter(folder: str | Path) -> bool:
-    """Whether ``folder`` is a PEFT adapter and no whole model."""
-    return (Path(folder) / CONFIG).is_file() and not (Path(folder) / "config.json").is_file()
+    """Whether ``folder`` is a PEFT adapter and no whole model; some hold their base's config.json too."""
+    place = Path(folder)
+    return (place / CONFIG).is_file() and not any((place / name).is_file() for name in WHOLE)
 
 
 def base_of(folder: str | Path) -> str:
     """The model that an adapter folder is for; raises :class:`ModelError` where it names none."""
     path = Path(folder) / CONFIG
-    base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    base = read_object(path).get("base_model_name_or_path")
     if not base:
         raise ModelError(
             "names no base: write the model that the adapter was trained on.",
@@ -188,8 +194,23 @@ def attach_adapter(recogniser: Recogniser, folder: str | Path) -> Lora:
         raise ModelError(f"is a {config.peft_type} adapter: only LoRA and DoRA can be loaded.", path=folder)
     config.inference_mode, config.modules_to_save = False, None
     lora = Lora(recogniser, config)
-    lora.load(load_file(Path(folder) / WEIGHTS))
+    lora.load(stored_adapter(Path(folder)))
     return lora
+
+
+def stored_adapter(folder: Path) -> dict[str, Tensor]:
+    """The tensors of an adapter folder under today's names; PEFT before 0.5 wrote a pickle.
+
+    Raises :class:`ModelError` for a folder without weights or with damaged ones.
+    """
+    if (folder / WEIGHTS).is_file():
+        tensor_shapes(folder / WEIGHTS)  # a damaged file is named
+        found = load_file(folder / WEIGHTS)
+    elif (folder / PICKLED).is_file():
+        found = read_pickle(folder / PICKLED)
+    else:
+        raise ModelError(f"holds no {WEIGHTS}: save or download the adapter again.", path=folder)
+    return {_PART_NAME.sub(".", name): tensor for name, tensor in found.items()}
 
 
 def require_peft() -> Any:

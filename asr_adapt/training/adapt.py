@@ -280,7 +280,8 @@ def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogni
         recipe.model,
         device=str(accelerator.device),
         compute_type="float32",
-        new_head=recipe.vocabulary.mode == "replace",
+        new_head=True,
+        new_vocabulary=recipe.vocabulary.mode == "replace",
     )
     if recipe.initialise == "random":
         _seed(recipe.seed)

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from asr_adapt.models import Recogniser
-from asr_adapt.models.loading import has_vocabulary, resolve
-from asr_adapt.models.lora import is_adapter
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.strategy_settings import Gradual, Strategy
 
@@ -90,7 +88,7 @@ def advised(recipe: Recipe, recogniser: Recogniser, hours: float) -> tuple[Recip
     found = Situation(
         hours,
         len(recogniser.stack.layers),
-        tuned=recipe.vocabulary.mode != "replace" and _recognises(recipe.model),
+        tuned=recipe.vocabulary.mode != "replace" and not recogniser.fresh_head,
         decoder=recogniser.tied_head,
         lora=find_spec("peft") is not None,
     )
@@ -104,9 +102,3 @@ def advised(recipe: Recipe, recogniser: Recogniser, hours: float) -> tuple[Recip
     logger.info("%s", advice.sentence())
     changed = {"strategy": advice.strategy, "optimiser": own.model_copy(update=rates)}
     return recipe.model_copy(update=changed), advice.sentence()
-
-
-def _recognises(model: str) -> bool:
-    """Whether the checkpoint already writes text; a self-supervised one has no vocabulary."""
-    where = resolve(model)
-    return is_adapter(where) or has_vocabulary(where)

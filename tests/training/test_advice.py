@@ -67,7 +67,7 @@ def test_a_self_supervised_checkpoint_gets_its_head_first(
     transformers.AutoFeatureExtractor.from_pretrained(muddled_model).save_pretrained(folder)
     vocabulary = {"model": str(folder), "strategy": "auto", "vocabulary": "from_manifest"}
     recipe = build_recipe(tree | vocabulary | {"optimiser": {"learning_rate": 1e-4}})
-    recogniser = set_vocabulary(load_recogniser(folder, device="cpu", new_head=True), "abc", "replace")
+    recogniser = set_vocabulary(load_recogniser(folder, device="cpu", new_vocabulary=True), "abc", "replace")
     chosen, why = advised(recipe, recogniser, 0.5)
     assert chosen.strategy.name == "gradual" and "head is new" in str(why)
     assert chosen.optimiser.head_learning_rate == pytest.approx(1e-3)

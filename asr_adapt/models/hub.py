@@ -1,0 +1,103 @@
+"""A repository of the Hugging Face hub as a folder on this machine.
+
+Knows which of a repository's files a recogniser needs, and what to do without network. Does not know what is
+in them. One question a load: the hub is asked for the newest revision; if it does not answer, the copy in the
+cache is used, and that is said.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import huggingface_hub
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from asr_adapt.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+#: Seconds that the hub may take to name the newest revision.
+PATIENCE = 10.0
+_SMALL = re.compile(r"[^/]+\.(json|txt|model)")
+_SAFE = re.compile(r"(model(-\d+-of-\d+)?|adapter_model)\.safetensors")
+_PICKLED = re.compile(r"(pytorch_model(-\d+-of-\d+)?|adapter_model)\.bin")
+# The hub's client has changed its HTTP library more than once: take the class of failures from its own error.
+_HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
+
+
+def snapshot(repository: str) -> Path:
+    """The folder of the newest revision (owner/name), downloaded where the cache lacks it.
+
+    Raises :class:`ModelError` for a repository that does not exist, may not be read, or cannot be reached.
+    """
+    try:
+        found = huggingface_hub.model_info(repository, timeout=PATIENCE)
+    except HFValidationError as error:
+        raise ModelError("is no hub id: give owner/name.", path=repository) from error
+    except OfflineModeIsEnabled as error:
+        return _cached(repository, "HF_HUB_OFFLINE is set", error)
+    except GatedRepoError as error:
+        fix = "ask for access on its page, then run hf auth login"
+        return _cached(repository, "the hub asks for its conditions to be accepted", error, fix)
+    except RepositoryNotFoundError as error:
+        fix = "check the spelling, or run hf auth login where it is private"
+        return _cached(repository, "the hub has no such model", error, fix)
+    except (_HTTPError, OSError) as error:
+        return _cached(repository, f"the hub cannot be reached ({type(error).__name__})", error)
+    wanted = wanted_files([item.rfilename for item in found.siblings or []])
+    try:
+        folder = huggingface_hub.snapshot_download(repository, revision=found.sha, allow_patterns=wanted)
+    except (_HTTPError, OSError) as error:
+        reason = f"the download broke off ({type(error).__name__})"
+        return _cached(repository, reason, error)
+    return Path(folder)
+
+
+def wanted_files(names: list[str]) -> list[str]:
+    """Of a repository's files those that loading reads: small ones and one set of weights."""
+    weights = [name for name in names if _SAFE.fullmatch(name)]
+    weights = weights or [name for name in names if _PICKLED.fullmatch(name)]
+    return [name for name in names if _SMALL.fullmatch(name)] + weights
+
+
+def fetch(repository: str, folder: Path, name: str) -> Path | None:
+    """One more file of the revision in ``folder``; None where the repository has none of that name."""
+    if (folder / name).is_file():
+        return folder / name
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, revision=folder.name))
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"{name} is not in the cache and the hub cannot be reached: go online once.", path=repository
+        ) from error
+    except EntryNotFoundError:
+        return None
+    except (_HTTPError, OSError) as error:
+        raise ModelError(
+            f"{name} cannot be downloaded ({type(error).__name__}): check the network.", path=repository
+        ) from error
+
+
+def _cached(
+    repository: str, reason: str, error: Exception, fix: str = "check the spelling and the network"
+) -> Path:
+    """The newest revision in the cache; a ModelError with ``reason`` where there is none."""
+    for name in ("config.json", "adapter_config.json"):
+        found = huggingface_hub.try_to_load_from_cache(repository, name)
+        if isinstance(found, str):
+            if not isinstance(error, OfflineModeIsEnabled):
+                logger.warning("%s: %s; the copy in the cache is used", repository, reason)
+            return Path(found).parent
+    raise ModelError(
+        f"{reason} and the cache holds no copy: {fix}, or give a local directory.", path=repository
+    ) from error
