@@ -23,3 +23,13 @@ class ModelLimits:
     max_seconds: float | None = None
     max_labels: int | None = None
     count_labels: Callable[[str], int] | None = None
+
+    @property
+    def cased(self) -> bool:
+        """Whether the model can write capitals and punctuation: every character, or letters in both cases
+        and a full stop."""
+        known = self.vocabulary
+        if known is None:
+            return True
+        upper, lower = (any(getattr(c, f"is{case}")() for c in known) for case in ("upper", "lower"))
+        return upper and lower and "." in known

@@ -17,6 +17,7 @@ from asr_adapt.text.vocabulary import (
     fit_case,
     unknown_characters,
 )
+from asr_adapt.text.written import Writing, WrittenWord, tidy, writing_of, written_words
 
 __all__ = [
     "PAD",
@@ -28,10 +29,15 @@ __all__ = [
     "Profile",
     "UnknownCharacter",
     "UnknownReport",
+    "Writing",
+    "WrittenWord",
     "build_vocabulary",
     "casing_for",
     "fit_case",
     "normalise",
     "profile",
+    "tidy",
     "unknown_characters",
+    "writing_of",
+    "written_words",
 ]

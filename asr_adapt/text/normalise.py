@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from asr_adapt.errors import UsageError
 from asr_adapt.text.english_spelling import american_spellings
 
-#: Characters that typists use for an apostrophe; NFKC would turn some of them into a space and a mark.
-_APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇", "'"))
+#: Characters that typists use for an apostrophe, by code point; NFKC would turn some of them into a space
+#: and a mark.
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇", "'"))
 _EDGE_APOSTROPHES = re.compile(r"(?<!\S)'+|'+(?!\S)|''+")
 _ORPHAN_MARKS = re.compile(r"(?<!\S)'*[\u0300-\u036f]+")
 
@@ -63,9 +64,7 @@ def _none(text: str) -> str:
 
 
 def _basic(text: str) -> str:
-    folded = unicodedata.normalize(
-        "NFKC", unicodedata.normalize("NFKC", text.translate(_APOSTROPHES)).lower()
-    )
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(APOSTROPHES)).lower())
     kept = _EDGE_APOSTROPHES.sub(" ", folded.translate(_BASIC))
     return unicodedata.normalize("NFKC", " ".join(_ORPHAN_MARKS.sub("", kept).split()))
 

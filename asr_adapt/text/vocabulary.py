@@ -48,10 +48,13 @@ class CharacterVocabulary:
         return text.translate(table) if table else text
 
 
-def build_vocabulary(texts: Iterable[str], *, minimum: int = 1) -> CharacterVocabulary:
+def build_vocabulary(
+    texts: Iterable[str], *, minimum: int = 1, known: Collection[str] = ()
+) -> CharacterVocabulary:
     """Count the characters of already normalised ``texts``; below ``minimum`` occurrences they are rare.
 
-    White space is the word delimiter and never a character. Raises :class:`DataError` when nothing is left,
+    Characters that are ``known`` already (those of a model to be extended) are never rare. White space is the
+    word delimiter and never a character. Raises :class:`DataError` when nothing is left,
     and when the delimiter ``|`` itself is in a text.
     """
     counts = Counter[str]()
@@ -61,7 +64,7 @@ def build_vocabulary(texts: Iterable[str], *, minimum: int = 1) -> CharacterVoca
         raise DataError(
             f"the transcripts contain {WORD_DELIMITER!r}, the word delimiter: normalise them first."
         )
-    kept = {character for character, count in counts.items() if count >= minimum}
+    kept = {character for character, count in counts.items() if count >= minimum or character in known}
     if not kept:
         raise DataError(f"no character occurs {minimum} times or more in the transcripts: lower the minimum.")
     rare = {character: _base_letter(character, kept) for character in sorted(counts.keys() - kept)}
@@ -101,6 +104,10 @@ class UnknownReport:
     def rate(self) -> float:
         """Share of characters (white space not counted) that the vocabulary lacks, 0…1."""
         return sum(item.count for item in self.unknown) / self.characters if self.characters else 0.0
+
+    def most_frequent(self, count: int = 8) -> str:
+        """The most frequent unknown characters in words, for a message."""
+        return ", ".join(f"{u.character!r} ({u.count}×)" for u in self.unknown[:count])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``--json``."""

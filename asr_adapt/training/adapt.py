@@ -31,7 +31,6 @@ from asr_adapt.models import (
     load_recogniser,
     set_vocabulary,
 )
-from asr_adapt.text import build_vocabulary, casing_for, fit_case, normalise
 from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
@@ -41,9 +40,11 @@ from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, newest_checkpoint, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
-from asr_adapt.training.data import Corpus, check_characters, check_rows
+from asr_adapt.training.data import Corpus
 from asr_adapt.training.device_memory import DeviceMemory
 from asr_adapt.training.evaluation import Measured, measure, spread
+from asr_adapt.training.labelled import LabelledRows, labelled_rows
+from asr_adapt.training.labels import speller, train_vocabulary
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
@@ -94,7 +95,7 @@ def adapt(
     recipe = resumed_batch(recipe, folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
-    ready = _ready(recipe, accelerator, prepare or _as_it_is)
+    ready = _ready(recipe, accelerator, prepare or _as_it_is, folder)
     recipe, recogniser = ready.recipe, ready.recogniser
     folder.mkdir(parents=True, exist_ok=True)
     tests = _tests(recipe, ready.sets)
@@ -103,7 +104,7 @@ def adapt(
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
-    outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.dropped)
+    outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
     run, shown = _run(ready, plan, tracker, folder / "checkpoints")
     batch_size = settle_batch(run, memory)
@@ -122,6 +123,7 @@ def adapt(
         batch_size=batch_size,
         progress=progress,
         advice=ready.advice,
+        labels=ready.labelled.styles,
         prefix_cache=cache.decisions,
         tests=tests,
         before=before,
@@ -152,20 +154,24 @@ class Ready:
     recogniser: Recogniser
     corpus: Corpus
     batches: BatchPlan
-    dropped: list[str]
     advice: Any
+    labelled: LabelledRows
 
 
-def _ready(recipe: Recipe, accelerator: Accelerator, prepare: Callable[[Recogniser], Recogniser]) -> Ready:
-    """Load and check everything that the recipe names."""
+def _ready(
+    recipe: Recipe, accelerator: Accelerator, prepare: Callable[[Recogniser], Recogniser], folder: Path
+) -> Ready:
+    """Load and check everything that the recipe names; labels that had to be made are kept in ``folder``."""
     sets = _open(recipe)
-    recogniser = prepare(_recogniser(recipe, sets, accelerator))
+    loaded, spell = _recogniser(recipe, sets, accelerator)
+    recogniser = prepare(loaded)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
-    corpus, batches, dropped = _corpus(recipe, recogniser, sets)
+    labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell)
+    corpus, batches = _corpus(recipe, recogniser, labelled.parts)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
-    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, dropped, advice)
+    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled)
 
 
 def _run(
@@ -275,7 +281,10 @@ def _open(recipe: Recipe) -> Sets:
     return Sets(train_rows, spread(dev, rows), None if guard is None else spread(guard, rows), replay)
 
 
-def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogniser:
+def _recogniser(
+    recipe: Recipe, sets: Sets, accelerator: Accelerator
+) -> tuple[Recogniser, Callable[[str], str]]:
+    """The recogniser with its vocabulary, and a call that makes label texts of characters it can write."""
     recogniser = load_recogniser(
         recipe.model,
         device=str(accelerator.device),
@@ -286,14 +295,11 @@ def _recogniser(recipe: Recipe, sets: Sets, accelerator: Accelerator) -> Recogni
     if recipe.initialise == "random":
         _seed(recipe.seed)
         _reinitialise(recogniser.model)
-    if recipe.vocabulary.mode != "keep":
-        texts = [normalise(row.text or "", recipe.normalise) for row in sets.train]
-        casing = casing_for(recogniser.limits().vocabulary or ())
-        found = build_vocabulary((fit_case(t, casing) for t in texts), minimum=recipe.vocabulary.minimum)
-        for rare, base in found.rare.items():
-            logger.warning("rare character %r (%d×) becomes %r", rare, found.counts[rare], base or "<unk>")
-        recogniser = set_vocabulary(recogniser, found.characters, recipe.vocabulary.mode)
-    return recogniser
+    if recipe.vocabulary.mode == "keep":
+        return recogniser, speller(recogniser, None)
+    found = train_vocabulary(recipe, recogniser, sets.train)
+    spell = speller(recogniser, found)
+    return set_vocabulary(recogniser, found.characters, recipe.vocabulary.mode), spell
 
 
 def _reinitialise(model: Any) -> None:
@@ -302,19 +308,9 @@ def _reinitialise(model: Any) -> None:
     model.load_state_dict(fresh.state_dict())
 
 
-def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus, BatchPlan, list[str]]:
-    drop = recipe.invalid_rows == "drop"
-    manifests = [sets.train] + ([sets.replay] if sets.replay else [])
-    if recipe.vocabulary.mode == "keep":
-        for manifest in manifests:
-            check_characters(manifest, recogniser, recipe.normalise)
+def _corpus(recipe: Recipe, recogniser: Recogniser, parts: list[Corpus]) -> tuple[Corpus, BatchPlan]:
     augmenter = recipe.augment.augmenter(recipe.seed)
-    shortest, longest = (augmenter.shortest, augmenter.longest) if augmenter else (1.0, 1.0)
-    checked = [check_rows(m, recogniser, recipe.normalise, drop=drop, shortest=shortest) for m in manifests]
-    parts = [corpus for corpus, _ in checked]
-    dropped = [sentence for _, sentences in checked for sentence in sentences]
-    for sentence in dropped:
-        logger.warning("left out: %s", sentence)
+    longest = augmenter.longest if augmenter else 1.0
     rows = [row for part in parts for row in part.rows]
     labels = [ids for part in parts for ids in part.labels]
     plan = BatchPlan(
@@ -324,7 +320,7 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> tuple[Corpus,
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
     )
-    return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan, dropped
+    return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan
 
 
 def _given_seconds(recipe: Recipe) -> float:

@@ -21,7 +21,7 @@ from asr_adapt.audio.containers import audio_exists
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform
 from asr_adapt.models import Recogniser
-from asr_adapt.text import normalise, unknown_characters
+from asr_adapt.text import UnknownReport, normalise, unknown_characters
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -93,10 +93,11 @@ class Corpus:
 
 
 def check_rows(
-    manifest: Manifest, recogniser: Recogniser, profile: str, *, drop: bool, shortest: float = 1.0
+    manifest: Manifest, recogniser: Recogniser, *, drop: bool, shortest: float = 1.0
 ) -> tuple[Corpus, list[str]]:
     """Labels for every row, or an error that names the first row that cannot be learnt from.
 
+    A row's ``text`` is what it teaches (:mod:`asr_adapt.training.labels`).
     With ``drop`` such rows are left out and their sentences returned. Missing audio, missing text and unknown
     characters are never dropped: they mean that the manifest or the vocabulary is the wrong one.
     ``shortest`` is the smallest length, relative to its own, that augmentation can give a clip.
@@ -104,7 +105,7 @@ def check_rows(
     rows, labels, problems = [], [], []
     for row in manifest:
         _require_fields(row)
-        ids = recogniser.labels([normalise(row.text or "", profile)], [row.duration or 0.0])[0]
+        ids = recogniser.labels([row.text or ""], [row.duration or 0.0])[0]
         problem = _infeasible(row, ids, recogniser, shortest)
         if problem is None:
             rows.append(row)
@@ -115,24 +116,28 @@ def check_rows(
             advice = "Correct the row or set invalid_rows: drop."
             raise row.error(f"{problem.sentence} {advice}", problem.field)
     if not rows:
-        raise DataError("no row is left to learn from.", path=", ".join(map(str, manifest.paths)) or None)
+        sources = dict.fromkeys(row.source for row in manifest if row.source)
+        raise DataError("no row is left to learn from.", path=", ".join(sources) or None)
     return Corpus(rows, labels, recogniser.sample_rate), problems
 
 
-def check_characters(manifest: Manifest, recogniser: Recogniser, profile: str) -> None:
-    """Raise :class:`DataError` when transcripts hold characters that the model cannot write."""
+def unwritable(manifest: Manifest, recogniser: Recogniser) -> UnknownReport:
+    """The characters of label texts that the model cannot write."""
     known = recogniser.limits().vocabulary
     if known is None:
-        return
+        return UnknownReport(0, 0, 0, ())
     both = known | {c.upper() for c in known} | {c.lower() for c in known}  # labels take the model's case
-    report = unknown_characters((normalise(row.text or "", profile) for row in manifest), both)
+    return unknown_characters((row.text or "" for row in manifest), both)
+
+
+def check_characters(manifest: Manifest, recogniser: Recogniser) -> None:
+    """Raise :class:`DataError` when label texts hold characters that the model cannot write."""
+    report = unwritable(manifest, recogniser)
     if not report.unknown:
         return
-    shown = ", ".join(f"{u.character!r} ({u.count}×)" for u in report.unknown[:8])
+    shown = report.most_frequent()
     example = report.unknown[0].examples[0]
-    line = next(
-        (r for r in manifest if report.unknown[0].character in normalise(r.text or "", profile)), None
-    )
+    line = next((r for r in manifest if report.unknown[0].character in (r.text or "")), None)
     other = "set vocabulary: extend" if recogniser.extensible else "correct it: this model takes no new ones"
     raise DataError(
         f"characters outside the model's vocabulary: {shown}, first in {example!r}; "
@@ -144,7 +149,7 @@ def check_characters(manifest: Manifest, recogniser: Recogniser, profile: str) -
 
 
 def _require_fields(row: Utterance) -> None:
-    if row.text is None or not row.text.strip():
+    if row.text is None:
         raise row.error("the transcript is missing: training needs it.", "text")
     if row.duration is None:
         raise row.error(
@@ -165,7 +170,7 @@ class _Problem(NamedTuple):
 
 
 def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser, shortest: float) -> _Problem | None:
-    if not ids:
+    if not ids or not normalise(row.text or ""):
         return _Problem("text", "nothing is left of the transcript after normalisation.")
     limits = recogniser.limits()
     duration = row.duration or 0.0

@@ -28,6 +28,7 @@ from asr_adapt.training.checkpoints import Progress
 from asr_adapt.training.contexts import context_hint
 from asr_adapt.training.data import Corpus
 from asr_adapt.training.evaluation import Measured
+from asr_adapt.training.labels import Taught
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.retention import Retained
 
@@ -47,6 +48,8 @@ class Outcome:
     progress: Progress = field(default_factory=Progress)
     #: What ``strategy: auto`` chose and why.
     advice: str | None = None
+    #: What the rows of each manifest teach: the style of their labels and why.
+    labels: Mapping[str, Taught] = field(default_factory=dict)
     #: How the mean of the best weights fared on dev, where the recipe asked for one.
     averaging: Mapping[str, Any] | None = None
     #: Dev WER in each context that the model can hear in, and the one that was saved.
@@ -81,6 +84,7 @@ class Outcome:
             "model": self.recipe.model,
             "strategy": self.recipe.strategy.model_dump(),
             "strategy_advice": self.advice,
+            "labels": {name: taught.to_json() for name, taught in self.labels.items()},
             "trainable_parameters": self.trainable_parameters,
             "parameters": self.parameters,
             "rows": self.rows,

@@ -171,6 +171,21 @@ class Vocabulary(Section):
     )
 
 
+class Labels(Section):
+    """What a row teaches; how WER is counted is ``normalise``'s business."""
+
+    style: Literal["auto", "as_written", "model", "plain"] = Field(
+        "auto",
+        description="as_written: the transcript; model: its words with capitals and punctuation as in the "
+        "base's own transcripts, kept in labels.jsonl; plain: lower-case words. auto: plain for a model "
+        "without capitals, else as_written where most rows have capitals or punctuation, else model.",
+    )
+
+
+def _labels(value: object) -> object:
+    return {"style": value} if isinstance(value, str) else value
+
+
 def _vocabulary(value: object) -> object:
     if isinstance(value, str):
         return {"mode": "replace" if value == "from_manifest" else value}
@@ -199,9 +214,9 @@ class Recipe(Section):
     initialise: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: same architecture from scratch (a control)."
     )
+    labels: Annotated[Labels, BeforeValidator(_labels)] = Labels()
     normalise: Literal["none", "basic", "whisper-en"] = Field(
-        "basic",
-        description="Profile applied to transcripts before they become labels, and to both sides of WER.",
+        "basic", description="Profile applied to both sides of WER; labels are not changed by it."
     )
     vocabulary: Annotated[Vocabulary, BeforeValidator(_vocabulary)] = Vocabulary()
     invalid_rows: Literal["error", "drop"] = Field(
