@@ -53,7 +53,7 @@ def tuned(corpus: Path, four: Path, tmp_path_factory: pytest.TempPathFactory) ->
     folder = tmp_path_factory.mktemp("timestamps")
     base = save_learner(folder / "tiny")
     for share in (0.0, 0.5):
-        tree: dict[str, Any] = quick_tree(corpus, base, decoder={"timestamps_share": share})
+        tree: dict[str, Any] = quick_tree(corpus, base, decoder={"timestamps_share": share}, labels="plain")
         tree |= {"train": str(four), "dev": str(four), "optimiser": {"learning_rate": 4e-3}}
         tree |= {"schedule": {"steps": 150}, "evaluation": {"every": 75, "rows": 4}}
         tree |= {"cache": {"mode": "on", "folder": str(folder / "store")}}
