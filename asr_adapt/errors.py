@@ -6,6 +6,7 @@ Does not know what any of the rooms does; every room raises these and only the c
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 EXIT_OK = 0
@@ -13,6 +14,24 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INVALID = 3
 EXIT_NOT_COMPARABLE = 4
+
+
+def shown(text: str) -> str:
+    """A name as it may be printed or written: control characters, and bytes that are no UTF-8, escaped.
+
+    So no file name moves the cursor, ends a line, or makes an output impossible to write.
+    """
+    if text.isprintable() and not any("\ud800" <= c <= "\udfff" for c in text):
+        return text
+    return "".join(_shown_character(c) for c in text)
+
+
+def _shown_character(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    hidden = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii") if hidden else character
 
 
 class AsrAdaptError(Exception):
@@ -74,5 +93,6 @@ class MissingExtraError(UsageError):
 
 
 def _located(message: str, path: str | None, line: int | None, field: str | None) -> str:
-    place = "" if path is None else f"{path}:{line}: " if line is not None else f"{path}: "
+    name = "" if path is None else shown(path)
+    place = "" if path is None else f"{name}:{line}: " if line is not None else f"{name}: "
     return f"{place}{field}: {message}" if field else f"{place}{message}"

@@ -5,11 +5,12 @@ Knows files and float32 mono arrays. Does not know manifests, transcripts, model
 
 from asr_adapt.audio.decode import open_decoder, probe, read_audio, stream_audio
 from asr_adapt.audio.resample import resample
-from asr_adapt.audio.types import AudioError, AudioInfo, Samples
+from asr_adapt.audio.types import AudioError, AudioInfo, Remark, Samples
 
 __all__ = [
     "AudioError",
     "AudioInfo",
+    "Remark",
     "Samples",
     "open_decoder",
     "probe",

@@ -1,39 +1,55 @@
 """Sound to samples: a file's header, its samples as mono float32, or a bounded-memory stream of blocks.
 
-Knows which decoder to ask first (libsndfile, then FFmpeg), channel mixing and resampling. Does not know
+Knows segments, channel mixing, resampling, and what a file lacks of what its header promises. Does not know
 manifests, models, or what the samples say.
 """
 
 from __future__ import annotations
 
-import io
+import logging
+import math
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
 import numpy as np
-import soundfile
 
-from asr_adapt.audio.containers import open_inside
 from asr_adapt.audio.libsndfile import SoundFileDecoder
+from asr_adapt.audio.mixing import OPPOSITE, Once, mixed
+from asr_adapt.audio.opening import NO_SAMPLES, Input, Source
 from asr_adapt.audio.resample import resample, resample_stream
-from asr_adapt.audio.types import (
-    HIGHEST_SAMPLE_RATE,
-    LOWEST_SAMPLE_RATE,
-    AudioError,
-    AudioInfo,
-    Decoder,
-    Samples,
-)
+from asr_adapt.audio.types import AudioError, AudioInfo, Decoder, DecodingStopped, Remark, Samples
 
-Source = str | Path | BinaryIO
+#: A file may end this much before its header's end: encoders pad, containers round.
+SHORTFALL_SECONDS = 0.5
+#: Rows name their end rounded; only one that lies this far behind the header's end asks for joined files.
+_ROUNDING_SECONDS = 0.05
+
+logger = logging.getLogger(__name__)
 
 
-def probe(source: Source) -> AudioInfo:
-    """Read the header only. Raises AudioError when the file is missing, empty, header-only or not audio."""
-    with closing(open_decoder(source)) as decoder:
-        return decoder.info
+def probe(source: Source, *, track: str | None = None, count: bool = True) -> AudioInfo:
+    """What a file holds; its length is that of all its joined files.
+
+    A length that the header does not say is counted by decoding; with ``count`` off it is infinite.
+    Raises AudioError when the file is missing, empty, header-only or not audio.
+    """
+    given = Input.of(source, track)
+    with closing(given.whole()[0]) as decoder:
+        info = decoder.info
+        if math.isfinite(info.duration) or not count:
+            return info
+        frames = sum(len(block) for block in _blocks(decoder, given, 0, None, lambda text: None))
+        return replace(info, duration=frames / info.sample_rate)
+
+
+def open_decoder(source: Source, *, track: str | None = None) -> Decoder:
+    """Open ``source`` with the first decoder that understands it; the caller closes it.
+
+    Of files joined end to end it may know the first only, see :func:`probe`.
+    """
+    return Input.of(source, track).first()
 
 
 def read_audio(
@@ -43,21 +59,52 @@ def read_audio(
     offset: float = 0.0,
     duration: float | None = None,
     channel: int | None = None,
+    track: str | None = None,
+    remark: Remark | None = None,
 ) -> Samples:
     """Read a file, or a segment of it, as mono float32 ``(samples,)``.
 
     ``sample_rate`` in Hz (None keeps the file's own), ``offset`` and ``duration`` in seconds; the segment is
-    reached by seeking. Channels are averaged unless ``channel`` (from 0) is given. A segment that runs past
-    the end is returned as far as it goes; one that starts behind the end raises AudioError, and so do
-    unreadable files and samples that are NaN or infinite.
+    reached by seeking. Channels are averaged unless ``channel`` (from 0) is given. ``track`` chooses among
+    the audio tracks of a video: a number from 0 or a language.
+
+    A segment that runs past the end is returned as far as it goes; one that starts behind the end raises
+    AudioError, and so do unreadable files, damage, and samples that are NaN or infinite. With ``remark``,
+    damage gets a sentence and what can be decoded is returned.
     """
-    with closing(open_decoder(source)) as decoder:
-        start, stop = _frame_range(decoder.info, offset, duration)
-        blocks = list(_mono_blocks(decoder, start, stop, channel))
+    given = Input.of(source, track)
+    with open_segment(given, offset, duration) as segment:
+        info = segment.decoder.info
+        blocks = list(_mono_blocks(segment, given, channel, remark))
         if not blocks:
-            raise _no_samples(decoder.info, offset)
+            raise _no_samples(info, offset)
         samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-        return resample(samples, decoder.info.sample_rate, sample_rate or decoder.info.sample_rate)
+        return resample(samples, info.sample_rate, sample_rate or info.sample_rate)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """An open decoder, the frames wanted (``stop`` None: to the end), and the bytes that the file lacks."""
+
+    decoder: Decoder
+    start: int = 0
+    stop: int | None = None
+    missing: int = 0
+
+
+@contextmanager
+def open_segment(given: Input, offset: float = 0.0, duration: float | None = None) -> Iterator[Segment]:
+    """The decoder that holds a segment (seconds): of the first file alone where that is enough, which costs
+    no look at the others; else of all joined files. Raises AudioError as :func:`read_audio`."""
+    decoder, missing = (given.first(), 0) if duration is not None else given.whole()
+    try:
+        start, stop = _frame_range(decoder.info, offset, duration)
+        if duration is not None and not _within_first(decoder.info, stop):
+            decoder.close()
+            decoder, missing = given.whole()
+        yield Segment(decoder, start, stop, missing)
+    finally:
+        decoder.close()
 
 
 def stream_audio(
@@ -66,14 +113,19 @@ def stream_audio(
     sample_rate: int = 16_000,
     block_seconds: float = 30.0,
     channel: int | None = None,
+    track: str | None = None,
+    remark: Remark | None = None,
 ) -> Iterator[Samples]:
     """Yield a file of any length as consecutive mono float32 blocks of ``block_seconds`` (the last shorter).
 
-    Memory holds about one block. Raises AudioError like :func:`read_audio`, possibly after some blocks.
+    Memory holds about one block. ``remark``, and what raises AudioError, are as in :func:`read_audio`; blocks
+    may come before an error.
     """
     size = max(1, round(block_seconds * sample_rate))
-    with closing(open_decoder(path)) as decoder:
-        mono = _mono_blocks(decoder, 0, None, channel)
+    given = Input.of(path, track)
+    with open_segment(given) as segment:
+        decoder = segment.decoder
+        mono = _mono_blocks(segment, given, channel, remark)
         pending: list[Samples] = []
         held = produced = 0
         for piece in resample_stream(mono, decoder.info.sample_rate, sample_rate):
@@ -91,85 +143,6 @@ def stream_audio(
             raise _no_samples(decoder.info, 0.0)
 
 
-def open_decoder(source: Source) -> Decoder:
-    """Open ``source`` with the first decoder that understands it; the caller closes it."""
-    name = source_name(source)
-    decoder = _open_with_fallback(_openable(source), name)
-    info = decoder.info
-    try:
-        if not LOWEST_SAMPLE_RATE <= info.sample_rate <= HIGHEST_SAMPLE_RATE or info.channels < 1:
-            raise AudioError(
-                f"the header claims {info.sample_rate} Hz and {info.channels} channels; replace the file.",
-                path=name,
-            )
-        if info.duration <= 0:
-            raise AudioError("has a header but no samples; replace the file or drop the row.", path=name)
-    except AudioError:
-        decoder.close()
-        raise
-    return decoder
-
-
-def source_name(source: Source) -> str:
-    """How messages call ``source``."""
-    if isinstance(source, (str, Path)):
-        return str(source)
-    return str(getattr(source, "name", "<stream>"))
-
-
-def _open_with_fallback(handle: Path | BinaryIO, name: str) -> Decoder:
-    try:
-        return SoundFileDecoder(handle, name)
-    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-        first_reason = error
-    # Imported here because importing PyAV takes longer than decoding a clip and most corpora never need it.
-    from asr_adapt.audio.ffmpeg import DECODE_ERRORS, FFmpegDecoder
-
-    if not isinstance(handle, Path):
-        handle.seek(0)
-    try:
-        return FFmpegDecoder(handle, name)
-    except DECODE_ERRORS as error:
-        raise AudioError(
-            "is not audio that libsndfile or FFmpeg can decode; convert it or drop the row "
-            f"(libsndfile: {_short(first_reason)}; FFmpeg: {_short(error)}).",
-            path=name,
-        ) from error
-
-
-def _short(error: Exception) -> str:
-    text = str(error).removeprefix("Error opening ").strip().rstrip(".")
-    return text.rsplit(": ", 1)[-1][:80] or type(error).__name__
-
-
-def _openable(source: Source) -> Path | BinaryIO:
-    if not isinstance(source, (str, Path)):
-        return _seekable(source)
-    inside = open_inside(source)
-    return _checked_path(Path(source)) if inside is None else _seekable(inside)
-
-
-def _checked_path(path: Path) -> Path:
-    try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise AudioError(f"cannot be opened ({reason}); correct the path.", path=path) from error
-    if not path.is_file():
-        raise AudioError("is a folder, not an audio file; correct the path.", path=path)
-    if size == 0:
-        raise AudioError("is empty (0 bytes); replace the file or drop the row.", path=path)
-    return path
-
-
-def _seekable(stream: BinaryIO) -> BinaryIO:
-    """Decoders seek; a pipe is read into memory once."""
-    if not stream.seekable():
-        stream = io.BytesIO(stream.read())
-    stream.seek(0)
-    return stream
-
-
 def _frame_range(info: AudioInfo, offset: float, duration: float | None) -> tuple[int, int | None]:
     if not (0 <= offset < float("inf")) or (duration is not None and not (0 < duration < float("inf"))):
         raise AudioError(
@@ -181,21 +154,82 @@ def _frame_range(info: AudioInfo, offset: float, duration: float | None) -> tupl
     return start, stop
 
 
-def _mono_blocks(decoder: Decoder, start: int, stop: int | None, channel: int | None) -> Iterator[Samples]:
-    info = decoder.info
+def _within_first(info: AudioInfo, stop: int | None) -> bool:
+    """Whether a segment ends where the first header's sound does or before, so that nothing else matters."""
+    return stop is not None and stop <= (info.duration + _ROUNDING_SECONDS) * info.sample_rate
+
+
+def require_channel(info: AudioInfo, channel: int | None) -> None:
+    """Raise AudioError where the file has no such channel."""
     if channel is not None and not 0 <= channel < info.channels:
         raise AudioError(
             f"has no channel {channel}; its channels are 0 to {info.channels - 1}.", path=info.path
         )
-    for block in decoder.blocks(start, stop):
+
+
+def _mono_blocks(
+    segment: Segment, given: Input, channel: int | None, remark: Remark | None
+) -> Iterator[Samples]:
+    """One channel, or the mix of all; what is odd about the file goes to ``remark``, else to the log."""
+    info = segment.decoder.info
+    note = remark or partial(_log_once, info.path)
+    require_channel(info, channel)
+    if info.tracks and given.track is None:
+        note(f"holds {len(info.tracks)} audio tracks ({', '.join(info.tracks)}); track {info.track} is heard")
+    opposite = Once(partial(note, OPPOSITE))
+    frames = 0
+    for block in _blocks(segment.decoder, given, segment.start, segment.stop, remark):
         if not np.isfinite(block).all():
             raise AudioError(
                 "holds NaN or infinite samples; replace the file or drop the row.", path=info.path
             )
-        if channel is not None:
-            yield block[:, channel]
-        else:
-            yield block[:, 0] if info.channels == 1 else block.mean(axis=1, dtype=np.float32)
+        frames += len(block)
+        yield mixed(block, opposite) if channel is None else block[:, channel]
+    if segment.stop is None:
+        _note_shortfall(info, segment.start + frames, segment.missing, note)
+
+
+def _blocks(
+    decoder: Decoder, given: Input, start: int, stop: int | None, remark: Remark | None
+) -> Iterator[Samples]:
+    """The decoder's blocks; where it gives up and ``remark`` listens, FFmpeg's from there on."""
+    try:
+        yield from decoder.blocks(start, stop, remark)
+        return
+    except DecodingStopped as error:
+        if remark is None:
+            raise
+        place, message = start + error.frames, error.message
+    other = given.by_ffmpeg() if isinstance(decoder, SoundFileDecoder) else None
+    if other is not None:
+        with closing(other):
+            if _shape(other.info) == _shape(decoder.info):
+                remark("is damaged; what cannot be decoded is silence")
+                try:
+                    yield from other.blocks(place, stop, remark)
+                    return
+                except DecodingStopped as error:
+                    place += error.frames
+    remark(f"{message.split('; ')[0]}, {place / decoder.info.sample_rate:.1f} s from its start")
+
+
+def _shape(info: AudioInfo) -> tuple[int, int]:
+    return info.sample_rate, info.channels
+
+
+def _note_shortfall(info: AudioInfo, frames: int, missing: int, note: Remark) -> None:
+    """Say where the file is shorter than its header or its structure promise."""
+    there = frames / info.sample_rate
+    if info.exact and math.isfinite(info.duration) and info.duration - there > SHORTFALL_SECONDS:
+        note(f"ends early: its header promises {info.duration:.1f} s, {there:.1f} s are there")
+    elif missing:
+        note(f"ends early, at {there:.1f} s: {missing} bytes that its header promises are missing")
+
+
+@lru_cache(maxsize=4096)
+def _log_once(path: str, message: str) -> None:
+    """Training reads a file in every epoch; one warning is enough."""
+    logger.warning("%s: %s", path, message)
 
 
 def _no_samples(info: AudioInfo, offset: float) -> AudioError:
@@ -205,4 +239,4 @@ def _no_samples(info: AudioInfo, offset: float) -> AudioError:
             "correct the offset or drop the row.",
             path=info.path,
         )
-    return AudioError("has a header but no samples; replace the file or drop the row.", path=info.path)
+    return AudioError(NO_SAMPLES, path=info.path)

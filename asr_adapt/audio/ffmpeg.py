@@ -1,7 +1,8 @@
 """Decoding through PyAV (FFmpeg): m4a, mp4, webm, wma, amr and whatever libsndfile cannot open.
 
-Knows PyAV. Does not know resampling or channel mixing. Only container formats that carry their own sound
-are allowed, so that a playlist named ``.wav`` never makes FFmpeg open other files or the network.
+Knows PyAV, which track is heard, and how packets lie on the container's clock (``timeline``). Does not know
+resampling or channel mixing. Only container formats that carry their own sound are allowed, so that a
+playlist named ``.wav`` never makes FFmpeg open other files or the network.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from typing import Any, BinaryIO
 
 import av
 import numpy as np
+from av.stream import Disposition
 
-from asr_adapt.audio.types import AudioError, AudioInfo, Samples
+from asr_adapt.audio.timeline import Clock, on_clock
+from asr_adapt.audio.types import AudioError, AudioInfo, DecodingStopped, Remark, Samples
 
 #: Decoding starts this far before a segment: Opus and AAC settle in it, and containers round time stamps.
 PREROLL_SECONDS = Fraction(1, 5)
+#: A sound that starts this much later than the file does starts late; less is the delay of an encoder.
+LATE_SECONDS = Fraction(1, 10)
+#: Longest silence put where packets are missing when the container does not say how long it is.
+LONGEST_GAP_SECONDS = 600
 _FORMATS = (
     "aac,ac3,adts,aiff,amr,ape,asf,au,avi,caf,dts,eac3,flac,flv,gsm,loas,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
     "mp3,mpc,mpc8,mpeg,mpegts,nut,ogg,oma,rm,tta,voc,w64,wav,wv,xwma"
 )
+#: Formats without a length of their own: FFmpeg's is a guess from the bit rate.
+_GUESSED = frozenset({"aac", "ac3", "adts", "amr", "dts", "eac3", "gsm", "loas", "mp3"})
 #: Errors PyAV raises on damaged input, beside its own family.
 DECODE_ERRORS: tuple[type[Exception], ...] = (
     av.error.FFmpegError,
@@ -33,36 +42,39 @@ DECODE_ERRORS: tuple[type[Exception], ...] = (
 
 
 class FFmpegDecoder:
-    """One file opened by FFmpeg; its first audio stream. Raises one of ``DECODE_ERRORS`` or AudioError."""
+    """One file opened by FFmpeg; one of its audio tracks. Raises one of ``DECODE_ERRORS`` or AudioError.
 
-    def __init__(self, source: Path | BinaryIO, name: str) -> None:
+    ``track`` is a number from 0 or a language (``eng``); None is the track marked as the default, else the
+    first.
+    """
+
+    def __init__(self, source: Path | BinaryIO, name: str, track: str | None = None) -> None:
         opened: Any = str(source) if isinstance(source, Path) else source
         self._name = name
-        self._origin = 0
         self._container = av.open(opened, mode="r", options={"format_whitelist": _FORMATS})
         try:
-            if not self._container.streams.audio:
+            streams = self._container.streams.audio
+            if not streams:
                 raise AudioError("the file holds no audio stream; remove the row.", path=name)
-            self._stream = self._container.streams.audio[0]
-            self.info = self._read_info(name)
+            number = chosen_track([_language(s) for s in streams], _default(streams), track, name)
+            self._stream = streams[number]
+            self.info = self._read_info(number, [_described(n, s) for n, s in enumerate(streams)])
         except BaseException:
             self._container.close()
             raise
 
-    def blocks(self, start: int, stop: int | None) -> Iterator[Samples]:
-        """See :class:`~asr_adapt.audio.types.Decoder`; seeks to the packet before ``start``."""
-        rate = self.info.sample_rate
+    def blocks(self, start: int, stop: int | None, remark: Remark | None = None) -> Iterator[Samples]:
+        """See :class:`~asr_adapt.audio.types.Decoder`; seeks to the packet before ``start``.
+
+        Packets that are damaged or missing become silence, so that what follows stays at its time.
+        """
+        done = 0
         try:
-            if start:
-                self._origin = self._first_time_stamp()
-                early = max(Fraction(0), Fraction(start, rate) - PREROLL_SECONDS)
-                target = int(early / self._time_base) + self._origin
-                self._container.seek(target, stream=self._stream, backward=True)
-            yield from self._trimmed(start, stop)
+            for block in on_clock(self._stamped(start, remark), self._clock(remark), start, stop):
+                done += len(block)
+                yield block
         except DECODE_ERRORS as error:
-            raise AudioError(
-                f"decoding stopped in the middle of the file ({error}); replace the file.", path=self._name
-            ) from error
+            raise DecodingStopped(reason(error), path=self._name, frames=done) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -72,67 +84,176 @@ class FFmpegDecoder:
     def _time_base(self) -> Fraction:
         return self._stream.time_base or Fraction(1, self.info.sample_rate)
 
-    def _trimmed(self, start: int, stop: int | None) -> Iterator[Samples]:
-        position: int | None = None
-        for pts, block in self._decoded():
-            if position is None:
-                position = self._frame_index(pts) if start else 0
-            first = max(0, start - position)
-            last = len(block) if stop is None else min(len(block), stop - position)
-            position += len(block)
-            if last > first:
-                yield block[first:last]
-            if stop is not None and position >= stop:
-                return
+    def _clock(self, remark: Remark | None) -> Clock:
+        known = self._container.duration
+        end = known / av.time_base + 1 if known else LONGEST_GAP_SECONDS
 
-    def _decoded(self) -> Iterator[tuple[int | None, Samples]]:
+        def jumped(seconds: float) -> None:
+            if remark is not None:
+                remark(f"its time stamps jump by {seconds:.0f} s; the sound behind goes on without a pause")
+
+        return Clock(self.info.sample_rate, end * self.info.sample_rate, jumped)
+
+    def _stamped(self, start: int, remark: Remark | None) -> Iterator[tuple[int | None, Samples]]:
+        """Blocks with the frame of the file's clock at which each begins."""
+        zero: int | None = None
+        if start:
+            zero = self._zero(self._first_time_stamp())
+            early = max(Fraction(0), Fraction(start, self.info.sample_rate) - PREROLL_SECONDS)
+            self._container.seek(int(early / self._time_base) + zero, stream=self._stream, backward=True)
+        for pts, block in self._decoded(remark):
+            if zero is None:
+                zero = self._zero(pts or 0)
+            stamp = None if pts is None else round((pts - zero) * self._time_base * self.info.sample_rate)
+            yield stamp, block
+
+    def _zero(self, first: int) -> int:
+        """The time stamp at which the file begins, where its first sound is stamped ``first``.
+
+        That is the start of the container when the sound starts late; otherwise the sound's own, because the
+        stream's start time may count encoder delay that is skipped.
+        """
+        begin = self._container.start_time
+        if begin is None:
+            return first
+        start = int(Fraction(begin, av.time_base) / self._time_base)
+        late = (first - start) * self._time_base
+        known = self._container.duration
+        longest = Fraction(known, av.time_base) if known else Fraction(LONGEST_GAP_SECONDS)
+        return start if LATE_SECONDS <= late <= longest else first
+
+    def _decoded(self, remark: Remark | None) -> Iterator[tuple[int | None, Samples]]:
         """Blocks ``(frames, channels)`` with the time stamp of their first frame."""
-        resampler = av.AudioResampler(
-            format="fltp", layout=self._stream.layout.name, rate=self.info.sample_rate
-        )
-        for frame in self._container.decode(self._stream):
-            pts = frame.pts
-            for converted in resampler.resample(frame):
-                yield pts, _frames_by_channels(converted.to_ndarray())
-        for converted in resampler.resample(None):
-            yield None, _frames_by_channels(converted.to_ndarray())
+        converter = _Converter(self._stream.layout.name, self.info.sample_rate)
+        damaged = False
+        for packet in self._container.demux(self._stream):
+            try:
+                frames = packet.decode()
+            except DECODE_ERRORS as error:
+                if remark is None:
+                    raise
+                if not damaged:
+                    remark(f"is damaged ({reason(error)}); what cannot be decoded is silence")
+                damaged = True
+                continue
+            for frame in frames:
+                yield from converter.blocks(frame)
+        yield from converter.rest()
 
-    def _frame_index(self, pts: int | None) -> int:
-        if pts is None:
-            return 0
-        return max(0, round((pts - self._origin) * self._time_base * self.info.sample_rate))
-
-    def _read_info(self, name: str) -> AudioInfo:
+    def _read_info(self, number: int, tracks: list[str]) -> AudioInfo:
         stream, codec = self._stream, self._stream.codec_context
         if codec is None:  # a header that names no known coding, such as WAV with 0 bits a sample
-            raise AudioError("its header names no known coding; replace the file.", path=name)
+            raise AudioError("its header names no known coding; replace the file.", path=self._name)
+        seconds, exact = self._duration()
         return AudioInfo(
-            path=name,
+            path=self._name,
             sample_rate=int(codec.sample_rate or 0),
             channels=int(codec.channels or 0),
-            duration=self._duration(),
+            duration=seconds,
             format=f"{self._container.format.name}/{stream.codec_context.name}",
+            exact=exact,
+            tracks=tuple(tracks) if len(tracks) > 1 else (),
+            track=number,
         )
 
     def _first_time_stamp(self) -> int:
-        """Of the first sound; not the stream's start time, which may count encoder delay that is skipped."""
+        """Of the first sound."""
         for frame in self._container.decode(self._stream):
             return frame.pts or 0
         return 0
 
-    def _duration(self) -> float:
-        """Seconds: from the stream, else the container, else (live webm) from the last packet."""
-        stream = self._stream
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        if self._container.duration:
-            return float(self._container.duration / av.time_base)
-        end = 0.0
-        for packet in self._container.demux(stream):
-            if packet.pts is not None and packet.time_base is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-        self._container.seek(0)
-        return end
+    def _duration(self) -> tuple[float, bool]:
+        """Seconds from the start of the file's clock to the end of the sound, and whether that is the sound's
+        own length: from the stream, else the container, else (live webm, raw streams) from the packets."""
+        stream, container = self._stream, self._container
+        base = stream.time_base
+        if base and container.format.name not in _GUESSED:
+            if stream.duration:
+                begin = Fraction(container.start_time or 0, av.time_base)
+                late = (stream.start_time or 0) * base - begin
+                return float(stream.duration * base + (late if late >= LATE_SECONDS else 0)), True
+            if container.duration:
+                return container.duration / av.time_base, not container.streams.video
+        first, end, total = None, 0.0, 0.0
+        for packet in container.demux(stream):
+            if packet.time_base is None:
+                continue
+            length = float((packet.duration or 0) * packet.time_base)
+            total += length
+            if packet.pts is not None:
+                time = float(packet.pts * packet.time_base)
+                first = time if first is None else first
+                end = max(end, time + length)
+        container.seek(0)
+        return (total if first is None else end - first), True
+
+
+class _Converter:
+    """Frames to float32 blocks at one rate and layout, whatever each frame has."""
+
+    def __init__(self, layout: str, rate: int) -> None:
+        self._layout, self._rate = layout, rate
+        self._kind: tuple[Any, ...] | None = None
+        self._resampler: Any = None
+
+    def blocks(self, frame: Any) -> Iterator[tuple[int | None, Samples]]:
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
+            yield from self.rest()
+            self._kind = kind
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+        pts = frame.pts
+        for converted in self._resampler.resample(frame):
+            yield pts, _frames_by_channels(converted.to_ndarray())
+            pts = None
+
+    def rest(self) -> Iterator[tuple[int | None, Samples]]:
+        if self._resampler is not None:
+            for converted in self._resampler.resample(None):
+                yield None, _frames_by_channels(converted.to_ndarray())
+
+
+def chosen_track(languages: list[str], default: int, track: str | None, name: str) -> int:
+    """The number of the track that ``track`` (a number from 0, or a language) names; AudioError without one.
+
+    A language is also taken for the only track, where that one does not say its language.
+    """
+    if track is None:
+        return default
+    if track.isascii() and track.isdigit() and int(track) < len(languages):
+        return int(track)
+    wanted = track.lower()
+    for number, language in enumerate(languages):
+        if language and (language.startswith(wanted) or wanted.startswith(language)):
+            return number
+    if languages == [""] and not track.isdigit():
+        return 0
+    listed = ", ".join(f"{n} ({x})" if x else str(n) for n, x in enumerate(languages))
+    raise AudioError(f"has no audio track {track!r}; its tracks are {listed}.", path=name)
+
+
+def reason(error: Exception) -> str:
+    """Why FFmpeg failed: its log's last line where it left one, else its error, never the file's name."""
+    log = getattr(error, "log", None)
+    if log and log[2].strip():
+        return " ".join(str(log[2]).split())
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _language(stream: Any) -> str:
+    language = str(stream.metadata.get("language", "")).lower()
+    return "" if language == "und" else language
+
+
+def _default(streams: Any) -> int:
+    marked = (n for n, stream in enumerate(streams) if stream.disposition & Disposition.default)
+    return next(marked, 0)
+
+
+def _described(number: int, stream: Any) -> str:
+    parts = [_language(stream), str(stream.metadata.get("title", ""))]
+    words = " ".join(part for part in parts if part)
+    return f"{number}: {words}" if words else str(number)
 
 
 def _frames_by_channels(planes: Any) -> Samples:

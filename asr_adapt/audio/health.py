@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import struct
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_adapt.audio.decode import open_decoder
-from asr_adapt.audio.types import AudioError, Decoder, Samples
+from asr_adapt.audio.decode import open_segment, require_channel
+from asr_adapt.audio.mixing import mixed
+from asr_adapt.audio.opening import Input
+from asr_adapt.audio.types import AudioError, Samples
 
 #: Changes when a measurement changes, so that cached ones are not reused.
-HEALTH_VERSION = 1
+HEALTH_VERSION = 2
 #: A sample at or above this magnitude sits on the rail.
 FULL_SCALE = 0.999
 #: Telephone speech ends here; energy above tells real wide-band speech from upsampled.
@@ -40,7 +40,7 @@ class AudioHealth:
     segment. ``clipped`` is the share of samples in runs on the rail. ``high_band`` is the level of everything
     above 4 kHz relative to everything below (NaN where the rate leaves no such band). ``channel_gap`` is the
     level of the channels' difference relative to their sum; a positive value means that averaging cancels.
-    ``missing_bytes`` counts bytes that a WAV header promises and the file lacks. ``digest`` identifies the
+    ``missing_bytes`` counts bytes that a header promises and the file lacks. ``digest`` identifies the
     sound itself, whatever the file format.
     """
 
@@ -73,27 +73,34 @@ class AudioHealth:
         return cls(**known)
 
 
-def measure_health(path: str | Path, *, offset: float = 0.0, duration: float | None = None) -> AudioHealth:
-    """Decode a file, or a segment of it (seconds), once and measure it.
+def measure_health(
+    path: str | Path, *, offset: float = 0.0, duration: float | None = None, channel: int | None = None
+) -> AudioHealth:
+    """Decode a file, or a segment (seconds) or a channel of it, once and measure it.
 
     Raises AudioError when it cannot be opened or holds no samples; damage that leaves samples is measured.
     """
-    with closing(open_decoder(path)) as decoder:
-        info = decoder.info
-        samples = _decode(decoder, offset, duration)
-    if not len(samples):
+    given = Input.of(path)
+    with open_segment(given, offset, duration) as segment:
+        info = segment.decoder.info
+        require_channel(info, channel)
+        blocks = list(segment.decoder.blocks(segment.start, segment.stop))
+    if not blocks:
         raise AudioError(
             f"the segment starts at {offset:g} s but the audio ends at {info.duration:.3f} s.", path=path
         )
+    samples = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+    if channel is not None:
+        samples = samples[:, channel : channel + 1]
     finite = np.isfinite(samples)
     invalid = int(samples.size - np.count_nonzero(finite))
     if invalid:
         samples = np.where(finite, samples, np.float32(0))
-    mono = samples[:, 0] if info.channels == 1 else samples.mean(axis=1, dtype=np.float32)
+    mono = mixed(samples, lambda: None)
     return AudioHealth(
         sample_rate=info.sample_rate,
         channels=info.channels,
-        claimed=info.duration,
+        claimed=info.duration if math.isfinite(info.duration) else offset + len(samples) / info.sample_rate,
         duration=len(samples) / info.sample_rate,
         peak=_decibels(float(np.abs(samples).max())),
         level=_decibels(_rms(mono)),
@@ -103,19 +110,9 @@ def measure_health(path: str | Path, *, offset: float = 0.0, duration: float | N
         high_band=_high_band(mono, info.sample_rate),
         channel_gap=_channel_gap(samples),
         invalid_samples=invalid,
-        missing_bytes=_missing_bytes(path) if info.format.startswith(("WAV", "RF64")) else 0,
+        missing_bytes=given.structure().missing,
         digest=_digest(mono),
     )
-
-
-def _decode(decoder: Decoder, offset: float, duration: float | None) -> Samples:
-    info = decoder.info
-    start = round(offset * info.sample_rate)
-    stop = None if duration is None else start + max(1, round(duration * info.sample_rate))
-    blocks = list(decoder.blocks(start, stop))
-    if not blocks:
-        return np.zeros((0, info.channels), dtype=np.float32)
-    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
 def _rms(samples: NDArray[np.floating]) -> float:
@@ -178,28 +175,6 @@ def _digest(mono: Samples) -> str:
     """Of the 16-bit samples, so that a WAV and its FLAC copy are the same sound."""
     pcm = np.minimum(np.rint(np.clip(mono, -1, 1) * 32768), 32767).astype("<i2")
     return hashlib.blake2b(pcm.tobytes(), digest_size=8).hexdigest()
-
-
-def _missing_bytes(path: str | Path) -> int:
-    """Bytes that a RIFF file's ``data`` chunk claims beyond the end of the file; 0 for streamed headers."""
-    file = Path(path)
-    if not file.is_file():
-        return 0
-    size = file.stat().st_size
-    with file.open("rb") as handle:
-        if handle.read(4) != b"RIFF":
-            return 0
-        handle.seek(12)
-        for _ in range(64):
-            header = handle.read(8)
-            if len(header) < 8:
-                return 0
-            name, length = struct.unpack("<4sI", header)
-            if name == b"data":
-                streamed = length in (0, 0xFFFFFFFF, 0x7FFFFFFF)
-                return 0 if streamed else max(0, handle.tell() + length - size)
-            handle.seek(length + length % 2, 1)
-    return 0
 
 
 __all__ = ["HEALTH_VERSION", "AudioHealth", "measure_health"]

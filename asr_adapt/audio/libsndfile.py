@@ -5,19 +5,22 @@ Knows soundfile. Does not know resampling, channel mixing, or what to do when li
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import soundfile
 
-from asr_adapt.audio.types import AudioError, AudioInfo, Samples
+from asr_adapt.audio.types import AudioInfo, DecodingStopped, Remark, Samples
 
 #: Samples (frames × channels) decoded at once; a damaged header never decides how much is allocated.
 BLOCK_SAMPLES = 1 << 20
 #: An MP3 frame borrows bits from the frames before it, so decoding right after a seek gives silence; decoding
 #: starts this far ahead and the surplus is dropped.
 MP3_PREROLL_SECONDS = 0.5
+#: More frames than any file has: the header, of a FLAC written to a pipe, does not know its length.
+_UNKNOWN_FRAMES = 1 << 60
 
 
 class _SequentialFile(soundfile.SoundFile):
@@ -39,12 +42,17 @@ class SoundFileDecoder:
             path=name,
             sample_rate=int(self._file.samplerate),
             channels=int(self._file.channels),
-            duration=max(0, int(self._file.frames)) / max(1, int(self._file.samplerate)),
+            duration=self._duration(),
             format=f"{self._file.format}/{self._file.subtype}",
         )
 
-    def blocks(self, start: int, stop: int | None) -> Iterator[Samples]:
-        """See :class:`~asr_adapt.audio.types.Decoder`."""
+    def _duration(self) -> float:
+        frames = int(self._file.frames)
+        return math.inf if frames >= _UNKNOWN_FRAMES else max(0, frames) / max(1, int(self._file.samplerate))
+
+    def blocks(self, start: int, stop: int | None, remark: Remark | None = None) -> Iterator[Samples]:
+        """See :class:`~asr_adapt.audio.types.Decoder`; damage is never stepped over."""
+        done = 0
         try:
             self._go_to(start)
             left = None if stop is None else max(0, stop - start)
@@ -55,13 +63,11 @@ class SoundFileDecoder:
                 )
                 if not len(block):
                     return
+                done += len(block)
                 yield block
                 left = None if left is None else left - len(block)
         except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-            raise AudioError(
-                f"decoding stopped in the middle of the file ({error}); replace the file.",
-                path=self.info.path,
-            ) from error
+            raise DecodingStopped(error, path=self.info.path, frames=done) from error
 
     def _go_to(self, start: int) -> None:
         if not start:

@@ -51,6 +51,10 @@ CutBy = Annotated[Segmenter | None, typer.Option(help="How audio longer than the
 Window = Annotated[float | None, typer.Option(help="Seconds in one window [the model's own].")]
 Overlap = Annotated[float, typer.Option(help="Seconds that windows share.")]
 Channels = Annotated[str, typer.Option(help="mix, each, or a channel number from 0.")]
+Track = Annotated[
+    str | None,
+    typer.Option(help="Audio track of a video: number from 0 or language, e.g. eng [its default]."),
+]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")]
 LineLength = Annotated[int, typer.Option(min=10, help="Characters in a subtitle line.")]
 LineCount = Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")]
@@ -78,6 +82,7 @@ def transcribe(
     window: Window = None,
     overlap: Overlap = 4.0,
     channels: Channels = "mix",
+    track: Track = None,
     batch_size: options.BatchSize = None,
     batch_seconds: options.BatchSeconds = None,
     lm: options.LanguageModel = None,
@@ -119,6 +124,7 @@ def transcribe(
         batch_seconds=batch_seconds,
         batch_size=batch_size,
         channel=channel,
+        track=track,
         fail_fast=fail_fast,
         calibration=chosen.calibration(calibration),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -58,15 +59,17 @@ def export_kaldi(rows: Iterable[Utterance], output: Path) -> int:
     """A Kaldi data directory, sorted by utterance id, audio paths absolute.
 
     A speaker label is written by speaker (``spk2accent``) where each speaker has one value, else by utterance
-    (``utt2accent``). An unknown speaker is the utterance itself, as Kaldi asks. Extra fields are left out.
+    (``utt2accent``). An unknown speaker is the utterance itself, as Kaldi asks. A row of one channel is a
+    ``sox`` command that takes it out of the file. Extra fields are left out.
     """
     kept = {_kaldi_name(row.id): row for row in _unique(rows, lambda row: _kaldi_name(row.id))}
     segmented = any(row.offset for row in kept.values())
     tables: dict[str, dict[str, str]] = {"wav.scp": {}, "text": {}, "utt2spk": {}}
     for name, row in kept.items():
-        path = _absolute(row)
-        recording = _kaldi_name(path) if segmented else name
-        tables["wav.scp"][recording] = path
+        path, channel = _absolute(row), row.channel
+        side = "" if channel is None else f"-{channel + 1}"
+        recording = _kaldi_name(path) + side if segmented else name
+        tables["wav.scp"][recording] = path if channel is None else _one_channel(path, channel)
         if segmented:
             start, end = row.offset, row.offset + _duration(row)
             tables.setdefault("segments", {})[name] = f"{recording} {start:.6f} {end:.6f}"
@@ -82,6 +85,11 @@ def export_kaldi(rows: Iterable[Utterance], output: Path) -> int:
     return len(kept)
 
 
+def _one_channel(path: str, channel: int) -> str:
+    """Kaldi hears whole files: the usual command that takes one channel out of one."""
+    return f"sox {shlex.quote(path)} -t wav - remix {channel + 1} |"
+
+
 def export_stm(rows: Iterable[Utterance], output: Path) -> int:
     """An STM file: ``audio channel speaker start end <labels> transcript`` in seconds."""
     count = 0
@@ -91,7 +99,7 @@ def export_stm(rows: Iterable[Utterance], output: Path) -> int:
             start, end = row.offset, row.offset + _duration(row)
             fields = [
                 _token(_absolute(row)),
-                "1",
+                str((row.channel or 0) + 1),
                 _token(row.speaker or "unknown"),
                 f"{start:.3f}",
                 f"{end:.3f}",
@@ -129,7 +137,7 @@ EXPORTERS: Mapping[str, Exporter] = {
 def _place_clip(row: Utterance, clips: Path, names: set[str]) -> str:
     """Copy or cut one row's audio into ``clips``; returns its file name."""
     whole = not row.offset and (row.duration is None or probe(row.audio_path).duration - row.duration < 0.05)
-    plain = whole and row.audio_path.is_file()
+    plain = whole and row.channel is None and row.audio_path.is_file()
     name = row.id.replace("/", "_") + (row.audio_path.suffix if plain else ".flac")
     if name in names:
         raise row.error(f"two rows would become the clip {name!r}; give them different ids.", "id")
@@ -137,7 +145,9 @@ def _place_clip(row: Utterance, clips: Path, names: set[str]) -> str:
     if plain:
         shutil.copyfile(row.audio_path, clips / name)
     else:
-        samples = read_audio(row.audio_path, sample_rate=None, offset=row.offset, duration=row.duration)
+        samples = read_audio(
+            row.audio_path, sample_rate=None, offset=row.offset, duration=row.duration, channel=row.channel
+        )
         with atomic_write(clips / name, "wb") as handle:
             soundfile.write(handle, samples, probe(row.audio_path).sample_rate, format="FLAC")
     return name

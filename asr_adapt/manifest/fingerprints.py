@@ -68,8 +68,8 @@ def near_keys(sentence: str) -> list[str]:
 def fingerprint(rows: Iterable[Utterance], sounds: Digests | None = None) -> Mapping[str, Prints]:
     """Prints of all kinds: ``speaker``, ``sentence``, ``near``, ``audio``.
 
-    ``audio`` is the same stretch of the same file, and where ``sounds`` (one digest a row, 0 unknown) is
-    given, the same sound in any file.
+    ``audio`` is the same stretch and channel of the same file, and where ``sounds`` (one digest a row, 0
+    unknown) is given, the same sound in any file.
     """
     kinds = {name: (array("Q"), array("q")) for name in ("speaker", "sentence", "near", "audio")}
 
@@ -85,7 +85,7 @@ def fingerprint(rows: Iterable[Utterance], sounds: Digests | None = None) -> Map
             add("sentence", sentence, number)
             for key in near_keys(sentence):
                 add("near", key, number)
-        add("audio", f"{row.audio_path}\0{row.offset}", number)
+        add("audio", f"{row.audio_path}\0{row.offset}\0{row.get('channel')}", number)
     prints = {
         name: Prints(np.frombuffer(digests, dtype=np.uint64), np.frombuffer(numbers, dtype=np.int64))
         for name, (digests, numbers) in kinds.items()

@@ -48,7 +48,11 @@ class Utterance:
 
     def __post_init__(self) -> None:
         if not self.id:
-            object.__setattr__(self, "id", default_id(self.audio_filepath, self.offset))
+            object.__setattr__(self, "id", self._default_id())
+
+    def _default_id(self) -> str:
+        channel = self.extra.get("channel")
+        return default_id(self.audio_filepath, self.offset, channel if isinstance(channel, int) else None)
 
     @property
     def audio_path(self) -> Path:
@@ -99,10 +103,11 @@ class Utterance:
         return DataError(message, path=self.source, line=self.line, field=field)
 
 
-def default_id(audio_filepath: str, offset: float) -> str:
-    """A stable id: the path without its suffix and, for a segment, its start in milliseconds."""
+def default_id(audio_filepath: str, offset: float, channel: int | None = None) -> str:
+    """A stable id: the path without its suffix, the channel where one is named, a segment's start in ms."""
     head, dot, suffix = audio_filepath.rpartition(".")
     stem = head if dot and head and "/" not in suffix else audio_filepath
+    stem = stem if channel is None else f"{stem}.channel{channel}"
     return f"{stem}@{round(offset * 1000)}" if offset else stem
 
 

@@ -18,7 +18,6 @@ from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.text import profile as profile_named
 
-_CHANNEL = "1"
 _UNSAFE = re.compile(r"[\s();]+")
 
 
@@ -34,6 +33,7 @@ class _Segment:
     reference: str
     hypothesis: str
     words: Sequence[dict[str, Any]]
+    channel: int = 1
 
     def times(self) -> tuple[float, float]:
         if self.duration is None:
@@ -64,17 +64,29 @@ def export(
 
 
 def _segments(manifest: Manifest, apply: Callable[[str], str]) -> Iterator[_Segment]:
+    recordings: dict[str, str] = {}
     for row in manifest:
         yield _Segment(
             name=_UNSAFE.sub("_", row.id),
-            recording=_UNSAFE.sub("_", Path(row.audio_filepath).stem),
+            recording=_recording(row.audio_filepath, recordings),
             speaker=_UNSAFE.sub("_", row.speaker or "unknown"),
             begin=row.offset,
             duration=row.duration,
             reference=apply(_text(row, "text")),
             hypothesis=apply(_text(row, "pred_text")),
             words=row.get("words") or (),
+            channel=(row.channel or 0) + 1,
         )
+
+
+def _recording(path: str, taken: dict[str, str]) -> str:
+    """The file's name without its ending; longer by folders where another file has that name already."""
+    parts = Path(path).with_suffix("").parts
+    for count in range(1, len(parts) + 1):
+        name = _UNSAFE.sub("_", "-".join(part.strip("/") for part in parts[-count:]))
+        if taken.setdefault(name, path) == path:
+            return name
+    raise DataError(f"{path} has the name of another recording, {taken[name]}: rename one.")
 
 
 def _text(row: Utterance, name: str) -> str:
@@ -93,28 +105,29 @@ def _write_trn(field: str) -> Callable[[IO[str], Iterator[_Segment]], None]:
 
 
 def _write_stm(handle: IO[str], segments: Iterator[_Segment]) -> None:
-    rows = sorted((s.recording, *s.times(), s.speaker, s.reference) for s in segments)
-    for recording, begin, end, speaker, reference in rows:
-        handle.write(f"{recording} {_CHANNEL} {speaker} {begin:.3f} {end:.3f} {reference}\n")
+    rows = sorted((s.recording, s.channel, *s.times(), s.speaker, s.reference) for s in segments)
+    for recording, channel, begin, end, speaker, reference in rows:
+        handle.write(f"{recording} {channel} {speaker} {begin:.3f} {end:.3f} {reference}\n")
 
 
 def _write_ctm(handle: IO[str], segments: Iterator[_Segment]) -> None:
     rows = sorted(row for segment in segments for row in _timed_words(segment))
-    for recording, begin, duration, word in rows:
-        handle.write(f"{recording} {_CHANNEL} {begin:.3f} {duration:.3f} {word}\n")
+    for recording, channel, begin, duration, word in rows:
+        handle.write(f"{recording} {channel} {begin:.3f} {duration:.3f} {word}\n")
 
 
-def _timed_words(segment: _Segment) -> Iterator[tuple[str, float, float, str]]:
+def _timed_words(segment: _Segment) -> Iterator[tuple[str, int, float, float, str]]:
+    place = (segment.recording, segment.channel)
     words = segment.hypothesis.split()
     begin, end = segment.times()
     timed = [word for word in segment.words if word.get("start") is not None and word.get("end") is not None]
     if len(timed) == len(words):
         for word, timing in zip(words, timed, strict=True):
-            yield segment.recording, begin + timing["start"], timing["end"] - timing["start"], word
+            yield *place, begin + timing["start"], timing["end"] - timing["start"], word
         return
     step = (end - begin) / max(len(words), 1)
     for position, word in enumerate(words):
-        yield segment.recording, begin + position * step, step, word
+        yield *place, begin + position * step, step, word
 
 
 def _write_seglst(field: str) -> Callable[[IO[str], Iterator[_Segment]], None]:

@@ -141,7 +141,9 @@ class _Collector:
 
 def _default_id(row: Mapping[str, Any], number: int) -> str:
     name = row.get("audio_filepath")
-    return default_id(name, row.get("offset") or 0.0) if name else f"row-{number}"
+    channel = row.get("channel")
+    channel = channel if isinstance(channel, int) else None
+    return default_id(name, row.get("offset") or 0.0, channel) if name else f"row-{number}"
 
 
 def _scalar(name: str, value: Any) -> bool:

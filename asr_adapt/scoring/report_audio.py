@@ -9,6 +9,7 @@ import base64
 import io
 import os
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -37,28 +38,43 @@ def audio_urls(predictions: Predictions, page: Path, mode: str) -> tuple[list[st
     if mode == "auto":
         mode = "embed" if np.nan_to_num(seconds, nan=np.inf).sum() <= EMBED_SECONDS else "link"
     offsets = np.nan_to_num(predictions.seconds("offset"))
+    channels = predictions.columns.get("channel") or [None] * len(predictions)
     urls, missing = [], 0
-    for name, offset, duration in zip(predictions.audio, offsets, seconds, strict=True):
-        url = _url(name, float(offset), None if np.isnan(duration) else float(duration), page, mode)
+    for name, offset, duration, channel in zip(predictions.audio, offsets, seconds, channels, strict=True):
+        segment = _Segment(float(offset), None if np.isnan(duration) else float(duration), channel)
+        url = _url(name, segment, page, mode)
         missing += not url
         urls.append(url)
     return urls, missing
 
 
-def _url(name: str, offset: float, duration: float | None, page: Path, mode: str) -> str:
+class _Segment(NamedTuple):
+    """Where a row is in its file; times in seconds."""
+
+    offset: float
+    duration: float | None
+    channel: int | None
+
+    @property
+    def fragment(self) -> str:
+        """The media fragment of the segment; a browser cannot choose a channel."""
+        end = "" if self.duration is None else f",{self.offset + self.duration:.3f}"
+        return f"#t={self.offset:.3f}{end}" if self.offset else ""
+
+
+def _url(name: str, segment: _Segment, page: Path, mode: str) -> str:
     path = Path(name)
     if not name or not path.is_file():
         return ""
     if mode == "embed":
-        return _embedded(path, offset, duration)
+        return _embedded(path, segment)
     relative = Path(os.path.relpath(path.resolve(), page.resolve().parent)).as_posix()
-    end = "" if duration is None else f",{offset + duration:.3f}"
-    return quote(relative) + (f"#t={offset:.3f}{end}" if offset else "")
+    return quote(relative) + segment.fragment
 
 
-def _embedded(path: Path, offset: float, duration: float | None) -> str:
+def _embedded(path: Path, segment: _Segment) -> str:
     try:
-        samples = read_audio(path, sample_rate=RATE, offset=offset, duration=duration)
+        samples = read_audio(path, sample_rate=RATE, **segment._asdict())
     except DataError:
         return ""  # counted by the caller: a score must not fail for sound that is only shown
     buffer = io.BytesIO()

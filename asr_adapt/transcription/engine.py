@@ -68,6 +68,7 @@ class _Job:
     duration: float | None = None  # set when the last piece was read
     seconds: float = 0.0
     journal: Journal | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -147,7 +148,7 @@ class Engine:
             if job is None:
                 continue
             if event.piece is None:
-                job.duration = event.duration
+                job.duration, job.remarks = event.duration, event.remarks
                 continue
             job.expected += 1
             span = (event.piece.start, event.piece.stop)
@@ -218,6 +219,8 @@ class Engine:
 
     def _outcome(self, number: int, job: _Job) -> Outcome:
         self.progress.finished += 1
+        for remark in job.remarks:
+            logger.warning("%s: %s", job.source.label, remark)
         segments = assemble(job.heard, self.recogniser.sample_rate)
         transcript = Transcript(
             source=job.source.label,
@@ -226,6 +229,8 @@ class Engine:
             model=self.recogniser.name,
             language=self.options.language,
             compute_seconds=job.seconds,
+            warnings=job.remarks,
+            fields=job.source.fields,
         )
         return Outcome(number, job.source, transcript)
 

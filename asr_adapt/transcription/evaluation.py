@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,9 @@ def run_rows(
     order = processes.share([number for number in reading_order(rows.durations) if number not in known])
     found: dict[int, Prediction] = {}
     failed: dict[int, Failure] = {}
-    for outcome in engine.run([source_of_row(rows[number]) for number in order]):
+    # half a recording scored against a whole transcript would be a loss of the recogniser's
+    sources = [replace(source_of_row(rows[number]), strict=True) for number in order]
+    for outcome in engine.run(sources):
         number = order[outcome.index]
         if outcome.failure is not None:
             failed[number] = outcome.failure

@@ -60,7 +60,9 @@ def transcribe_files(
     what goes to one stream or file is written by the main one. There, ``fail_fast`` raises the failure.
     """
     with temporary_folder() as spool:
-        expansion = expand(names, spool=spool, each_channel=settings.each_channel)
+        expansion = expand(
+            names, spool=spool, each_channel=settings.each_channel, track=settings.options.track
+        )
         outputs.check(len(expansion.sources))
         run = _Run(outputs, settings)
         for failure in expansion.failures:

@@ -7,6 +7,7 @@ open any audio beyond its header.
 from __future__ import annotations
 
 import glob
+import math
 import re
 import shutil
 import sys
@@ -19,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_adapt.audio import probe
-from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError
+from asr_adapt.audio import AudioInfo, probe
+from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError, shown
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 
 #: Endings looked for in folders; a file named by itself may end in anything.
@@ -45,7 +46,7 @@ class Source:
 
     ``name`` is the path of its outputs without suffix, relative to the output folder. ``duration`` is seconds
     of audio where known, ``segment`` whether offset and duration cut the file, ``origin`` the file and line
-    that named it.
+    that named it. Damage fails a ``strict`` source; of any other, what can be decoded is heard.
     """
 
     label: str
@@ -58,6 +59,17 @@ class Source:
     channel: int | None = None
     row: Utterance | None = None
     origin: str = ""
+    strict: bool = False
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """What a manifest row of this source says of it."""
+        if self.row is not None:
+            return self.row.to_row()
+        own: dict[str, object] = {"audio_filepath": self.label}
+        if self.path is not None and self.channel is not None:
+            own = {"audio_filepath": shown(str(self.path)), "channel": self.channel}
+        return own
 
 
 @dataclass(frozen=True)
@@ -87,17 +99,21 @@ class Expansion:
         return sum(source.duration or 0.0 for source in self.sources)
 
 
-def expand(names: Sequence[str], *, spool: Path, each_channel: bool = False) -> Expansion:
-    """Everything that ``names`` stand for; standard input and URLs are copied into the folder ``spool``.
+def expand(
+    names: Sequence[str], *, spool: Path, each_channel: bool = False, track: str | None = None
+) -> Expansion:
+    """Everything that ``names`` stand for; standard input, pipes and URLs are copied into ``spool``.
 
-    The same file named twice is transcribed once. Inputs that fail here are reported, never dropped.
+    ``each_channel`` makes a source of every channel of ``track``. The same file named twice is transcribed
+    once. Inputs that fail here are reported, never dropped.
     """
     sources: list[Source] = []
     failures: list[Failure] = []
     for name in names:
         try:
             for source in _named(name, spool):
-                _add(source, sources, failures, each_channel)
+                for part, info in _probed(source, track, failures):
+                    sources.extend(_channels(part, info) if each_channel else [part])
         except Exception as error:  # whatever one input does to a decoder, the others are transcribed
             failures.append(failure_of(name, error))
     return Expansion(_unique_names(_without_repeats(sources)), failures)
@@ -106,6 +122,7 @@ def expand(names: Sequence[str], *, spool: Path, each_channel: bool = False) -> 
 def failure_of(label: str, error: Exception) -> Failure:
     """The failure of an input, in one sentence that names it."""
     message = str(error) if isinstance(error, AsrAdaptError) else f"{type(error).__name__}: {error}"
+    label, message = shown(label), shown(message)
     return Failure(label, message if label in message else f"{label}: {message}", error)
 
 
@@ -131,22 +148,34 @@ def source_of_row(row: Utterance) -> Source:
     )
 
 
-def _add(source: Source, sources: list[Source], failures: list[Failure], each_channel: bool) -> None:
-    """Append ``source`` with the duration of its header, once a channel where asked."""
+def _probed(
+    source: Source, track: str | None, failures: list[Failure]
+) -> Iterator[tuple[Source, AudioInfo | None]]:
+    """The source with the duration of its header, where that says one; a file that cannot be opened fails."""
     if source.path is None or source.row is not None:
-        sources.append(source)
+        yield source, None
         return
     try:
-        info = probe(source.path)
+        info = probe(source.path, track=track, count=False)
     except Exception as error:  # as in expand
         failures.append(source_failure(source, error))
         return
-    known = replace(source, duration=info.duration)
-    if each_channel and info.channels > 1:
-        for channel in range(info.channels):
-            sources.append(replace(known, channel=channel, name=f"{source.name}.channel{channel}"))
-    else:
-        sources.append(known)
+    duration = info.duration if math.isfinite(info.duration) else None
+    yield replace(source, duration=duration), info
+
+
+def _channels(source: Source, info: AudioInfo | None) -> list[Source]:
+    if info is None or info.channels < 2:
+        return [source]
+    return [
+        replace(
+            source,
+            channel=channel,
+            label=f"{source.label} (channel {channel})",
+            name=f"{source.name}.channel{channel}",
+        )
+        for channel in range(info.channels)
+    ]
 
 
 def _named(name: str, spool: Path) -> Iterator[Source]:
@@ -164,7 +193,7 @@ def _named(name: str, spool: Path) -> Iterator[Source]:
     elif path.suffix.lower() in LIST_SUFFIXES and _exists(path):
         yield from _list(path, spool)
     else:
-        yield Source(label=name, name=path.stem, path=path)
+        yield Source(label=shown(name), name=path.stem, path=path)
 
 
 def _exists(path: Path) -> bool:
@@ -183,7 +212,7 @@ def _folder(folder: Path) -> Iterator[Source]:
     if not found:
         raise DataError("holds no audio or video file; name the folder that does.", path=folder)
     for path in found:
-        yield Source(str(path), str(path.relative_to(folder).with_suffix("")), path)
+        yield Source(shown(str(path)), str(path.relative_to(folder).with_suffix("")), path)
 
 
 def _glob(pattern: str, spool: Path) -> Iterator[Source]:
@@ -210,7 +239,7 @@ def _list(path: Path, spool: Path) -> Iterator[Source]:
         if "://" in entry:
             yield from _named(entry, spool)
         else:
-            yield Source(str(target), target.stem, target, origin=f"{path}:{number}")
+            yield Source(shown(str(target)), target.stem, target, origin=f"{path}:{number}")
 
 
 def _standard_input(spool: Path) -> Source:

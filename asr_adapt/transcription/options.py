@@ -23,8 +23,9 @@ class TranscribeOptions:
     Seconds everywhere. ``segmenter``: ``windows`` hears every sample in overlapping windows, ``silero`` and
     ``energy`` keep only what a voice-activity detector calls speech. ``batch_seconds`` is the padded audio in
     one batch (None: chosen for the device), ``batch_size`` a further bound on its rows. ``channel`` picks one
-    channel (0 is the first); None averages them. ``calibration`` maps word confidence (None: as the model
-    gives it).
+    channel (0 is the first); None averages them. ``track`` picks an audio track of a video: a number from 0
+    or a language (None: the default track). ``calibration`` maps word confidence (None: as the model gives
+    it).
     """
 
     language: str | None = None
@@ -39,6 +40,7 @@ class TranscribeOptions:
     batch_seconds: float | None = None
     batch_size: int | None = None
     channel: int | None = None
+    track: str | None = None
     pool_seconds: float = 600.0
     workers: int = 2
     fail_fast: bool = False

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
 
-from asr_adapt.audio import AudioError, read_audio, stream_audio
+from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
 from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.speech import (
@@ -42,20 +42,44 @@ class Hearing:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One event: a piece of source ``job``, or its end (``duration`` in seconds), or its failure."""
+    """One event: a piece of source ``job``, or its end, or its failure.
+
+    At the end, ``duration`` is the seconds that were decoded, and ``remarks`` say what of the file was lost.
+    """
 
     job: int
     piece: Piece | None = None
     duration: float | None = None
     failure: Failure | None = None
+    remarks: tuple[str, ...] = ()
 
 
-def pieces_of(source: Source, hearing: Hearing, options: TranscribeOptions) -> Iterator[Piece]:
-    """The pieces of one source in order; raises AudioError where the audio cannot be read."""
+@dataclass
+class Tally:
+    """What came of reading a source: samples at the recogniser's rate, and sentences on what was lost."""
+
+    samples: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+    def counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """The blocks as they are, counted."""
+        for block in blocks:
+            self.samples += len(block)
+            yield block
+
+
+def pieces_of(
+    source: Source, hearing: Hearing, options: TranscribeOptions, tally: Tally | None = None
+) -> Iterator[Piece]:
+    """The pieces of one source in order; raises AudioError where the audio cannot be read.
+
+    Of a damaged file what can be decoded is read, and ``tally`` gets a remark, unless the source is strict.
+    """
+    tally = Tally() if tally is None else tally
     rate = hearing.sample_rate
     window = round(min(options.window_seconds or hearing.window_seconds, hearing.window_seconds) * rate)
     overlap = min(round(options.overlap_seconds * rate), window // 2)
-    blocks = _blocks(source, rate, options.channel if source.channel is None else source.channel)
+    blocks = tally.counted(_blocks(source, rate, options, None if source.strict else tally.remarks.append))
     if options.segmenter == "windows":
         return windows(blocks, window, overlap)
     rules = SpeechRules(
@@ -71,19 +95,29 @@ def pieces_of(source: Source, hearing: Hearing, options: TranscribeOptions) -> I
     return speech_pieces(blocks, detector, rules)
 
 
-def _blocks(source: Source, rate: int, channel: int | None) -> Iterable[np.ndarray]:
+def _blocks(
+    source: Source, rate: int, options: TranscribeOptions, remark: Remark | None
+) -> Iterable[np.ndarray]:
+    channel = options.channel if source.channel is None else source.channel
+    track = options.track
     if source.samples is not None:
         return [checked_samples(source.samples, source.label)]
     assert source.path is not None
     long = source.duration is None or source.duration > STREAM_ABOVE_SECONDS
     if not source.segment:
-        return stream_audio(source.path, sample_rate=rate, channel=channel)
+        return stream_audio(source.path, sample_rate=rate, channel=channel, track=track, remark=remark)
     if source.offset == 0 and long and source.duration is not None:
-        stream = stream_audio(source.path, sample_rate=rate, channel=channel)
+        stream = stream_audio(source.path, sample_rate=rate, channel=channel, track=track, remark=remark)
         return _first(stream, round(source.duration * rate))
     return [
         read_audio(
-            source.path, sample_rate=rate, offset=source.offset, duration=source.duration, channel=channel
+            source.path,
+            sample_rate=rate,
+            offset=source.offset,
+            duration=source.duration,
+            channel=channel,
+            track=track,
+            remark=remark,
         )
     ]
 
@@ -162,17 +196,16 @@ class Reader:
                 self._changed.notify_all()
 
     def _read(self, job: int, source: Source) -> None:
-        end = 0
+        tally = Tally()
         try:
-            for piece in pieces_of(source, self._hearing, self._options):
-                end = piece.stop
+            for piece in pieces_of(source, self._hearing, self._options, tally):
                 if not self._put(Read(job, piece=piece), len(piece.samples)):
                     return
         except Exception as error:  # a damaged file must not stop the others, whatever its decoder raises
             self._put(Read(job, failure=source_failure(source, error)), 0)
             return
-        duration = source.duration if source.duration is not None else end / self._hearing.sample_rate
-        self._put(Read(job, duration=duration), 0)
+        duration = tally.samples / self._hearing.sample_rate
+        self._put(Read(job, duration=duration, remarks=tuple(tally.remarks)), 0)
 
     def _put(self, event: Read, samples: int) -> bool:
         """Queue an event when there is room; False when the reader was stopped."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -34,7 +34,9 @@ class Segment:
 class Transcript:
     """One source, transcribed.
 
-    ``duration`` is seconds of audio, ``compute_seconds`` this source's share of the recogniser's time.
+    ``duration`` is seconds of decoded audio, ``compute_seconds`` this source's share of the recogniser's
+    time, ``warnings`` sentences on what of the file could not be heard, ``fields`` those of a manifest row
+    that say what was transcribed (``audio_filepath``, ``channel``, and all of the row that named it).
     """
 
     source: str
@@ -43,6 +45,8 @@ class Transcript:
     model: str = ""
     language: str | None = None
     compute_seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -67,9 +71,11 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.
 
-        Whisper's fields that a CTC recogniser has no number for are null.
+        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` only come if there are
+        any.
         """
-        return {
+        remarks = {"warnings": list(self.warnings)} if self.warnings else {}
+        return remarks | {
             "text": self.text,
             "segments": [_segment_json(number, segment) for number, segment in enumerate(self.segments)],
             "language": self.language,

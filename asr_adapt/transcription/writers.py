@@ -96,12 +96,14 @@ def _json(transcript: Transcript, options: WriterOptions) -> str:
 
 def _jsonl(transcript: Transcript, options: WriterOptions) -> str:
     row: dict[str, object] = {
-        "audio_filepath": transcript.source,
+        **(transcript.fields or {"audio_filepath": transcript.source}),
         "duration": round(transcript.duration, 3),
         "pred_text": transcript.text,
         "confidence": None if transcript.confidence is None else round(transcript.confidence, 4),
         "time": round(transcript.compute_seconds, 4),
     }
+    if transcript.warnings:
+        row["warnings"] = list(transcript.warnings)
     if transcript.words:
         row["words"] = [word_json(word) for word in transcript.words]
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"

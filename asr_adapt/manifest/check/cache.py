@@ -34,7 +34,8 @@ def file_key(row: Utterance) -> str | None:
         place = os.path.realpath(path)
     except (OSError, ValueError):
         return None
-    return f"{HEALTH_VERSION}:{place}:{status.st_size}:{status.st_mtime_ns}:{row.offset}:{row.duration}"
+    segment = f"{row.offset}:{row.duration}:{row.get('channel')}"
+    return f"{HEALTH_VERSION}:{place}:{status.st_size}:{status.st_mtime_ns}:{segment}"
 
 
 class HealthCache:

@@ -52,7 +52,9 @@ KINDS: Mapping[str, Kind] = {
     "clipped": Kind("warning", "flattened peaks distort the spectrum", "none"),
     "dc-offset": Kind("warning", "the recording has a constant offset", "none"),
     "different-channels": Kind("warning", "averaging mixes two signals; choose one channel", "none"),
-    "opposite-channels": Kind("warning", "averaging cancels the signal; choose one channel", "none"),
+    "opposite-channels": Kind(
+        "warning", "averaging would cancel the signal, so the first channel is heard; name one", "none"
+    ),
     "duplicate-audio": Kind("warning", "the same sound occurs twice; it leaks if split apart", "none"),
     "conflicting-audio": Kind("error", "the same sound has two transcripts; one is wrong", "drop"),
     "speaking-rate": Kind(

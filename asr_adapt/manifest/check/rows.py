@@ -11,7 +11,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from asr_adapt.audio import AudioError
 from asr_adapt.audio.containers import audio_exists
 from asr_adapt.audio.health import AudioHealth, measure_health
 from asr_adapt.errors import DataError
@@ -128,11 +127,11 @@ class RangeChecker:
             return
         try:
             health = self._health(row, result)
-        except AudioError as error:
+        except DataError as error:
             past_end = "segment starts" in error.message
             add(
                 "segment-past-end" if past_end else "unreadable-audio",
-                f"{row.audio_filepath} {error.message}",
+                f"{error.field or row.audio_filepath} {error.message}",
             )
             return
         for code, message in audio_findings(row, health):
@@ -145,7 +144,9 @@ class RangeChecker:
         key = file_key(row) if self._cache is not None else None
         if self._cache is not None and key is not None and (kept := self._cache.get(key)) is not None:
             return kept
-        health = measure_health(row.audio_path, offset=row.offset, duration=row.duration or None)
+        health = measure_health(
+            row.audio_path, offset=row.offset, duration=row.duration or None, channel=row.channel
+        )
         if key is not None:
             result.measured.append(entry(key, health))
         return health

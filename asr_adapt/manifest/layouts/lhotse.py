@@ -118,10 +118,19 @@ def _supervision_row(
     if supervision.get("language") is not None:
         row["lang"] = supervision["language"]
     channel = supervision.get("channel", 0)
-    if channel not in (0, [0], None) and recording.get("channel_ids", [0]) != [0]:
+    if channel is not None and _channels(recording) > 1:
         row["channel"] = channel[0] if isinstance(channel, list) and len(channel) == 1 else channel
     custom = supervision.get("custom")
     return row | {k: v for k, v in (custom if isinstance(custom, dict) else {}).items() if k not in row}
+
+
+def _channels(recording: Mapping[str, Any]) -> int:
+    """How many channels the recording has; lhotse before 1.12 says so by its sources only."""
+    ids = recording.get("channel_ids")
+    if not isinstance(ids, list):
+        sources = recording.get("sources") or [{}]
+        ids = sources[0].get("channels", [0]) if isinstance(sources[0], dict) else [0]
+    return len(ids) if isinstance(ids, list) else 1
 
 
 def _audio_source(recording: Mapping[str, Any], where: _Where) -> str:

@@ -27,6 +27,10 @@ _SUFFIXES = frozenset({".stm"})
 _IGNORED = "ignore_time_segment_in_scoring"
 
 
+#: STM counts channels from 1, or from A. Most files say 1 throughout, which means the only one.
+_CHANNELS = {str(n + 1): n for n in range(64)} | {"A": 0, "B": 1}
+
+
 class StmLayout:
     """An STM file, or a folder of them; audio is named with or without its suffix."""
 
@@ -49,15 +53,8 @@ class StmLayout:
 
 def _read_file(source: Path, options: ImportOptions) -> Iterator[Utterance]:
     place, by_stem = place_of(source), _audio_by_stem(source.parent)
-    for number, line in read_lines(source):
-        if line.startswith(";;"):
-            continue
-        match = _LINE.match(line.strip())
-        if match is None:
-            raise DataError(
-                "must read: audio channel speaker start end transcript.", path=source, line=number
-            )
-        name, _, speaker, start, end, labels, text = match.groups()
+    stereo = {name for _, (name, channel, *_) in _lines(source) if _CHANNELS.get(channel.upper(), 0)}
+    for number, (name, channel, speaker, start, end, labels, text) in _lines(source):
         if text == _IGNORED:
             continue
         row: dict[str, Any] = {
@@ -66,11 +63,32 @@ def _read_file(source: Path, options: ImportOptions) -> Iterator[Utterance]:
             "text": text or "",
         }
         row["duration"] = round(_seconds(end, source, number) - row["offset"], 6)
+        if name in stereo:
+            row["channel"] = _channel(channel, source, number)
         if speaker != "unknown":
             row["speaker"] = speaker
         if labels:
             row["labels"] = labels
         yield from_row({options.columns.get(k, k): v for k, v in row.items()}, place, number)
+
+
+def _lines(source: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for number, line in read_lines(source):
+        if line.startswith(";;"):
+            continue
+        match = _LINE.match(line.strip())
+        if match is None:
+            raise DataError(
+                "must read: audio channel speaker start end transcript.", path=source, line=number
+            )
+        yield number, match.groups()
+
+
+def _channel(text: str, path: Path, line: int) -> int:
+    channel = _CHANNELS.get(text.upper())
+    if channel is None:
+        raise DataError(f"{text!r} is no channel: write 1, 2 … or A, B.", path=path, line=line)
+    return channel
 
 
 def _audio_by_stem(folder: Path) -> dict[str, str]:
