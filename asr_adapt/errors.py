@@ -16,22 +16,24 @@ EXIT_INVALID = 3
 EXIT_NOT_COMPARABLE = 4
 
 
-def shown(text: str) -> str:
-    """A name as it may be printed or written: control characters, and bytes that are no UTF-8, escaped.
+def writable(name: str) -> str:
+    """A file's name as any output can hold it: bytes that are no UTF-8 become ``\\xe9`` and so on."""
+    try:
+        raw = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character, which only Windows lets a name hold
+        raw = name.encode("utf-8", "surrogatepass")
+    return raw.decode("utf-8", "backslashreplace")
 
-    So no file name moves the cursor, ends a line, or makes an output impossible to write.
-    """
-    if text.isprintable() and not any("\ud800" <= c <= "\udfff" for c in text):
-        return text
-    return "".join(_shown_character(c) for c in text)
+
+def shown(name: str) -> str:
+    """A name as it may be printed: control characters escaped too, so that none moves the cursor."""
+    name = writable(name)
+    return name if name.isprintable() else "".join(map(_shown_character, name))
 
 
 def _shown_character(character: str) -> str:
-    code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python holds a byte of a name that is not UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    hidden = unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii") if hidden else character
+    hidden = unicodedata.category(character) in ("Cc", "Zl", "Zp")
+    return character.encode("unicode_escape").decode("ascii") if hidden else character
 
 
 class AsrAdaptError(Exception):

@@ -20,6 +20,7 @@ from asr_adapt.audio.mixing import OPPOSITE, Once, mixed
 from asr_adapt.audio.opening import NO_SAMPLES, Input, Source
 from asr_adapt.audio.resample import resample, resample_stream
 from asr_adapt.audio.types import AudioError, AudioInfo, Decoder, DecodingStopped, Remark, Samples
+from asr_adapt.errors import shown
 
 #: A file may end this much before its header's end: encoders pad, containers round.
 SHORTFALL_SECONDS = 0.5
@@ -229,7 +230,7 @@ def _note_shortfall(info: AudioInfo, frames: int, missing: int, note: Remark) ->
 @lru_cache(maxsize=4096)
 def _log_once(path: str, message: str) -> None:
     """Training reads a file in every epoch; one warning is enough."""
-    logger.warning("%s: %s", path, message)
+    logger.warning("%s: %s", shown(path), message)
 
 
 def _no_samples(info: AudioInfo, offset: float) -> AudioError:

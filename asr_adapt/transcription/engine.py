@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr_adapt.errors import shown
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble
 from asr_adapt.transcription.batching import batches
@@ -220,7 +221,7 @@ class Engine:
     def _outcome(self, number: int, job: _Job) -> Outcome:
         self.progress.finished += 1
         for remark in job.remarks:
-            logger.warning("%s: %s", job.source.label, remark)
+            logger.warning("%s: %s", shown(job.source.label), remark)
         segments = assemble(job.heard, self.recogniser.sample_rate)
         transcript = Transcript(
             source=job.source.label,

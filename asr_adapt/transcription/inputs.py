@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from asr_adapt.audio import AudioInfo, probe
-from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError, shown
+from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError, shown, writable
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 
 #: Endings looked for in folders; a file named by itself may end in anything.
@@ -68,7 +68,7 @@ class Source:
             return self.row.to_row()
         own: dict[str, object] = {"audio_filepath": self.label}
         if self.path is not None and self.channel is not None:
-            own = {"audio_filepath": shown(str(self.path)), "channel": self.channel}
+            own = {"audio_filepath": writable(str(self.path)), "channel": self.channel}
         return own
 
 
@@ -193,7 +193,7 @@ def _named(name: str, spool: Path) -> Iterator[Source]:
     elif path.suffix.lower() in LIST_SUFFIXES and _exists(path):
         yield from _list(path, spool)
     else:
-        yield Source(label=shown(name), name=path.stem, path=path)
+        yield Source(label=writable(name), name=path.stem, path=path)
 
 
 def _exists(path: Path) -> bool:
@@ -212,7 +212,7 @@ def _folder(folder: Path) -> Iterator[Source]:
     if not found:
         raise DataError("holds no audio or video file; name the folder that does.", path=folder)
     for path in found:
-        yield Source(shown(str(path)), str(path.relative_to(folder).with_suffix("")), path)
+        yield Source(writable(str(path)), str(path.relative_to(folder).with_suffix("")), path)
 
 
 def _glob(pattern: str, spool: Path) -> Iterator[Source]:
@@ -239,7 +239,7 @@ def _list(path: Path, spool: Path) -> Iterator[Source]:
         if "://" in entry:
             yield from _named(entry, spool)
         else:
-            yield Source(shown(str(target)), target.stem, target, origin=f"{path}:{number}")
+            yield Source(writable(str(target)), target.stem, target, origin=f"{path}:{number}")
 
 
 def _standard_input(spool: Path) -> Source:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from asr_adapt.errors import UsageError
+from asr_adapt.errors import UsageError, shown
 from asr_adapt.files import atomic_write
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
@@ -115,4 +115,4 @@ class Outputs:
         if name == "json":  # one object a line can be read back; pretty objects in a row cannot
             value = {"source": transcript.source, **transcript.to_json()}
             return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"
-        return f"==> {transcript.source} <==\n{render(transcript, name, self.writer)}"
+        return f"==> {shown(transcript.source)} <==\n{render(transcript, name, self.writer)}"
