@@ -90,7 +90,7 @@ class Checkpoint:
         for name, shape in wanted.items():
             if tuple(self.tensors[name].shape) != shape:
                 raise self._fault(f"{name} is {tuple(self.tensors[name].shape)}, not {shape}")
-        tensors = {name: tensor.to(self.dtype) for name, tensor in self.tensors.items()}
+        tensors = _apart({name: tensor.to(self.dtype) for name, tensor in self.tensors.items()})
         model.load_state_dict({**tensors, "proj_out.weight": tensors[_EMBEDDING]}, assign=True)
         model.tie_weights()
         return model.eval()
@@ -117,6 +117,17 @@ def _layers(checkpoint: Checkpoint, side: str) -> int:
             path=checkpoint.path,
         )
     return len(found)
+
+
+def _apart(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The same tensors without memory in common: a file may keep equal weights once, and stack several."""
+    seen: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return found
 
 
 def _fits(tensor: torch.Tensor, narrow: torch.dtype) -> bool:

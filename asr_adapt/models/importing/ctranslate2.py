@@ -18,7 +18,7 @@ import torch
 from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.binary import BinaryFile
 from asr_adapt.models.importing.checkpoint import Checkpoint
-from asr_adapt.models.importing.vocabulary import WhisperVocabulary
+from asr_adapt.models.importing.vocabulary import END, NO_TIMESTAMPS, START, WhisperVocabulary
 from asr_adapt.models.importing.vocabulary_sources import MULTILINGUAL, from_tokens, read_tokenizer_json
 
 VERSION = 6
@@ -96,6 +96,8 @@ def read_variables(path: Path) -> dict[str, torch.Tensor]:
             if name not in found:
                 raise file.fault(f"alias {alias} is of the unknown weight {name}")
             found[alias] = found[name]
+            if f"{name}_scale" in found:
+                found[f"{alias}_scale"] = found[f"{name}_scale"]
         if file.left:
             raise file.fault(f"{file.left} bytes follow the last weight")
     return found
@@ -203,7 +205,15 @@ def _vocabulary(folder: Path, size: int, vocabulary: Callable[[int], WhisperVoca
     multilingual = size >= MULTILINGUAL if tokens is None else "" in tokens
     path = folder / "tokenizer.json"
     if path.is_file():
-        return read_tokenizer_json(path, multilingual)
+        found = read_tokenizer_json(path, multilingual)
+        for token, index in found.specials.items():
+            if (
+                tokens is not None
+                and tokens[index : index + 1] != [token]
+                and token in (END, START, NO_TIMESTAMPS)
+            ):
+                raise ModelError(f"vocabulary and tokeniser disagree on {token}: copy both anew.", path=path)
+        return found
     if tokens is None:
         return vocabulary(size)
     return from_tokens(tokens[:size], multilingual, folder)

@@ -44,10 +44,9 @@ def read_tokenizer_json(path: Path, multilingual: bool) -> Vocabulary:
         raise ModelError(
             "the tokeniser cannot be read: it must be the tokenizer.json of a Whisper model.", path=path
         ) from error
-    times = set(TIMESTAMPS)
-    specials = {token: index for token, index in added.items() if token not in times}
     ordinary = {piece: index for piece, index in pieces.items() if piece not in added}
-    return Vocabulary(ordinary, merges, specials, multilingual)
+    specials, times = _apart(added)
+    return Vocabulary(ordinary, merges, specials, multilingual, times)
 
 
 def from_tokens(tokens: Sequence[str], multilingual: bool, path: Path) -> Vocabulary:
@@ -60,9 +59,8 @@ def from_tokens(tokens: Sequence[str], multilingual: bool, path: Path) -> Vocabu
         pieces = [bytes(letters[letter] for letter in token) for token in tokens[:first]]
     except KeyError as error:
         raise ModelError(f"the vocabulary has the letter {error} that no byte has.", path=path) from error
-    times = set(TIMESTAMPS)
-    specials = {t: i for i, t in enumerate(tokens[first:], first) if t not in times}
-    return replace(from_pieces(pieces, path), specials=specials, multilingual=multilingual)
+    specials, times = _apart({token: index for index, token in enumerate(tokens[first:], first)})
+    return replace(from_pieces(pieces, path), specials=specials, multilingual=multilingual, timestamps=times)
 
 
 def from_pieces(pieces: Sequence[bytes], path: Path) -> Vocabulary:
@@ -109,7 +107,13 @@ def with_openai_specials(vocabulary: Vocabulary, size: int, path: Path) -> Vocab
     languages = [f"<|{code}|>" for code in list(LANGUAGES)[:count]]
     tokens = [END, START, *languages, *_BEHIND_LANGUAGES]
     specials = {token: index for index, token in enumerate(tokens, first)}
-    return replace(vocabulary, specials=specials, multilingual=size >= MULTILINGUAL)
+    return replace(vocabulary, specials=specials, multilingual=size >= MULTILINGUAL, timestamps={})
+
+
+def _apart(added: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """Special tokens, and timestamps."""
+    times = {token: added[token] for token in TIMESTAMPS if token in added}
+    return {token: index for token, index in added.items() if token not in times}, times
 
 
 def _parts(piece: bytes, ranks: dict[bytes, int], below: int) -> list[bytes]:

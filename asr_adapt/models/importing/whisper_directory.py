@@ -29,8 +29,7 @@ def write_whisper(checkpoint: Checkpoint, folder: Path) -> None:
     """
     model = checkpoint.model()
     size = model.config.vocab_size
-    checkpoint.vocabulary.check(size, checkpoint.path)
-    tokenizer = checkpoint.vocabulary.tokenizer(size)
+    tokenizer = checkpoint.vocabulary.completed(size, checkpoint.path).tokenizer()
     seconds = model.config.max_source_positions * 2 * _HOP // _RATE
     extractor = WhisperFeatureExtractor(feature_size=model.config.num_mel_bins, chunk_length=max(seconds, 1))
     transformers_logging.disable_progress_bar()
