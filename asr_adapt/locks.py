@@ -35,6 +35,17 @@ def give_back(lock: FileLock, *, remove: bool = True) -> None:
 
 
 @contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` within the block, after whoever holds it now.
+
+    The file stays: who removed it would let a third process in beside the second, which waits on it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path, thread_local=False):
+        yield
+
+
+@contextmanager
 def alone(target: str | Path | None, *, inside: bool = False) -> Iterator[None]:
     """Be the only process that writes the file or folder ``target`` within the block; None needs no lock.
 

@@ -70,7 +70,8 @@ def whisper_tiny_en() -> Path:
     of one run wait for each other, so that it is fetched once.
     """
     from asr_adapt.errors import ModelError
-    from asr_adapt.models.fetching import fetch, find
+    from asr_adapt.models.fetching import fetch
+    from asr_adapt.pretrained.catalogue import find
 
     model = find("whisper-tiny.en")
     assert model is not None

@@ -19,15 +19,15 @@ from asr_adapt.cli.app import COMMAND_MODULES
 PACKAGE = Path(asr_adapt.__file__).parent
 #: Rooms from the ground up; a module may import from its own room and from rooms before it.
 ROOMS = (
-    "assets", "text", "audio", "manifest", "scoring", "models", "transcription", "probing", "training",
-    "demo", "cli",
+    "assets", "text", "audio", "manifest", "scoring", "pretrained", "models", "transcription", "probing",
+    "training", "demo", "cli",
 )  # fmt: skip
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {f"asr_adapt{name}" for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations")}
 #: Entry points above every room.
 ROOF = {"asr_adapt.__main__", "asr_adapt.pytest_plugin"}
 HEAVY = {"torch", "torchaudio", "transformers", "accelerate", "peft", "safetensors", "silero_vad"}
-WITHOUT_TORCH = ("text", "audio", "manifest", "scoring")
+WITHOUT_TORCH = ("text", "audio", "manifest", "scoring", "pretrained")
 SLOW_FOR_HELP = HEAVY | {"numpy", "pydantic", "librosa", "scipy", "jinja2", "yaml", "jiwer"}
 
 

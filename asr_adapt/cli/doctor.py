@@ -221,7 +221,7 @@ def _models() -> Iterator[Finding]:
 
 def _own_cache() -> Iterator[Finding]:
     """The folder of fetched and converted models: what it holds, and whether it can be written."""
-    from asr_adapt.models.fetching.store import cached_models, models_folder
+    from asr_adapt.pretrained.store import cached_models, models_folder
 
     folder, subject = models_folder(), "fetched models"
     held = cached_models()

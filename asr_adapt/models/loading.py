@@ -22,12 +22,11 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import AsrAdaptError, MissingExtraError, ModelError, UsageError
-from asr_adapt.models import hub
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.checkpoint import CONFIG, Checkpoint
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
-from asr_adapt.models.fetching import MODELS, converted, fetch, find
+from asr_adapt.models.fetching import converted, fetch
 from asr_adapt.models.heads import take_vocabulary
 from asr_adapt.models.importing import foreign_kind
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
@@ -37,6 +36,8 @@ from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.speech2text import Speech2TextRecogniser
 from asr_adapt.models.weights import load_network
 from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.pretrained import hub
+from asr_adapt.pretrained.catalogue import MODELS, find
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

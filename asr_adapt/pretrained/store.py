@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from asr_adapt.errors import UsageError
 from asr_adapt.files import atomic_directory, cache_folder, write_json
+from asr_adapt.leftovers import beside
+from asr_adapt.locks import in_turn
 
 #: In every folder that we made; nothing without it is ever removed.
 MARKER = "asr-adapt-model.json"
@@ -69,9 +69,7 @@ def making(folder: Path, origin: Origin) -> Iterator[Path | None]:
 
     Two processes that want the same model wait for each other; the second finds it whole.
     """
-    lock = folder.parent / f".{folder.name}.lock"
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
+    with in_turn(beside(folder, ".lock")):
         if is_whole(folder):
             yield None
             return
@@ -101,7 +99,7 @@ def remove(name: str) -> Path:
         known = ", ".join(model.origin.name for model in cached_models()) or "none"
         raise UsageError(f"no model {name!r} is in the cache of asr-adapt: it holds {known}.")
     folder = found[0].folder
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with in_turn(beside(folder, ".lock")):
         (folder / MARKER).unlink(missing_ok=True)  # so that no one loads what is half gone
         shutil.rmtree(folder)
     return folder

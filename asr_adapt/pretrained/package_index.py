@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models.fetching.catalogue import Packages
+from asr_adapt.pretrained.catalogue import Packages
 
 #: Bytes that a file beside the weights may have.
 MOST_SMALL_BYTES = 32 * 2**20

@@ -31,14 +31,25 @@ PATIENCE = 10.0
 _SMALL = re.compile(r"[^/]+\.(json|txt|model)")
 _SAFE = re.compile(r"(model(-\d+-of-\d+)?|adapter_model)\.safetensors")
 _PICKLED = re.compile(r"(pytorch_model(-\d+-of-\d+)?|adapter_model)\.bin")
+_TOKENISERS = ("tokenizer.json", "vocab.json", "tokenizer_config.json")
 # The hub's client has changed its HTTP library more than once: take the class of failures from its own error.
 _HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
+
+
+class HubError(ModelError):
+    """The hub gives nothing and neither does its cache; ``reason`` says why in a few words."""
+
+    def __init__(self, repository: str, reason: str, fix: str) -> None:
+        self.reason = reason
+        super().__init__(
+            f"{reason} and the cache holds no copy: {fix}, or give a local directory.", path=repository
+        )
 
 
 def snapshot(repository: str) -> Path:
     """The folder of the newest revision (owner/name), downloaded where the cache lacks it.
 
-    Raises :class:`ModelError` for a repository that does not exist, may not be read, or cannot be reached.
+    Raises :class:`HubError` for a repository that does not exist, may not be read, or cannot be reached.
     """
     try:
         found = huggingface_hub.model_info(repository, timeout=PATIENCE)
@@ -61,6 +72,28 @@ def snapshot(repository: str) -> Path:
         reason = f"the download broke off ({type(error).__name__})"
         return _cached(repository, reason, error)
     return Path(folder)
+
+
+def in_cache(repository: str) -> Path | None:
+    """The folder of ``repository`` in the cache; None where weights or tokeniser lack. Asks nobody."""
+    found = huggingface_hub.try_to_load_from_cache(repository, "config.json")
+    if not isinstance(found, str):
+        return None
+    names = {path.name for path in Path(found).parent.iterdir() if path.exists()}
+    weights = any(_SAFE.fullmatch(name) or _PICKLED.fullmatch(name) for name in names)
+    return Path(found).parent if weights and names.intersection(_TOKENISERS) else None
+
+
+def one_file(repository: str, name: str) -> Path:
+    """One file of ``repository`` alone, from the cache or the hub; raises :class:`HubError`."""
+    found = huggingface_hub.try_to_load_from_cache(repository, name)
+    if isinstance(found, str):
+        return Path(found)
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, etag_timeout=PATIENCE))
+    except (_HTTPError, OSError) as error:
+        reason = "HF_HUB_OFFLINE is set" if huggingface_hub.constants.HF_HUB_OFFLINE else str(error)
+        raise HubError(repository, reason.splitlines()[0], "check the network") from error
 
 
 def wanted_files(names: list[str]) -> list[str]:
@@ -98,6 +131,4 @@ def _cached(
             if not isinstance(error, OfflineModeIsEnabled):
                 logger.warning("%s: %s; the copy in the cache is used", repository, reason)
             return Path(found).parent
-    raise ModelError(
-        f"{reason} and the cache holds no copy: {fix}, or give a local directory.", path=repository
-    ) from error
+    raise HubError(repository, reason, fix) from error

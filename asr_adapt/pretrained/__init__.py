@@ -1,0 +1,4 @@
+"""Pretrained models by name: the table of names, their sources, the hub, the user's cache.
+
+Knows where files come from and where they lie. Does not know networks, and needs no torch.
+"""
