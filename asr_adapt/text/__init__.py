@@ -3,7 +3,7 @@
 Knows text only. Does not know audio, manifests, networks or scores, and never imports torch.
 """
 
-from asr_adapt.text.normalise import PROFILES, Profile, normalise, profile
+from asr_adapt.text.normalise import PROFILE_NAMES, PROFILES, Profile, normalise, profile
 from asr_adapt.text.vocabulary import (
     PAD,
     UNKNOWN,
@@ -22,6 +22,7 @@ from asr_adapt.text.written import Writing, WrittenWord, tidy, writing_of, writt
 __all__ = [
     "PAD",
     "PROFILES",
+    "PROFILE_NAMES",
     "UNKNOWN",
     "WORD_DELIMITER",
     "Casing",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from asr_adapt.errors import UsageError
 from asr_adapt.text.english_spelling import american_spellings
+from asr_adapt.text.spoken import spoken_forms
 
 #: Characters that typists use for an apostrophe, by code point; NFKC would turn some of them into a space
 #: and a mark.
@@ -99,8 +100,25 @@ PROFILES: dict[str, Profile] = {
             "fillers), with this project's own British-to-American spelling list",
             _whisper_english,
         ),
+        Profile(
+            "alnum-en",
+            "1",
+            "basic, then every digit and every spelled letter is a word of its own, whether it was written "
+            "as a word, in groups or one by one; other words stay words; English",
+            lambda text: spoken_forms(text, _basic, letters=False),
+        ),
+        Profile(
+            "spelled-en",
+            "1",
+            "as alnum-en, and words are spelled too: every letter and digit counts by itself, spaces do not",
+            lambda text: spoken_forms(text, _basic, letters=True),
+        ),
     )
 }
+
+
+#: The names for a person to choose from.
+PROFILE_NAMES = ", ".join(PROFILES)
 
 
 def profile(name: str) -> Profile:
@@ -108,8 +126,7 @@ def profile(name: str) -> Profile:
     try:
         return PROFILES[name]
     except KeyError:
-        known = ", ".join(PROFILES)
-        raise UsageError(f"unknown normalisation profile {name!r}: choose one of {known}.") from None
+        raise UsageError(f"unknown normalisation profile {name!r}: choose one of {PROFILE_NAMES}.") from None
 
 
 def normalise(text: str, profile: str = "basic") -> str:

@@ -215,7 +215,7 @@ class Recipe(Section):
         "pretrained", description="random: same architecture from scratch (a control)."
     )
     labels: Annotated[Labels, BeforeValidator(_labels)] = Labels()
-    normalise: Literal["none", "basic", "whisper-en"] = Field(
+    normalise: Literal["none", "basic", "whisper-en", "alnum-en", "spelled-en"] = Field(
         "basic", description="Profile applied to both sides of WER; labels are not changed by it."
     )
     vocabulary: Annotated[Vocabulary, BeforeValidator(_vocabulary)] = Vocabulary()

@@ -72,7 +72,7 @@ def test_none_is_identity():
 
 
 def test_profiles_are_named_and_versioned():
-    assert list(PROFILES) == ["none", "basic", "whisper-en"]
+    assert list(PROFILES) == ["none", "basic", "whisper-en", "alnum-en", "spelled-en"]
     assert profile("basic").label == "basic@1"
     with pytest.raises(UsageError, match="none, basic, whisper-en"):
         profile("basics")
