@@ -59,7 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="[FIELD:]RISE",
         help="fail when a group of FIELD rises by more than RISE: accent:5%% (relative) or accent:0.01",
     )
-    group.addoption("--wer-normalise", default="basic", metavar="PROFILE", help="none, basic or whisper-en")
+    group.addoption(
+        "--wer-normalise",
+        default="",
+        metavar="PROFILE",
+        help="normalisation profile [the one of evaluate, else the baseline's, else basic]",
+    )
     group.addoption("--wer-level", type=float, default=0.05, metavar="P", help="false-alarm level [0.05]")
     group.addoption("--wer-model", default="", metavar="MODEL", help="transcribe manifests with this model")
 
@@ -162,8 +167,10 @@ def _judge(
 ) -> None:
     """Note the rows of a test; compare them unless a baseline is being written or none is named."""
     from asr_adapt.scoring import GateRules, gate, make_baseline
+    from asr_adapt.scoring.predictions import profile_for
 
-    rows = make_baseline(predictions, settings.normalise)
+    profile = profile_for(settings.normalise, predictions, default=_baseline_profile(settings))
+    rows = make_baseline(predictions, profile)
     item.user_properties.append((_ROWS, asdict(rows)))
     line = {"name": name, "now": rows.wer, "rows": len(rows.ids), "baseline": None, "outcome": "not compared"}
     item.user_properties.append((_LINE, line))
@@ -172,13 +179,22 @@ def _judge(
     line["outcome"] = "not comparable"
     rules = GateRules(level=min(1.0, settings.level / tests) if settings.level < 1 else 1.0, rise=rise)
     try:
-        result = gate(predictions, settings.baseline, rules, normalise=settings.normalise, subset=True)
+        result = gate(predictions, settings.baseline, rules, normalise=profile, subset=True)
     except NotComparableError as error:
         raise WerFailure(f"NOT COMPARABLE: {error}") from None
     line["baseline"] = result.checks[0].baseline
     line["outcome"] = "passed" if result.passed else "failed"
     if not result.passed:
         raise WerFailure(_message(name, result))
+
+
+def _baseline_profile(settings: _Settings) -> str:
+    """The profile of the baseline that is compared with; ``basic`` where there is none, or a new one."""
+    from asr_adapt.scoring import Baseline
+
+    if settings.baseline is None or settings.update:
+        return "basic"
+    return str(Baseline.load(settings.baseline).normaliser["name"])
 
 
 def _message(name: str, result: GateResult) -> str:

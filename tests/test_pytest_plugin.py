@@ -136,3 +136,18 @@ def test_the_plugin_costs_an_ordinary_run_nothing_heavy(pytester):
     )
     result = pytester.runpytest_subprocess("-p", "no:hypothesispytest")
     assert result.parseoutcomes() == {"passed": 1}
+
+
+def test_the_profile_of_evaluate_is_taken(pytester):
+    rows = [row | {"text": "one two three", "pred_text": "123"} for row in ROWS]
+    write_rows(pytester.path / "digits.jsonl", rows)
+    settings = {"model": "m", "normaliser": {"name": "alnum-en", "version": "1"}}
+    (pytester.path / "digits.settings.json").write_text(json.dumps(settings))
+    result = run(pytester, "digits.jsonl", "--wer-baseline=d.json", "--wer-update")
+    result.assert_outcomes(passed=1)
+    stored = json.loads((pytester.path / "d.json").read_text())
+    assert (stored["normaliser"]["name"], stored["wer"]) == ("alnum-en", 0.0)
+    run(pytester, "digits.jsonl", "--wer-baseline=d.json").assert_outcomes(passed=1)
+    result = run(pytester, "digits.jsonl", "--wer-baseline=d.json", "--wer-normalise=basic")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*NOT COMPARABLE*normaliser was alnum-en@1, is basic@1*"])

@@ -87,6 +87,7 @@ def evaluate(
         "batch_size": batch_size,
         "batch_seconds": batch_seconds,
         "calibration": chosen.calibration(calibration),
+        "normalise": normalise,
     }
     with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
         runs = _Runs(rows, chosen.load(), processes, start, listening)

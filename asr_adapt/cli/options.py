@@ -12,11 +12,12 @@ from typing import Annotated
 import typer
 
 from asr_adapt.cli.loading import Runtime
+from asr_adapt.text import PROFILE_NAMES
 
 ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name, directory or file, or hub id.")]
 Language = Annotated[str | None, typer.Option(help="BCP-47 language, for models that know several.")]
-Normalise = Annotated[str, typer.Option(help="Text profile: none, basic, whisper-en.")]
+Normalise = Annotated[str, typer.Option(help=f"Text profile: {PROFILE_NAMES}.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
 

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from asr_adapt.errors import EXIT_OK
+from asr_adapt.text import PROFILE_NAMES
 
 if TYPE_CHECKING:
     from asr_adapt.scoring.gate import GateResult
     from asr_adapt.scoring.rules import GateRules
 
 _BY = typer.Option([], "--by", "-b", help="Field to report apart; repeat it for several and their cross.")
-_PROFILE = typer.Option("basic", "--normalise", "-n", help="Normalisation profile: none, basic, whisper-en.")
+_PROFILE = typer.Option(
+    "", "--normalise", "-n", help=f"Profile [the one of evaluate, else basic]: {PROFILE_NAMES}."
+)
 _JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
 _SEED = typer.Option(0, "--seed", help="Seed of the resampling.")
 
@@ -55,11 +58,11 @@ def score_command(
     """WER, CER and error counts with 95 % intervals, overall and per group."""
     from asr_adapt.scoring import score
 
-    result = score(predictions, by, normalise, seed=seed, top=top)
+    result = score(predictions, by, normalise or None, seed=seed, top=top)
     if export:
         from asr_adapt.scoring.interchange import export as export_files
 
-        for path in export_files(predictions, output or Path(), export, normalise):
+        for path in export_files(predictions, output or Path(), export, result.normaliser["name"]):
             typer.echo(f"wrote {path}", err=True)
     if as_json:
         print_json(result.to_json())
@@ -86,7 +89,7 @@ def compare_command(
     """Paired difference of two systems on the same rows: interval, p, verdict per group."""
     from asr_adapt.scoring import compare
 
-    result = compare(a, b, by, normalise, meaningful=meaningful, seed=seed)
+    result = compare(a, b, by, normalise or None, meaningful=meaningful, seed=seed)
     if as_json:
         print_json(result.to_json())
     else:
@@ -115,16 +118,18 @@ def gate_command(
     accept: list[str] = typer.Option(
         [], "--accept", help="A difference that is wanted, e.g. rows, decoding."
     ),
-    normalise: str = typer.Option("", "--normalise", "-n", help="Text profile [the baseline's; new: basic]."),
+    normalise: str = _PROFILE,
     junit: Path | None = typer.Option(None, "--junit", help="Write JUnit XML to this file."),
     markdown: Path | None = typer.Option(None, "--markdown", help="Write Markdown to this file."),
     as_json: bool = _JSON,
 ) -> int:
     """Judge predictions against a baseline: exit status 0 passed, 1 failed, 4 not comparable."""
     from asr_adapt.scoring import gate, make_baseline, read_predictions
+    from asr_adapt.scoring.predictions import profile_for
 
     if update:
-        made = make_baseline(read_predictions(predictions), normalise or "basic", repeats=repeat)
+        read = read_predictions(predictions)
+        made = make_baseline(read, profile_for(normalise, read), repeats=repeat)
         made.save(baseline)
         typer.echo(f"wrote {baseline}: {len(made.ids)} rows, WER {100 * made.wer:.2f} %", err=True)
         return EXIT_OK
@@ -157,7 +162,7 @@ def report_command(
     """One self-contained HTML page: results, groups, curves, alignments, players."""
     from asr_adapt.scoring import ReportOptions, write_report
 
-    options = ReportOptions(title=title, by=tuple(by), normalise=normalise, audio=audio)
+    options = ReportOptions(title=title, by=tuple(by), normalise=normalise or None, audio=audio)
     typer.echo(f"wrote {write_report(output, predictions, metrics, options=options)}", err=True)
     if plots is not None:
         from asr_adapt.scoring.plots import write_plots

@@ -25,8 +25,8 @@ from asr_adapt.scoring.score import require_unique_ids, software
 from asr_adapt.text import profile as profile_named
 
 FORMAT = 1
-#: Settings that say what ran; all others say how it was decoded and must agree.
-INFORMATIVE = frozenset({"model", "runtime", "device", "noise_floor"})
+#: Settings that say what ran; all others say how it was decoded and must agree. Profiles are compared apart.
+INFORMATIVE = frozenset({"model", "runtime", "device", "noise_floor", "normaliser"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def make_baseline(
         references=[reference_hash(text) for text in predictions.references],
         errors=table.errors.tolist(),
         words=table.words.tolist(),
-        normaliser={"name": profile.name, "version": profile.version},
+        normaliser=profile.to_json(),
         settings=settings,
         software=software(),
     )
@@ -194,8 +194,8 @@ def _plain(value: Any) -> str:
 
 
 def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[Mismatch]:
-    if not before or not now:  # predictions made elsewhere: nothing is known that could differ
-        return
+    if not before.keys() - INFORMATIVE or not now.keys() - INFORMATIVE:
+        return  # predictions made elsewhere: nothing is known that could differ
     for name in sorted((before.keys() | now.keys()) - INFORMATIVE):
         yield from _values(name, before.get(name), now.get(name))
 

@@ -16,7 +16,13 @@ from asr_adapt.errors import NotComparableError
 from asr_adapt.scoring.bootstrap import LEVEL, speaker_blocks
 from asr_adapt.scoring.counts import ErrorTable, count_errors
 from asr_adapt.scoring.paired import Difference, PairedErrors, Verdict, holm, paired_difference, verdict
-from asr_adapt.scoring.predictions import Predictions, PredictionSource, label_of, read_predictions
+from asr_adapt.scoring.predictions import (
+    Predictions,
+    PredictionSource,
+    label_of,
+    profile_for,
+    read_predictions,
+)
 from asr_adapt.scoring.score import group_rows, require_unique_ids, software
 from asr_adapt.text import profile as profile_named
 
@@ -91,23 +97,26 @@ def compare(
     a: PredictionSource,
     b: PredictionSource,
     by: Sequence[str] = (),
-    normalise: str = "basic",
+    normalise: str | None = None,
     *,
     meaningful: float = MEANINGFUL,
     seed: int = 0,
 ) -> Comparison:
     """Compare two predictions of the same rows, overall and per group of fields ``by``.
 
-    Both are scored again under the profile ``normalise``. ``meaningful`` is the relative change of A's WER
+    Both are scored again under the profile ``normalise``, by default the one that they were evaluated under,
+    else ``basic``. ``meaningful`` is the relative change of A's WER
     that the test set should be able to reveal; where it cannot, the verdict is "underpowered" instead of
-    "no evidence". Raises :class:`NotComparableError` unless ids and references are the same.
+    "no evidence". Raises :class:`NotComparableError` unless ids and references are the same, and where the
+    two were evaluated under different profiles and none is given.
     """
     first, second = read_predictions(a), read_predictions(b)
+    used = profile_for(normalise, first, second)
     second = paired_rows(first, second)
-    table_a, table_b = (count_errors(p.references, p.hypotheses, normalise) for p in (first, second))
+    table_a, table_b = (count_errors(p.references, p.hypotheses, used) for p in (first, second))
     overall, groups = compare_tables(first, table_a, table_b, by, meaningful=meaningful, seed=seed)
-    worse, better = word_changes(first.references, table_a, table_b, normalise)
-    profile = profile_named(normalise)
+    worse, better = word_changes(first.references, table_a, table_b, used)
+    profile = profile_named(used)
     return Comparison(
         name_a=label_of(first),
         name_b=label_of(second),
@@ -115,7 +124,7 @@ def compare(
         groups=groups,
         worse_words=worse,
         better_words=better,
-        normaliser={"name": profile.name, "version": profile.version},
+        normaliser=profile.to_json(),
     )
 
 

@@ -23,7 +23,7 @@ from asr_adapt.scoring.compare import MEANINGFUL, group_difference
 from asr_adapt.scoring.counts import ErrorTable, count_errors
 from asr_adapt.scoring.gap import measure_gap
 from asr_adapt.scoring.paired import PairedErrors, holm
-from asr_adapt.scoring.predictions import Predictions, PredictionSource, read_predictions
+from asr_adapt.scoring.predictions import Predictions, PredictionSource, profile_for, read_predictions
 from asr_adapt.scoring.rules import ALL_ROWS, GateRules
 from asr_adapt.scoring.score import group_rows
 
@@ -111,7 +111,8 @@ def gate(
 ) -> GateResult:
     """Judge predictions against a baseline.
 
-    They are counted under the baseline's profile unless ``normalise`` names another. ``accept`` names
+    They are counted under the profile that they were evaluated under, else the baseline's, unless
+    ``normalise`` names another; one that is not the baseline's is a difference. ``accept`` names
     differences that are known and wanted (``rows``, ``references``, ``normaliser``, ``decoding`` …); any
     other raises :class:`NotComparableError`, which lists them all. With ``subset`` the baseline may hold
     more rows.
@@ -119,7 +120,7 @@ def gate(
     rules = rules or GateRules()
     stored = baseline if isinstance(baseline, Baseline) else Baseline.load(baseline)
     predictions = read_predictions(source)
-    profile = normalise or stored.normaliser["name"]
+    profile = profile_for(normalise, predictions, default=stored.normaliser["name"])
     table = count_errors(predictions.references, predictions.hypotheses, profile)
     current = make_baseline(predictions, profile, table)
     pairing = pair_with(stored, current, subset=subset)

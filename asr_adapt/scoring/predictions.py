@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import DataError, UsageError
+from asr_adapt.errors import DataError, NotComparableError, UsageError
 from asr_adapt.manifest import Manifest, Utterance, default_id
+from asr_adapt.text import PROFILE_NAMES, PROFILES
 
 #: Fields of a row that hold no groups and are not kept as columns.
 _BULKY = {"words", "segments", "text", "pred_text", "id"}
@@ -176,6 +177,50 @@ def read_predictions(source: PredictionSource) -> Predictions:
     return Predictions.of(source)
 
 
+def profile_for(given: str | None, *sources: Predictions, default: str = "basic") -> str:
+    """The normalisation profile to score under: ``given``, else the one that the files were evaluated under,
+    else the ``default``.
+
+    Raises :class:`NotComparableError` where files were evaluated under different profiles and none is given,
+    :class:`DataError` where a file names a profile that this version does not know.
+    """
+    if given:
+        return given
+    recorded = {name: source for source in reversed(sources) if (name := _recorded(source)) is not None}
+    if len(recorded) > 1:
+        told = ", ".join(f"{source.source} under {name}" for name, source in recorded.items())
+        raise NotComparableError(
+            f"the predictions were evaluated under different profiles ({told}): "
+            "say with --normalise under which one to score them all."
+        )
+    return next(iter(recorded), default)
+
+
+def _recorded(source: Predictions) -> str | None:
+    """The profile in the settings of a predictions file."""
+    value = source.settings.get("normaliser")
+    if value is None:
+        return None
+    name = value.get("name") if isinstance(value, Mapping) else value
+    if name not in PROFILES:
+        raise DataError(
+            f"names a profile that this version does not know ({name!r}): give one with --normalise, one of "
+            f"{PROFILE_NAMES}.",
+            path=settings_path(source.source),
+            field="normaliser",
+        )
+    return str(name)
+
+
+def changed_profile(source: Predictions, name: str) -> str | None:
+    """A note where predictions were evaluated under another version of the profile ``name``."""
+    value = source.settings.get("normaliser")
+    if not isinstance(value, Mapping) or value.get("name") != name:
+        return None
+    before, now = f"{name}@{value.get('version')}", PROFILES[name].label
+    return None if before == now else f"Evaluated under {before}, scored under {now}: figures may differ."
+
+
 def label_of(source: Predictions) -> str:
     """A short name for a set of predictions: the model that made them, else the file's name."""
     model = source.settings.get("model")
@@ -189,7 +234,8 @@ def settings_path(predictions: str | Path) -> Path:
 
 
 def read_settings(predictions: str | Path) -> dict[str, Any]:
-    """What produced a predictions file: ``model``, ``decoding``, ``runtime``, ``noise_floor``; or nothing."""
+    """What produced a predictions file: ``model``, ``decoding``, ``normaliser``, ``noise_floor`` …; or
+    nothing."""
     path = settings_path(predictions)
     if not path.is_file():
         return {}

@@ -68,7 +68,7 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
     rows, notes = [], []
     for test_set in sets:
         urls, missing = audio_urls(test_set.first.predictions, page, options.audio)
-        rows.append(rows_json(test_set, urls, options.normalise))
+        rows.append(rows_json(test_set, urls))
         notes += [f"{test_set.name}: {note}" for note in test_set.first.score.notes]
         if missing:
             notes.append(f"{test_set.name}: the sound of {missing} rows was not found and has no player.")
@@ -77,14 +77,14 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
         "css": Markup(_asset("report.css")),
         "js": Markup(_asset("report.js")),
         "minimum_speakers": MINIMUM_SPEAKERS,
-        "normaliser": profile_named(options.normalise).label,
+        "normaliser": profile_named(sets[0].profile).label,
         "sets": [_set_context(test_set) for test_set in sets],
         "notes": notes,
         "facts": list(_facts(options.summary)),
         "hints": options.summary.get("hints", []),
         "bars": [chart for test_set in sets for chart in _bars(test_set, bool(options.by))],
         "confusions": [_confusions(t, s) for t in sets for s in t.systems],
-        "provenance": list(_provenance(sets, options)),
+        "provenance": list(_provenance(sets)),
         "data": Markup(_json_for_script({"sets": rows})),
     }
 
@@ -197,8 +197,8 @@ def _confusions(test_set: EvaluationSet, system: System) -> dict[str, Any]:
     return {"name": f"{test_set.name}, {system.label}", "kinds": kinds}
 
 
-def _provenance(sets: Sequence[EvaluationSet], options: ReportOptions) -> Iterator[tuple[str, str]]:
-    profile = profile_named(options.normalise)
+def _provenance(sets: Sequence[EvaluationSet]) -> Iterator[tuple[str, str]]:
+    profile = profile_named(sets[0].profile)
     yield "normaliser", f"{profile.label}: {profile.description}"
     for test_set in sets:
         for system in test_set.systems:

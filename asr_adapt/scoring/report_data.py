@@ -16,7 +16,13 @@ import numpy as np
 from asr_adapt.errors import UsageError
 from asr_adapt.scoring.compare import GroupComparison, compare_tables
 from asr_adapt.scoring.counts import ErrorTable, count_errors
-from asr_adapt.scoring.predictions import Predictions, PredictionSource, label_of, read_predictions
+from asr_adapt.scoring.predictions import (
+    Predictions,
+    PredictionSource,
+    label_of,
+    profile_for,
+    read_predictions,
+)
 from asr_adapt.scoring.score import Score, score_table
 from asr_adapt.text import profile as profile_named
 
@@ -38,11 +44,13 @@ class System:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Systems that were run on the same rows; ``changes`` compares each with the first."""
+    """Systems that were run on the same rows; ``changes`` compares each with the first, all under
+    ``profile``."""
 
     name: str
     systems: tuple[System, ...]
     changes: tuple[GroupComparison, ...] = ()
+    profile: str = "basic"
 
     @property
     def first(self) -> System:
@@ -52,11 +60,12 @@ class EvaluationSet:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """How predictions are scored and shown. ``audio``: "auto", "embed", "link" or "none"."""
+    """How predictions are scored and shown. ``audio``: "auto", "embed", "link" or "none"; ``normalise``: by
+    default the profile that the files were evaluated under."""
 
     title: str = "Recognition report"
     by: tuple[str, ...] = ()
-    normalise: str = "basic"
+    normalise: str | None = None
     audio: str = "auto"
     seed: int = 0
     summary: Mapping[str, Any] = field(default_factory=dict)
@@ -70,15 +79,16 @@ def gather_sets(sources: Sequence[PredictionSource], options: ReportOptions) -> 
     """
     if not sources:
         raise UsageError("a report needs at least one predictions file.")
+    read = [read_predictions(source) for source in sources]
+    profile = profile_for(options.normalise, *read)
     groups: dict[tuple[tuple[str, str], ...], list[Predictions]] = {}
-    for source in sources:
-        predictions = read_predictions(source)
+    for predictions in read:
         key = sorted(zip(predictions.ids, predictions.references, strict=True))
         groups.setdefault(tuple(key), []).append(predictions)
-    return [_test_set(members, options) for members in groups.values()]
+    return [_test_set(members, options, profile) for members in groups.values()]
 
 
-def _test_set(members: list[Predictions], options: ReportOptions) -> EvaluationSet:
+def _test_set(members: list[Predictions], options: ReportOptions, profile: str) -> EvaluationSet:
     order = {name: row for row, name in enumerate(members[0].ids)}
     aligned = [members[0]]
     for other in members[1:]:
@@ -88,15 +98,15 @@ def _test_set(members: list[Predictions], options: ReportOptions) -> EvaluationS
     name, labels = _names(members)
     systems = []
     for predictions, label in zip(aligned, labels, strict=True):
-        table = count_errors(predictions.references, predictions.hypotheses, options.normalise)
-        score = score_table(predictions, table, by, options.normalise, seed=options.seed)
+        table = count_errors(predictions.references, predictions.hypotheses, profile)
+        score = score_table(predictions, table, by, profile, seed=options.seed)
         systems.append(System(label, predictions, table, score))
     first = systems[0]
     changes = [
         compare_tables(first.predictions, first.table, system.table, (), seed=options.seed)[0]
         for system in systems[1:]
     ]
-    return EvaluationSet(name, tuple(systems), tuple(changes))
+    return EvaluationSet(name, tuple(systems), tuple(changes), profile)
 
 
 def default_fields(predictions: Predictions) -> tuple[str, ...]:
@@ -120,14 +130,14 @@ def _names(members: list[Predictions]) -> tuple[str, list[str]]:
     return " / ".join(stems), labels
 
 
-def rows_json(test_set: EvaluationSet, audio: Sequence[str], normalise: str) -> dict[str, Any]:
+def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
     """The rows of a set for the page's script; ``audio`` holds a URL (or "") per row.
 
     Each row is a list: id, seconds, words, reference, hypotheses, errors, field values, audio URL. Texts are
     normalised, since errors are counted on them.
     """
     predictions = test_set.first.predictions
-    apply = profile_named(normalise).apply
+    apply = profile_named(test_set.profile).apply
     fields = [name for name in predictions.columns if _filterable(name, predictions.columns[name])]
     durations = predictions.seconds("duration")
     hypotheses = [[apply(text) for text in system.predictions.hypotheses] for system in test_set.systems]

@@ -20,7 +20,14 @@ from asr_adapt.scoring.bootstrap import Blocks, Interval, speaker_blocks
 from asr_adapt.scoring.counts import Counts, ErrorTable, count_errors
 from asr_adapt.scoring.estimate import Estimate, Rates, estimate
 from asr_adapt.scoring.gap import Gap, measure_gap
-from asr_adapt.scoring.predictions import Predictions, PredictionSource, iterate_groups, read_predictions
+from asr_adapt.scoring.predictions import (
+    Predictions,
+    PredictionSource,
+    changed_profile,
+    iterate_groups,
+    profile_for,
+    read_predictions,
+)
 from asr_adapt.text import profile as profile_named
 
 CROSS = "+"  #: joins field names and values of a cross, e.g. ``accent+gender``
@@ -71,7 +78,7 @@ def software() -> dict[str, str]:
 def score(
     source: PredictionSource,
     by: Sequence[str] = (),
-    normalise: str = "basic",
+    normalise: str | None = None,
     *,
     seed: int = 0,
     top: int = 20,
@@ -79,13 +86,15 @@ def score(
     """Score predictions: a path or glob of a predictions file, a :class:`Manifest`, or rows.
 
     ``by`` names fields to report apart; more than one also gives their cross, and ``"accent+gender"`` names a
-    cross by itself. ``normalise`` is a profile of :mod:`asr_adapt.text`. ``top`` is the number of confusions.
+    cross by itself. ``normalise`` is a profile of :mod:`asr_adapt.text`, by default the one that the file was
+    evaluated under, else ``basic``. ``top`` is the number of confusions.
     Raises :class:`DataError` for rows without ``text`` or ``pred_text``, :class:`UsageError` for unknown
     fields and profiles.
     """
     predictions = read_predictions(source)
-    table = count_errors(predictions.references, predictions.hypotheses, normalise)
-    return score_table(predictions, table, by, normalise, seed=seed, top=top)
+    profile = profile_for(normalise, predictions)
+    table = count_errors(predictions.references, predictions.hypotheses, profile)
+    return score_table(predictions, table, by, profile, seed=seed, top=top)
 
 
 def score_table(
@@ -116,12 +125,12 @@ def score_table(
         groups=groups,
         gaps=gaps,
         confusions=table.confusions.to_json(top),
-        normaliser={"name": profile.name, "version": profile.version},
+        normaliser=profile.to_json(),
         audio_seconds=audio_seconds,
         rtfx=rtfx,
         source=predictions.source,
         settings=predictions.settings,
-        notes=tuple(_notes(predictions, whole, blocks)),
+        notes=tuple(_notes(predictions, whole, blocks, normalise)),
     )
 
 
@@ -163,8 +172,10 @@ def _speed(predictions: Predictions) -> tuple[float | None, float | None]:
     return seconds, float(durations[timed].sum()) / spent if spent > 0 else None
 
 
-def _notes(predictions: Predictions, whole: Estimate, blocks: Blocks) -> list[str]:
+def _notes(predictions: Predictions, whole: Estimate, blocks: Blocks, profile: str) -> list[str]:
     notes = []
+    if changed := changed_profile(predictions, profile):
+        notes.append(changed)
     if blocks.unit == "utterance":
         known = {speaker for speaker in predictions.speakers or () if speaker is not None}
         reason = f"only {len(known)} speakers are known" if known else "no row names its speaker"

@@ -40,6 +40,10 @@ class Profile:
         """Name and version as stored in scores and baselines, e.g. ``basic@1``."""
         return f"{self.name}@{self.version}"
 
+    def to_json(self) -> dict[str, str]:
+        """Name and version as scores, baselines and the settings of predictions hold them."""
+        return {"name": self.name, "version": self.version}
+
 
 class _BasicTable(dict[int, str]):
     """What becomes of one code point under ``basic``; decided once per character, then a table look-up."""

@@ -21,6 +21,7 @@ from asr_adapt.files import atomic_write, write_json
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
 from asr_adapt.training.batch_size import BatchSize
@@ -171,7 +172,11 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
                 row.replace(extra={**row.extra, "pred_text": text})
                 for row, text in zip(manifest, measured.hypotheses, strict=True)
             )
-            write_manifest(folder / "predictions" / f"{name}.{when}.jsonl", rows)
+            path = folder / "predictions" / f"{name}.{when}.jsonl"
+            write_manifest(path, rows)
+            model = outcome.recipe.model if when == "before" else f"{outcome.recipe.model} adapted"
+            normaliser = profile_named(outcome.recipe.normalise).to_json()
+            write_json(settings_path(path), {"model": model, "normaliser": normaliser})
     if outcome.retained is not None:
         outcome.retained.write(folder)
     summary = outcome.summary()

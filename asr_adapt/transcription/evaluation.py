@@ -17,6 +17,7 @@ from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
+from asr_adapt.text import profile as profile_named
 from asr_adapt.transcription.api import DEFAULT_MODEL, guarding, load, make_options
 from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
@@ -66,22 +67,25 @@ def evaluate(
     output: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     processes: Processes = ALONE,
+    normalise: str | None = None,
     **options: Any,
 ) -> Evaluation:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
 
-    ``output`` names a predictions file to write. ``options`` as in :func:`transcribe`. A row whose audio
+    ``output`` names a predictions file to write; ``normalise``, a profile, is noted beside it and is what
+    scores of the file take unless told otherwise. ``options`` as in :func:`transcribe`. A row whose audio
     cannot be read becomes a failure, the others are done. Raises DataError for a manifest without rows and
     ModelError for a model that cannot be loaded.
 
     With ``output`` a killed run goes on where it was. Among several ``processes`` each does its share of the
     rows, all get the whole result, and the main one writes.
     """
+    noted = {} if normalise is None else {"normaliser": profile_named(normalise).to_json()}
     rows = require_rows(_manifest(manifest))
     guard = options.pop("guard", None)
     recogniser = load(model, options)
     with guarding(recogniser, guard):
-        return _evaluated(rows, recogniser, output, on_progress, processes, options)
+        return _evaluated(rows, recogniser, output, on_progress, processes, options, noted)
 
 
 def _evaluated(
@@ -91,6 +95,7 @@ def _evaluated(
     on_progress: Callable[[Progress], None] | None,
     processes: Processes,
     options: dict[str, Any],
+    noted: dict[str, Any],
 ) -> Evaluation:
     engine = Engine(recogniser, make_options(options), on_progress=on_progress)
     started = time.perf_counter()
@@ -103,7 +108,7 @@ def _evaluated(
     predictions = tuple(_with(rows[number], found[number]) for number in sorted(found))
     if output is not None and journal is not None and processes.main:
         write_manifest(output, predictions)
-        write_json(settings_path(output), _settings(recogniser, engine.options))
+        write_json(settings_path(output), _settings(recogniser, engine.options) | noted)
         journal.remove()
     progress = processes.gather(engine.progress)
     return Evaluation(
