@@ -39,6 +39,19 @@ def test_scores_and_writes_predictions(manifest, tone_model, tmp_path, capfd):
     again = json.loads(capfd.readouterr().out)
     assert again["wer"] == score["wer"]
     assert again["settings"]["model"] == str(tone_model)
+    assert again["settings"]["normaliser"]["name"] == "basic"
+
+
+def test_the_profile_is_kept_for_later_scores(manifest, tone_model, tmp_path, capfd):
+    output = tmp_path / "p.jsonl"
+    options = ["-o", str(output), "--json", "--normalise", "spelled-en"]
+    assert run(["evaluate", str(manifest), "--model", str(tone_model), *options]) == 0
+    score = json.loads(capfd.readouterr().out)
+    assert run(["score", str(output), "--json"]) == 0
+    again = json.loads(capfd.readouterr().out)
+    assert again["normaliser"] == score["normaliser"] == {"name": "spelled-en", "version": "1"}
+    assert again["wer"] == score["wer"] == pytest.approx(1 / 14)
+    assert run(["evaluate", str(manifest), "--model", str(tone_model), "--normalise", "klingon"]) == 2
 
 
 def test_table_is_readable_at_80_columns(manifest, tone_model, capfd):

@@ -19,7 +19,7 @@ ERRORS = {"basic": 5 + 1, "alnum-en": 1, "spelled-en": 1, "whisper-en": 2}
 
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Any:
-    """``evaluated(name, profile)`` is a predictions file that was evaluated under a profile, or under none."""
+    """``evaluated(name, profile)``: a predictions file evaluated under a profile, or under none."""
 
     def write(name: str, profile: str | None, version: str = "1") -> str:
         rows = [
