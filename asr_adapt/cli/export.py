@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.errors import UsageError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -36,6 +38,14 @@ def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
     int8: Annotated[bool, typer.Option("--int8", help="int8 weights; for ONNX a second graph.")] = False,
+    quantisation: Annotated[
+        str | None,
+        typer.Option(
+            "--quantisation",
+            "--quantization",
+            help="Weights of CTranslate2: float32, float16, bfloat16, int8, int8_float16, int16.",
+        ),
+    ] = None,
     check: Annotated[
         str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
     ] = None,
@@ -49,8 +59,10 @@ def export(
     from asr_adapt.models import Recogniser
 
     if to is Target.ctranslate2:
-        _export_ctranslate2(model, output, check, int8=int8, as_json=as_json)
+        _export_ctranslate2(model, output, check, _quantisation(quantisation, int8), as_json=as_json)
         return
+    if quantisation is not None:
+        raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
     from asr_adapt.transcription.onnx_export import export_onnx
 
     recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
@@ -66,12 +78,24 @@ def export(
         )
 
 
-def _export_ctranslate2(model: str, output: Path, check: str | None, *, int8: bool, as_json: bool) -> None:
+def _quantisation(asked: str | None, int8: bool) -> str:
+    """The type of the weights; raises :class:`UsageError` for one that CTranslate2 does not store."""
+    from asr_adapt.transcription.ctranslate2_export import QUANTISATIONS
+
+    if asked is not None and int8 and asked != "int8":
+        raise UsageError(f"--int8 and --quantisation {asked} contradict each other: give one.")
+    if asked is not None and asked not in QUANTISATIONS:
+        raise UsageError(f"quantisation {asked!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
+    return asked or ("int8" if int8 else "float32")
+
+
+def _export_ctranslate2(
+    model: str, output: Path, check: str | None, quantisation: str, *, as_json: bool
+) -> None:
     from asr_adapt.models import Recogniser
     from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
 
     recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
-    quantisation = "int8" if int8 else "float32"
     found = export_ctranslate2(recogniser, output, _clips(check, recogniser), quantisation=quantisation)
     if as_json:
         print(json.dumps([asdict(found)], indent=2))

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
@@ -58,6 +59,22 @@ def test_an_english_only_model_stays_one(tmp_path: Path) -> None:
     english = Recogniser.load(save_tiny_whisper(tmp_path / "tiny", multilingual=False, most=8), device="cpu")
     export_ctranslate2(english, tmp_path / "out")
     assert not ctranslate2.models.Whisper(str(tmp_path / "out"), device="cpu").is_multilingual
+
+
+def test_the_command_line_names_the_type_of_the_weights(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    base = str(save_tiny_whisper(tmp_path / "tiny", most=8))
+    sizes = {}
+    for name in ("float32", "float16", "int8"):
+        asked = ["export", base, "--to", "ctranslate2", "-o", str(tmp_path / name), "--quantization", name]
+        assert run(asked) == 0
+        sizes[name] = (tmp_path / name / "model.bin").stat().st_size
+    assert sizes["float32"] > 1.8 * sizes["float16"] and sizes["float32"] > 1.8 * sizes["int8"]
+    for wrong in (["--quantisation", "q5_0"], ["--quantisation", "float16", "--int8"]):
+        assert run(["export", base, "--to", "ctranslate2", "-o", str(tmp_path / "x"), *wrong]) == 2
+    assert run(["export", base, "-o", str(tmp_path / "x"), "--quantisation", "float16"]) == 2
+    assert not (tmp_path / "x").exists() and "Traceback" not in capfd.readouterr().err
 
 
 def test_another_family_is_refused(tone_model: Path, tmp_path: Path) -> None:
