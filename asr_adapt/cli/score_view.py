@@ -62,6 +62,8 @@ def show_score(result: Score) -> None:
         f"{counts.errors} errors: {counts.substitutions} substituted, {counts.deletions} deleted, "
         f"{counts.insertions} inserted; {counts.hits} hits"
     )
+    if counts.looped_rows:
+        out.print(f"[yellow]{loops(counts.looped_rows)}[/yellow]")
     if result.rtfx is not None:
         out.print(f"{result.rtfx:.1f} × real time")
     for by, groups in result.groups.items():
@@ -74,14 +76,21 @@ def show_score(result: Score) -> None:
         out.print(f"* {note}")
 
 
+def loops(rows: int) -> str:
+    """How many rows looped, in words."""
+    return f"{rows} {'row' if rows == 1 else 'rows'} looped: the decoder repeated itself over and over"
+
+
 def _group_table(by: str, groups: Mapping[str, Estimate]) -> Table:
-    table = _table(by, "WER", "95 % interval", "CER", "rows", "words", "speakers")
+    looping = any(group.counts.looped_rows for group in groups.values())
+    extra = ("looped",) if looping else ()
+    table = _table(by, "WER", "95 % interval", "CER", "rows", "words", "speakers", *extra)
     for value, group in groups.items():
         counts, bounds = group.counts, group.interval
         speakers = str(bounds.blocks) if bounds.unit == "speaker" else "–"
         table.add_row(
             value, percent(counts.wer), interval(bounds), percent(counts.cer), str(counts.rows),
-            str(counts.words), speakers,
+            str(counts.words), speakers, *([str(counts.looped_rows)] if looping else []),
         )  # fmt: skip
     return table
 
@@ -125,6 +134,9 @@ def show_comparison(result: Comparison) -> None:
         if changes:
             words = [f"{c.word} ({c.missed_a} → {c.missed_b} of {c.occurrences})" for c in changes[:5]]
             out.print(f"words {label} in B: {', '.join(words)}", markup=False)
+    for name, rows in zip("AB", result.looped_rows, strict=True):
+        if rows:
+            out.print(f"{name}: {loops(rows)}", markup=False)
     if result.overall.difference.interval.unit == "utterance":
         out.print("* over utterances: says nothing about other speakers")
 

@@ -79,12 +79,12 @@ class Search:
     """How a decoder's transcript is searched for; by default greedily, and guarded against loops and silence.
 
     ``guard``: a row that says the same over and over, or more than its seconds can hold, ends at once. It is
-    tried again at each of ``temperatures`` behind the first, and cut behind the first repetition where none
-    helps. A row is silent where the model's probability of that is above ``no_speech`` (None: never asked)
-    and the transcript's mean log-probability below ``mean_score``. Without ``guard`` the text is exactly that
-    of transformers' greedy or beam search. ``fallback`` tries again too what is improbable (``mean_score``)
-    or compresses too well (``compression``), as OpenAI's Whisper does. ``prompt`` is text that stands before
-    every piece: names, spellings, style.
+    searched again by beam, and cut behind the first repetition where that loops too. A row is silent where
+    the model's probability of that is above ``no_speech`` (None: never asked) and the transcript's mean
+    log-probability below ``mean_score``; where the row looped, half that probability is enough. Without
+    ``guard`` the text is exactly that of transformers' greedy or beam search. ``fallback`` also tries again
+    at ``temperatures`` what is improbable (``mean_score``) or compresses too well (``compression``), as
+    OpenAI's Whisper does. ``prompt`` is text that stands before every piece: names, spellings, style.
     """
 
     beams: int = 1
@@ -188,7 +188,10 @@ class Recogniser(ABC):
         return ()
 
     def use_context(self, name: str) -> None:
-        """Hear clips in the context ``name`` from now on, and save that."""
+        """Hear clips in the context ``name`` from now on, and save that.
+
+        Raises ModelError where there is no choice, and UsageError for a context that was not learnt.
+        """
         raise ModelError(
             f"has no context {name!r}, because it hears whole clips: leave --context out.", path=self.name
         )

@@ -23,6 +23,7 @@ class _Heard(DynamicLayer):
 
     def rows(self, places: Tensor) -> _Heard:
         """Some of the rows, copied."""
+        assert self.keys is not None and self.values is not None  # a step has filled them
         found = _Heard()
         found.update(self.keys.index_select(0, places), self.values.index_select(0, places))
         return found
@@ -30,6 +31,9 @@ class _Heard(DynamicLayer):
 
 class _Said(DynamicLayer):
     """Keys and values (batch, heads, tokens, width) of what was said, with room for ``capacity`` tokens."""
+
+    keys: Any
+    values: Any
 
     def __init__(self, capacity: int) -> None:
         super().__init__()
@@ -66,12 +70,16 @@ class _Said(DynamicLayer):
 class _SaidCache(Cache):
     """Layers of :class:`_Said`, made as a model asks for them."""
 
+    layers: list[Any]
+
     def __init__(self, capacity: int) -> None:
         super().__init__(layer_class_to_replicate=lambda: _Said(capacity))  # type: ignore[arg-type]
 
 
 class HeardCache(Cache):
     """Layers of the encoder's keys and values; the first decoder step on a clip fills them."""
+
+    layers: list[Any]
 
     def __init__(self, layers: Sequence[_Heard] = ()) -> None:
         super().__init__(layer_class_to_replicate=_Heard)
@@ -87,6 +95,9 @@ class HeardCache(Cache):
 
 class DecoderCache(EncoderDecoderCache):
     """Both caches of one attempt: room for ``capacity`` tokens, and what was heard."""
+
+    self_attention_cache: Any
+    cross_attention_cache: Any
 
     def __init__(self, capacity: int, heard: HeardCache) -> None:
         super().__init__(_SaidCache(capacity), heard)

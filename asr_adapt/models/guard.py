@@ -1,8 +1,8 @@
-"""What is done about a row whose decoder loops: end it, try again, and cut it where nothing helps.
+"""What is done about a row whose decoder loops: end it, search it again by beam, cut it where that loops too.
 
 Knows attempts and which rows are tried again. Does not know how a token follows another, nor what made a row
-doubtful besides loops: a family may add reasons. Trying again at rising temperatures is what OpenAI's Whisper
-does (arXiv 2212.04356, section 4.5).
+doubtful besides loops: a family may add reasons, for which rows are tried at rising temperatures as OpenAI's
+Whisper does (arXiv 2212.04356, section 4.5). Why a beam and not those temperatures: `docs/design.md`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from asr_adapt.models.repetition import Repeats
 
 #: What counts as a loop.
 REPEATS = Repeats()
-#: Tokens that a row may say for each second of sound, and besides. Nobody speaks as fast in any script.
+#: The same for the second attempt on a row that looped, which is believed less.
+STRICTER = Repeats(times=3, span=8)
+#: Width of the beam of that attempt.
+RETRY_BEAMS = 5
+#: Tokens that a row may say for each second of sound, and besides. English has at most 7 a second; a script
+#: that the tokeniser spells in bytes has three for each of ten characters.
 TOKENS_A_SECOND = 40
 TOKENS_BESIDES = 20
 
@@ -33,27 +38,52 @@ def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
 def transcribed(
     network: Network, heard: Heard, rules: Rules, search: Search, doubted: Doubt | None = None
 ) -> list[Spoken]:
-    """What is said in each row, as ``search`` says; unguarded rows are marked where they loop, and left.
+    """What is said in each row, as ``search`` says; unguarded, rows that loop are marked and left.
 
-    A row that looped, or that is ``doubted``, is tried again at the next temperature, and so on. The first
-    attempt that neither loops nor is doubted stands. Where there is none, a row that looped keeps its first
-    attempt, cut behind the first repetition, and one that was doubted keeps the last that did not loop.
+    A row that loops is searched again by beam, and cut behind its first repetition where every hypothesis
+    loops. Then rows that are ``doubted`` are tried at one temperature after the other until they are not;
+    where they always are, the last attempt that did not loop stands.
     """
-    first = replace(rules, repeats=REPEATS if search.guard else None)
-    plain = heard if search.guard else replace(heard, most=None)
-    found = attempt(network, plain, first, search.beams)
     if not search.guard:
+        found = attempt(network, replace(heard, most=None), replace(rules, repeats=None), search.beams)
         return [replace(said, looped=REPEATS.first_end(said.ids) is not None) for said in found]
-    open_rows = [row for row, said in enumerate(found) if _again(row, said, doubted)]
+    rules = replace(rules, repeats=REPEATS)
+    found = attempt(network, heard, rules, search.beams)
+    looped = [row for row, said in enumerate(found) if said.looped]
+    if looped:
+        again = _without_loops(network, heard.rows(looped), rules, [found[row] for row in looped], search)
+        for row, said in zip(looped, again, strict=True):
+            found[row] = said
+    return found if doubted is None else _fallback(network, heard, rules, search, found, doubted)
+
+
+def _without_loops(
+    network: Network, heard: Heard, rules: Rules, first: list[Spoken], search: Search
+) -> list[Spoken]:
+    """The second attempt on rows of which all looped, or what the first said up to its loop."""
+    beams = max(RETRY_BEAMS, search.beams)
+    again = attempt(network, heard, replace(rules, repeats=STRICTER), beams)
+    return [
+        cut(before) if said.looped else replace(said, looped=True)
+        for before, said in zip(first, again, strict=True)
+    ]
+
+
+def _fallback(
+    network: Network, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubt
+) -> list[Spoken]:
+    """The same with doubted rows tried at the temperatures behind the first."""
+    found = list(found)
+    rows = [row for row, said in enumerate(found) if doubted(row, said)]
     for temperature in search.temperatures[1:]:
-        if not open_rows:
+        if not rows:
             break
-        tried = attempt(network, heard.rows(open_rows), first, 1, temperature)
-        for row, said in zip(open_rows, tried, strict=True):
+        tried = dict(zip(rows, attempt(network, heard.rows(rows), rules, 1, temperature), strict=True))
+        for row, said in tried.items():
             if not said.looped:
                 found[row] = replace(said, looped=found[row].looped)
-        open_rows = [row for row, said in zip(open_rows, tried, strict=True) if _again(row, said, doubted)]
-    return [cut(said) for said in found]
+        rows = [row for row, said in tried.items() if said.looped or doubted(row, said)]
+    return found
 
 
 def attempt(
@@ -69,7 +99,3 @@ def cut(said: Spoken) -> Spoken:
     """A loop said once."""
     end = REPEATS.first_end(said.ids)
     return said if end is None else replace(said, ids=said.ids[:end], scores=said.scores[:end])
-
-
-def _again(row: int, said: Spoken, doubted: Doubt | None) -> bool:
-    return said.looped or (doubted is not None and doubted(row, said))

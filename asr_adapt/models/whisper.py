@@ -68,6 +68,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
             self._learn_language(settings.language, settings.language_from)
         self.tokens.prefix(settings.language, settings.task)
         self.settings = settings
+        self._offered |= settings.context == "dynamic"  # it is going to be learnt
         self.use_context(settings.context)
         generation = self.model.generation_config
         generation._from_model_config = False  # else transformers forgets the settings when it loads them
@@ -85,13 +86,21 @@ class WhisperRecogniser(Seq2SeqRecogniser):
 
     @property
     def contexts(self) -> tuple[str, ...]:
-        """Both, where the trimmed one was asked for."""
+        """Both, where the trimmed one was learnt, or is about to be."""
         return CONTEXTS if self._offered else ()
 
     def use_context(self, name: str) -> None:
-        """Hear the whole window (``full``) or the clip and a margin (``dynamic``)."""
+        """Hear the whole window (``full``) or the clip and a margin (``dynamic``).
+
+        Raises UsageError for ``dynamic`` where the checkpoint was not trained with it: an untouched Whisper
+        takes the missing silence for speech that is cut off, and loops.
+        """
+        if name == "dynamic" and not self._offered:
+            raise UsageError(
+                f"{self.name} has not learnt the dynamic context (its config.json names no audio_context: "
+                "dynamic) and would write loops: leave --context out, or train with decoder.context: dynamic."
+            )
         self.settings = replace(self.settings, context=name)
-        self._offered |= name == "dynamic"
         self.model.config.audio_context = name
 
     def set_search(self, search: Search) -> None:

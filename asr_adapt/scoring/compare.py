@@ -68,6 +68,8 @@ class Comparison:
     worse_words: tuple[WordChange, ...]
     better_words: tuple[WordChange, ...]
     normaliser: Mapping[str, str]
+    #: Rows on which the decoder looped, in A and in B.
+    looped_rows: tuple[int, int] = (0, 0)
     level: float = LEVEL
 
     @property
@@ -88,6 +90,7 @@ class Comparison:
                 "better": [vars(change) for change in self.better_words],
             },
             "normaliser": dict(self.normaliser),
+            "looped_rows": dict(zip("ab", self.looped_rows, strict=True)),
             "level": self.level,
             "software": software(),
         }
@@ -125,6 +128,7 @@ def compare(
         worse_words=worse,
         better_words=better,
         normaliser=profile.to_json(),
+        looped_rows=(int(first.looped.sum()), int(second.looped.sum())),
     )
 
 

@@ -43,6 +43,8 @@ class Counts:
     empty_references: int = 0
     insertions_on_silence: int = 0
     empty_hypotheses: int = 0
+    #: Rows on which the decoder repeated itself over and over, as far as the predictions say.
+    looped_rows: int = 0
 
     @property
     def errors(self) -> int:
@@ -114,6 +116,8 @@ class ErrorTable:
     character_errors: np.ndarray
     hypothesis_words: np.ndarray
     confusions: Confusions
+    #: Rows on which the decoder looped, booleans; None where nothing is known of it.
+    looped: np.ndarray | None = None
 
     @property
     def errors(self) -> np.ndarray:
@@ -139,6 +143,7 @@ class ErrorTable:
             empty_references=int((words == 0).sum()),
             insertions_on_silence=int(insertions[words == 0].sum()),
             empty_hypotheses=int((self.hypothesis_words[rows] == 0).sum()),
+            looped_rows=0 if self.looped is None else int(self.looped[rows].sum()),
         )
 
 

@@ -91,6 +91,11 @@ class Predictions:
             [value if isinstance(value, int | float) else np.nan for value in values], dtype=float
         )
 
+    @property
+    def looped(self) -> np.ndarray:
+        """Rows on which the decoder looped (field ``looped``), booleans (rows,)."""
+        return np.array([value is True for value in self.columns.get("looped") or [None] * len(self)])
+
     def take(self, rows: Sequence[int] | np.ndarray) -> Predictions:
         """Some rows, in the given order."""
         picked = [int(row) for row in rows]

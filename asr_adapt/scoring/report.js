@@ -1,7 +1,7 @@
 "use strict";
 // The table of utterances: filtered, sorted, and drawn only where it is in view, so that 10,000 rows stay fluid.
 // Rows arrive as lists, see rows_json in report_data.py. Nothing is fetched.
-const ID = 0, SECONDS = 1, WORDS = 2, REFERENCE = 3, HEARD = 4, ERRORS = 5, FIELDS = 6, AUDIO = 7;
+const ID = 0, SECONDS = 1, WORDS = 2, REFERENCE = 3, HEARD = 4, ERRORS = 5, FIELDS = 6, AUDIO = 7, LOOPED = 8;
 const ROW_HEIGHT = 34, MARGIN_ROWS = 8, WORST = 10;
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
@@ -22,7 +22,7 @@ function columns() {
   const systems = current().systems;
   const list = [
     { key: "id", label: "id", width: "9rem", wide: true, value: (row) => row[ID] },
-    { key: "text", label: "said", width: "auto", value: (row) => row[REFERENCE] },
+    { key: "text", label: "said", width: "auto", value: (row) => row[REFERENCE], show: (row) => (row[LOOPED].includes(1) ? "↻ " : "") + row[REFERENCE] },
     { key: "seconds", label: "seconds", width: "5.5rem", number: true, wide: true, value: (row) => row[SECONDS] ?? -1, show: (row) => row[SECONDS] ?? "–" },
     { key: "words", label: "words", width: "4.5rem", number: true, wide: true, value: (row) => row[WORDS] },
   ];
@@ -69,9 +69,13 @@ function describe(row) {
   const facts = set.fields.map((name, index) => row[FIELDS][index] && name + " " + row[FIELDS][index]).filter(Boolean);
   parts.push(element("p", { class: "quiet" }, [row[SECONDS] === null ? "" : row[SECONDS] + " s", count(row[WORDS], "word"), ...facts].filter(Boolean).join(" · ")));
   set.systems.forEach((label, index) => {
-    parts.push(element("strong", {}, label + " "), element("span", { class: "quiet" }, count(row[ERRORS][index], "error") + ", " + percent(rate(row, index))), alignment(row[REFERENCE], row[HEARD][index]));
+    parts.push(element("strong", {}, label + " "), element("span", { class: "quiet" }, count(row[ERRORS][index], "error") + ", " + percent(rate(row, index))), ...looped(row, index), alignment(row[REFERENCE], row[HEARD][index]));
   });
   return parts;
+}
+
+function looped(row, system) {
+  return row[LOOPED][system] ? [" ", element("span", { class: "verdict underpowered", title: "the decoder repeated itself over and over" }, "↻ looped")] : [];
 }
 
 function drawHead() {
@@ -94,6 +98,7 @@ function refresh() {
   state.view = set.rows.map((_, index) => index).filter((index) => {
     const row = set.rows[index], change = row[ERRORS].at(-1) - row[ERRORS][0];
     if (kind === "wrong" && !row[ERRORS].some((n) => n > 0)) return false;
+    if (kind === "looped" && !row[LOOPED].includes(1)) return false;
     if (kind === "worse" && change <= 0) return false;
     if (kind === "better" && change >= 0) return false;
     if (chosen.some((value, field) => value !== "" && row[FIELDS][field] !== value)) return false;
@@ -162,7 +167,8 @@ function drawFilters() {
   });
   $("field-filters").replaceChildren(...state.filters.map((select, index) => element("label", {}, set.fields[index] + " ", select)));
   const several = set.systems.length > 1;
-  for (const option of $("kind").options) option.hidden = !several && (option.value === "worse" || option.value === "better");
+  const loops = set.rows.some((row) => row[LOOPED].includes(1));
+  for (const option of $("kind").options) option.hidden = (!several && (option.value === "worse" || option.value === "better")) || (!loops && option.value === "looped");
 }
 
 function scatter(id, value, label) {

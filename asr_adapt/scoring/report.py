@@ -79,6 +79,7 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
         "minimum_speakers": MINIMUM_SPEAKERS,
         "normaliser": profile_named(sets[0].profile).label,
         "sets": [_set_context(test_set) for test_set in sets],
+        "looping": any(s.score.counts.looped_rows for test_set in sets for s in test_set.systems),
         "notes": notes,
         "facts": list(_facts(options.summary)),
         "hints": options.summary.get("hints", []),
@@ -125,6 +126,7 @@ def _system_context(system: System, change: GroupComparison | None) -> dict[str,
         "interval": _interval(system.score.interval),
         "cer": _percent(counts.cer),
         "ser": _percent(counts.ser),
+        "looped": counts.looped_rows,
         "change": None if change is None else _change(change),
     }
 

@@ -133,8 +133,8 @@ def _names(members: list[Predictions]) -> tuple[str, list[str]]:
 def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
     """The rows of a set for the page's script; ``audio`` holds a URL (or "") per row.
 
-    Each row is a list: id, seconds, words, reference, hypotheses, errors, field values, audio URL. Texts are
-    normalised, since errors are counted on them.
+    Each row is a list: id, seconds, words, reference, hypotheses, errors, field values, audio URL, and 1 for
+    each system whose decoder looped, else 0. Texts are normalised, since errors are counted on them.
     """
     predictions = test_set.first.predictions
     apply = profile_named(test_set.profile).apply
@@ -142,6 +142,7 @@ def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
     durations = predictions.seconds("duration")
     hypotheses = [[apply(text) for text in system.predictions.hypotheses] for system in test_set.systems]
     errors = np.stack([system.table.errors for system in test_set.systems], axis=1).tolist()
+    looped = np.stack([s.predictions.looped for s in test_set.systems], axis=1).astype(int).tolist()
     words = test_set.first.table.words.tolist()
     rows = []
     for row, name in enumerate(predictions.ids):
@@ -155,6 +156,7 @@ def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
                 errors[row],
                 [_plain(predictions.columns[name][row]) for name in fields],
                 audio[row],
+                looped[row],
             ]
         )
     labels = [system.label for system in test_set.systems]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -107,6 +107,7 @@ def score_table(
     top: int = 20,
 ) -> Score:
     """The score of predictions that are already counted."""
+    table = replace(table, looped=predictions.looped)
     blocks = speaker_blocks(predictions.speakers, len(table))
     whole = estimate(table, blocks, seed=seed)
     groups: dict[str, dict[str, Estimate]] = {}

@@ -181,11 +181,12 @@ def _run(
     recipe, recogniser = ready.recipe, ready.recogniser
     learning = _learning(recipe, recogniser, plan)
     shown = sharding.measured(recogniser, lambda: run.learning)
-    run = Run(
+    run: Run = Run(
         recipe, recogniser, ready.corpus, ready.batches, learning,
         BestAverage(checkpoints / "candidates", recipe.averaging.best),
         Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps),
-        ready.accelerator, checkpoints, tracker, lambda: _measure(recipe, shown(), ready.sets),
+        ready.accelerator, checkpoints, tracker,
+        lambda: _measure(recipe, shown(), ready.sets, as_base=not run.progress.step),
         Meter(recogniser, ready.accelerator),
     )  # fmt: skip
     return run, shown
@@ -220,8 +221,10 @@ def _settled(run: Run, whole: Recogniser, best: Path, added: Attachment | None) 
     averaging = choose_weights(run.learning, best, run.averages, run.progress, run.measure)
     if added is not None:
         added.detach()
+    context = choose_context(run.recogniser, run.measure)  # the one in which mixtures are heard
     retained = retain(run.recipe, run.recogniser, run.measure)
-    context = choose_context(run.recogniser, run.measure)
+    if retained is not None:
+        context = choose_context(run.recogniser, run.measure)
     return {"averaging": averaging, "retained": retained, "context": context}
 
 
@@ -379,10 +382,13 @@ def _measured(recipe: Recipe, recogniser: Recogniser, tests: Mapping[str, Manife
     return {name: measure(recogniser, rows, recipe.normalise, seconds) for name, rows in tests.items()}
 
 
-def _measure(recipe: Recipe, recogniser: Recogniser, sets: Sets) -> dict[str, Any]:
+def _measure(recipe: Recipe, recogniser: Recogniser, sets: Sets, *, as_base: bool) -> dict[str, Any]:
+    """Dev and guard WER, and rows that looped; the base is heard as it was pretrained."""
     seconds = recipe.evaluation.batch_seconds
-    dev = measure(recogniser, sets.dev, recipe.normalise, seconds)
-    values = {"dev": dev.wer, "empty_rate": dev.empty_rate}
-    if sets.guard is not None:
-        values["guard"] = measure(recogniser, sets.guard, recipe.normalise, seconds).wer
+    with as_pretrained(recogniser, when=as_base):
+        dev = measure(recogniser, sets.dev, recipe.normalise, seconds)
+        values = {"dev": dev.wer, "empty_rate": dev.empty_rate, "looped_rows": sum(dev.looped)}
+        if sets.guard is not None:
+            guard = measure(recogniser, sets.guard, recipe.normalise, seconds)
+            values |= {"guard": guard.wer, "guard_looped_rows": sum(guard.looped)}
     return values

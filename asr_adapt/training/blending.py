@@ -16,6 +16,7 @@ import torch
 from asr_adapt.errors import ModelError
 from asr_adapt.models import LayerStack, Recogniser
 from asr_adapt.training.budget import Budget
+from asr_adapt.training.contexts import as_pretrained
 
 Weights = Mapping[str, torch.Tensor]
 #: () → (target WER, guard WER), fractions, of the model as it is now.
@@ -142,7 +143,8 @@ def sweep(mixer: Mixer, measure: Measure, budget: Budget, shares: Sequence[float
     """Measure the mixtures with common ``shares``, then refine group by group; leave the chosen one set.
 
     Chosen is the lowest target WER among the points whose guard WER is within the budget; at equal target the
-    lower guard. The base is always among them, so a choice exists. Refining tries each of
+    lower guard. The base is always among them, so a choice exists; it is heard as it was pretrained, because
+    its guard WER is what the budget rests on. Refining tries each of
     :data:`GROUP_SHARES` for one group of layers at a time, top first, and keeps what is better.
     """
     found: list[Point] = []
@@ -150,7 +152,8 @@ def sweep(mixer: Mixer, measure: Measure, budget: Budget, shares: Sequence[float
 
     def add(own: Sequence[float]) -> Point:
         mixer.set(own)
-        target, guard = measure()
+        with as_pretrained(mixer.recogniser, when=not any(own)):
+            target, guard = measure()
         within = budget.allows(guard, found[0].guard if found else guard)
         common = len(set(own)) == 1
         found.append(Point(float(np.mean(own)), target, guard, within, () if common else tuple(own)))

@@ -5,6 +5,7 @@ Knows files. Does not know how weights are mixed or chosen (:mod:`asr_adapt.trai
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from asr_adapt.training.blending import (
     weights_of,
 )
 from asr_adapt.training.budget import Budget
+from asr_adapt.training.contexts import choose_context
 from asr_adapt.training.evaluation import measure
 from asr_adapt.training.retention import write_plot
 
@@ -38,6 +40,8 @@ class BlendResult:
     recogniser: Recogniser
     sources: tuple[str, str]
     budget: Budget
+    #: WERs in each context that the model can hear in, and the one that is kept; None where it has no choice.
+    context: Mapping[str, Any] | None = None
 
     def save(self, output: str | Path) -> None:
         """Write a transformers directory with ``blend.json`` and its plot; a full folder is refused."""
@@ -60,7 +64,13 @@ class BlendResult:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"sources": list(self.sources), "budget": str(self.budget), **self.blend.to_json()}
+        context = {} if self.context is None else {"context": dict(self.context)}
+        return {
+            "sources": list(self.sources),
+            "budget": str(self.budget),
+            **self.blend.to_json(),
+            **context,
+        }
 
 
 def blend_models(
@@ -90,4 +100,6 @@ def blend_models(
 
     shares = np.linspace(0.0, 1.0, points).tolist()
     mixer = Mixer(adapted, *weights, groups=groups)
-    return BlendResult(sweep(mixer, both, budget, shares), adapted, sources, budget)
+    blend = sweep(mixer, both, budget, shares)
+    context = choose_context(adapted, lambda: dict(zip(("dev", "guard"), both(), strict=True)))
+    return BlendResult(blend, adapted, sources, budget, context)

@@ -1,4 +1,4 @@
-"""How much sound a model hears around a clip: measured both ways, and the cheaper way kept only if no worse.
+"""How much sound a model hears around a clip: the base as it was pretrained, and a cheaper way if no worse.
 
 Knows a recogniser's list of contexts, dearest first, and a measure. Does not know what a context is.
 """
@@ -14,32 +14,41 @@ from asr_adapt.transcription.contexts import cheapest_no_worse
 
 
 @contextmanager
-def as_pretrained(recogniser: Recogniser) -> Iterator[None]:
-    """Within, the recogniser hears as it was pretrained: what a base's WER is fairly measured with."""
-    names = recogniser.contexts
+def as_pretrained(recogniser: Recogniser, when: bool = True) -> Iterator[None]:
+    """Within, ``when`` so, the recogniser hears as it was pretrained: a base's only fair WER.
+
+    Before/after, the step before the first, and the base in a guard's budget are all measured so.
+    """
+    names = recogniser.contexts if when else ()
+    before = recogniser.settings.context
     if names:
         recogniser.use_context(names[0])
     try:
         yield
     finally:
         if names:
-            recogniser.use_context(names[-1])
+            recogniser.use_context(before)
 
 
 def choose_context(recogniser: Recogniser, measure: Callable[[], Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Measure dev WER in every context and leave the recogniser in the cheapest that is no worse.
+    """Measure dev and guard WER in every context and leave the recogniser in the cheapest that is no worse.
 
-    ``{"wer": {context: fraction}, "chosen": context}``; None for a model that has no choice.
+    ``{"wer": {context: fraction}, "guard": {context: fraction}, "chosen": context}``, without a guard
+    ``guard`` is empty; None for a model that has no choice.
     """
     wers: dict[str, float] = {}
+    guards: dict[str, float] = {}
     for name in recogniser.contexts:
         recogniser.use_context(name)
-        wers[name] = float(measure()["dev"])
+        values = measure()
+        wers[name] = float(values["dev"])
+        if "guard" in values:
+            guards[name] = float(values["guard"])
     if not wers:
         return None
-    chosen = cheapest_no_worse(wers)
+    chosen = cheapest_no_worse(wers, guards)
     recogniser.use_context(chosen)
-    return {"wer": wers, "chosen": chosen}
+    return {"wer": wers, "guard": guards, "chosen": chosen}
 
 
 def context_hint(choice: Mapping[str, Any] | None) -> str | None:
@@ -49,5 +58,8 @@ def context_hint(choice: Mapping[str, Any] | None) -> str | None:
     cheapest = list(choice["wer"])[-1]
     if choice["chosen"] == cheapest:
         return None
-    pairs = ", ".join(f"{name} {wer:.1%}" for name, wer in choice["wer"].items())
-    return f"the {cheapest} context is worse on dev ({pairs}): {choice['chosen']} was saved; train longer."
+    where = "dev" if choice["wer"][cheapest] > choice["wer"][choice["chosen"]] else "the guard"
+    wers = choice["wer"] if where == "dev" else choice["guard"]
+    pairs = ", ".join(f"{name} {wer:.1%}" for name, wer in wers.items())
+    kept = f"{choice['chosen']} was saved; train longer."
+    return f"the {cheapest} context is worse on {where} ({pairs}): {kept}"

@@ -19,13 +19,15 @@ from asr_adapt.transcription import Processes, evaluate
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores of one manifest; rates are fractions, ``hypotheses`` in the manifest's order."""
+    """Scores of one manifest; rates are fractions, ``hypotheses`` and ``looped`` in the manifest's order."""
 
     wer: float
     errors: int
     words: int
     empty_rate: float
     hypotheses: list[str]
+    #: Rows on which the decoder looped.
+    looped: list[bool]
 
 
 def spread(manifest: Manifest, rows: int | None) -> Manifest:
@@ -45,4 +47,4 @@ def measure(recogniser: Recogniser, manifest: Manifest, profile: str, batch_seco
         raise found.failures[0].error
     counts = word_errors(found.references, found.hypotheses, profile)
     empty = sum(not normalise(text, profile) for text in found.hypotheses) / max(len(found.hypotheses), 1)
-    return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses)
+    return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses, found.looped)

@@ -144,6 +144,7 @@ class Outcome:
             pair[when] = scored.wer
             pair[f"{when}_interval"] = scored.interval.to_json()
             pair[f"{when}_cer"] = scored.cer
+            pair[f"{when}_looped_rows"] = sum(measured.looped)
         return pair
 
 
@@ -169,8 +170,8 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
     for name, manifest in outcome.tests.items():
         for when, measured in (("before", outcome.before[name]), ("after", outcome.after[name])):
             rows = (
-                row.replace(extra={**row.extra, "pred_text": text})
-                for row, text in zip(manifest, measured.hypotheses, strict=True)
+                row.replace(extra={**row.extra, "pred_text": text, **({"looped": True} if looped else {})})
+                for row, text, looped in zip(manifest, measured.hypotheses, measured.looped, strict=True)
             )
             path = folder / "predictions" / f"{name}.{when}.jsonl"
             write_manifest(path, rows)
@@ -224,6 +225,7 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
         pair = summary[name]
         cells = [f"{pair[w]:.1%} ({_interval(pair[f'{w}_interval'])})" for w in ("before", "after")]
         lines.append(f"| {name} | {pair['utterances']} | {pair['speakers']} | {cells[0]} | {cells[1]} |")
+    lines += _loops(summary, outcome.tests)
     normalisation = summary["normalisation"]
     if outcome.retained is not None:
         lines += ["", f"Weights blended with the base's: {outcome.retained.sentence()}"]
@@ -239,6 +241,18 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _loops(summary: dict[str, Any], names: Collection[str]) -> list[str]:
+    """One sentence where the decoder looped before or after."""
+    found = [
+        f"{name} {summary[name]['before_looped_rows']} before and {summary[name]['after_looped_rows']} after"
+        for name in names
+        if summary[name]["before_looped_rows"] or summary[name]["after_looped_rows"]
+    ]
+    if not found:
+        return []
+    return ["", f"Rows on which the decoder looped and was ended: {'; '.join(found)}."]
 
 
 def _interval(values: dict[str, Any]) -> str:

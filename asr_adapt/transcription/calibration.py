@@ -85,4 +85,4 @@ def hear(
 
 def _mapped(hypothesis: Hypothesis, calibration: Calibration, keep_words: bool) -> Hypothesis:
     words = tuple(replace(word, probability=calibration(word.probability)) for word in hypothesis.words)
-    return Hypothesis(hypothesis.text, words if keep_words else (), mean_probability(words))
+    return replace(hypothesis, words=words if keep_words else (), confidence=mean_probability(words))

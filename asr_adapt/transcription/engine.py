@@ -232,6 +232,7 @@ class Engine:
             compute_seconds=job.seconds,
             warnings=job.remarks,
             fields=job.source.fields,
+            looped=any(hypothesis.looped for hypothesis in job.heard.values()),
         )
         return Outcome(number, job.source, transcript)
 

@@ -55,6 +55,11 @@ class Evaluation:
         return [str(row.extra["pred_text"]) for row in self.rows]
 
     @property
+    def looped(self) -> list[bool]:
+        """Whether each row's decoder looped; see :class:`~asr_adapt.models.Hypothesis`."""
+        return [row.extra.get("looped") is True for row in self.rows]
+
+    @property
     def real_time_factor(self) -> float:
         """Seconds of audio per second of the clock (RTFx)."""
         return self.audio_seconds / self.wall_seconds if self.wall_seconds else 0.0
@@ -173,6 +178,8 @@ def _prediction(row: Utterance, transcript: Transcript) -> Prediction:
         found["words"] = [word_json(word) for word in transcript.words]
     if transcript.confidence is not None:
         found["confidence"] = round(transcript.confidence, 4)
+    if transcript.looped:
+        found["looped"] = True
     found["time"] = round(transcript.compute_seconds, 5)
     return found | {"duration": transcript.duration if row.duration is None else row.duration}
 

@@ -77,5 +77,6 @@ def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
     heard = {}
     for row in rows[1:]:
         words = tuple(Word(**word) for word in row["words"])
-        heard[(row["span"][0], row["span"][1])] = Hypothesis(row["text"], words, row["confidence"])
+        span = (row["span"][0], row["span"][1])
+        heard[span] = Hypothesis(row["text"], words, row["confidence"], row.get("looped", False))
     return heard

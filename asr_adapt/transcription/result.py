@@ -47,6 +47,8 @@ class Transcript:
     compute_seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the decoder looped in some part of it; see :class:`~asr_adapt.models.Hypothesis`.
+    looped: bool = False
 
     @property
     def text(self) -> str:
@@ -71,8 +73,8 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.
 
-        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` only come if there are
-        any.
+        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` and ``looped`` only come
+        if there are any.
         """
         remarks = {"warnings": list(self.warnings)} if self.warnings else {}
         return remarks | {
@@ -82,7 +84,7 @@ class Transcript:
             "duration": round(self.duration, 3),
             "model": self.model,
             "confidence": _rounded(self.confidence),
-        }
+        } | ({"looped": True} if self.looped else {})
 
 
 def phrases(

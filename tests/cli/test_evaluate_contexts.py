@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from asr_adapt.cli.app import run
-from asr_adapt.models import Recogniser
+from asr_adapt.errors import UsageError
+from asr_adapt.models import DecoderSettings, Recogniser
 from tests.models.whisper_models import save_tiny_whisper
 
 
@@ -19,7 +20,7 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Whisper that was taught to hear less than its window."""
     root = tmp_path_factory.mktemp("whisper")
     ours = Recogniser.load(save_tiny_whisper(root / "plain", most=12), device="cpu")
-    ours.use_context("dynamic")
+    ours.configure(DecoderSettings(context="dynamic"))
     ours.save(root / "trimmed")
     return root / "trimmed"
 
@@ -87,3 +88,26 @@ def test_a_model_that_hears_whole_clips_refuses(
     assert "hears whole clips: leave --context out" in capfd.readouterr().err
     assert run(call) == 0
     assert "context" not in json.loads(capfd.readouterr().out)
+
+
+@pytest.mark.parametrize("asked", ["dynamic", "both"])
+def test_a_context_that_was_not_learnt_is_refused_before_the_work(
+    trimmed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], asked: str
+) -> None:
+    manifest = spoken_like("full", trimmed, tmp_path)
+    plain = trimmed.parent / "plain"
+    call = [
+        "evaluate",
+        str(manifest),
+        "--model",
+        str(plain),
+        "--device",
+        "cpu",
+        "-o",
+        str(tmp_path / "p.jsonl"),
+    ]
+    assert run([*call, "--context", asked]) == 2
+    assert "has not learnt the dynamic context" in capfd.readouterr().err
+    assert not list(tmp_path.glob("*p*.jsonl")) and not list(tmp_path.glob(".*"))
+    with pytest.raises(UsageError, match=r"train with decoder\.context: dynamic"):
+        Recogniser.load(plain, device="cpu").use_context("dynamic")

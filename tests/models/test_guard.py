@@ -42,11 +42,11 @@ class Speaker:
     def _logits(self, row: int, said: list[int]) -> torch.Tensor:
         line, again = self.lines[row], self.again[row]
         logits = torch.full((WORDS,), -20.0)
-        logits[END] = -40.0
+        logits[END] = -40.0 if self.margin < torch.inf else -torch.inf
         place = len(said)
         if place < len(line):
             logits[line[place]] = 0.0
-        elif not again or said[: len(line)] != line:
+        elif not again or (said[: len(line)] != line and self.margin < torch.inf):
             logits[END] = 0.0
         else:
             logits[line[len(line) - again + (place - len(line)) % again]] = 0.0
@@ -110,8 +110,8 @@ def test_a_loop_ends_at_once_and_the_row_is_tried_again() -> None:
     assert alone[0] == found[0]
 
 
-def test_a_loop_that_no_temperature_leaves_is_said_once() -> None:
-    found = transcribed(Speaker([[1, 2, 3, 4]], [2], margin=19.0), heard(1), RULES, Search())
+def test_a_loop_that_no_beam_leaves_is_said_once() -> None:
+    found = transcribed(Speaker([[1, 2, 3, 4]], [2], margin=torch.inf), heard(1), RULES, Search())
     assert found[0].ids == (1, 2, 3, 4) and found[0].looped and len(found[0].scores) == 4
 
 

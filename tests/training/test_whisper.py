@@ -12,8 +12,10 @@ import torch
 import transformers
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.models import DecoderSettings, Recogniser
+from asr_adapt.manifest import Manifest
+from asr_adapt.models import DecoderSettings, Recogniser, Search
 from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.evaluation import measure
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
 from tests.training.test_prefix_cache import TOLERANCE
@@ -47,11 +49,33 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
     for name, weights in again.model.named_parameters():
         assert name.startswith("model.decoder") or torch.equal(weights, before[name]), name
     again.configure(DecoderSettings())
+    again.set_search(Search(guard=False))
     assert "<|ha|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
     wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
     pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "out"), device="cpu")
     plain = pipe(wave.copy(), generate_kwargs={"num_beams": 1})["text"].strip()
     assert again.transcribe([wave])[0].text == plain
+
+
+def test_the_base_is_measured_in_full_context_even_for_the_budget(
+    whisper_tree: dict[str, Any], base: Path, tmp_path: Path
+) -> None:
+    whisper_tree |= {"decoder": {"context": "dynamic"}, "guard": whisper_tree["dev"]}
+    whisper_tree["evaluation"] = {"every": 4}
+    whisper_tree["retention"] = {"guard_budget": "1%", "points": 2}
+    found = adapt(build_recipe(whisper_tree), tmp_path / "out", quiet=True).summary()
+    rows = Manifest.open(whisper_tree["dev"])
+    ours = Recogniser.load(base, device="cpu")
+    full = measure(ours, rows, "basic", 40.0)
+    ours.configure(DecoderSettings(context="dynamic"))
+    assert measure(ours, rows, "basic", 40.0).hypotheses != full.hypotheses, "or nothing is tested"
+    first, retention = found["evaluations"][0], found["retention"]
+    assert first["step"] == 0 and first["dev"] == first["guard"] == full.wer
+    assert first["looped_rows"] == first["guard_looped_rows"] == sum(full.looped)
+    assert found["target"]["before"] == found["guard"]["before"] == full.wer
+    assert retention["points"][0]["guard"] == full.wer and retention["guard_limit"] == full.wer * 1.01
+    chosen = found["context"]["chosen"]
+    assert found["context"]["guard"][chosen] <= found["context"]["guard"]["full"]
 
 
 @pytest.mark.parametrize(
