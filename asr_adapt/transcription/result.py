@@ -73,18 +73,22 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.
 
-        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` and ``looped`` only come
-        if there are any.
+        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` and ``looped`` come
+        only where there are any.
         """
         remarks = {"warnings": list(self.warnings)} if self.warnings else {}
-        return remarks | {
-            "text": self.text,
-            "segments": [_segment_json(number, segment) for number, segment in enumerate(self.segments)],
-            "language": self.language,
-            "duration": round(self.duration, 3),
-            "model": self.model,
-            "confidence": _rounded(self.confidence),
-        } | ({"looped": True} if self.looped else {})
+        return (
+            remarks
+            | {
+                "text": self.text,
+                "segments": [_segment_json(number, segment) for number, segment in enumerate(self.segments)],
+                "language": self.language,
+                "duration": round(self.duration, 3),
+                "model": self.model,
+                "confidence": _rounded(self.confidence),
+            }
+            | ({"looped": True} if self.looped else {})
+        )
 
 
 def phrases(
