@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asr_adapt.text import Spelling
+
 
 @dataclass(frozen=True)
 class ModelLimits:
@@ -15,6 +17,8 @@ class ModelLimits:
 
     ``vocabulary`` holds the characters that the model can write, ``frames`` turns seconds into CTC frames,
     ``max_seconds`` and ``max_labels`` bound one row, ``count_labels`` counts the labels of a transcript.
+    ``spelling`` is how the vocabulary writes a text, and can be pickled; ``count_frames`` says how many CTC
+    frames a transcript needs where that does not follow from its spelling (word pieces).
     """
 
     name: str = ""
@@ -23,6 +27,8 @@ class ModelLimits:
     max_seconds: float | None = None
     max_labels: int | None = None
     count_labels: Callable[[str], int] | None = None
+    spelling: Spelling | None = None
+    count_frames: Callable[[str], int] | None = None
 
     @property
     def cased(self) -> bool:

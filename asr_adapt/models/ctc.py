@@ -8,22 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import Wav2Vec2PhonemeCTCTokenizer
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.anatomies import ANATOMIES
+from asr_adapt.models.checkpoint import HEADS
 from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.packed import PackedEncoder
-from asr_adapt.models.pieces import piece_characters, words_of_pieces
+from asr_adapt.models.pieces import piece_characters, words_of_phonemes, words_of_pieces
 from asr_adapt.models.stack import LayerStack
-from asr_adapt.text import Casing, casing_for, fit_case
+from asr_adapt.text import WORD_DELIMITER, Spelling, spelling_of
 
 WINDOW_SECONDS = 20.0
 #: Samples that every batch is padded to a multiple of (0.32 s): few distinct shapes, because a CPU compiles
@@ -46,7 +49,9 @@ class CtcRecogniser(Recogniser):
         self.anatomy = ANATOMIES[kind](model)
         self.stack = LayerStack(model, self.anatomy.stages())
         self.adaptable = self.anatomy.adaptable
-        self.extensible = not self.anatomy.writes_pieces
+        #: Whether transcripts are phonemes with spaces between them, as the espeak models write.
+        self.writes_phonemes = isinstance(processor.tokenizer, Wav2Vec2PhonemeCTCTokenizer)
+        self.extensible = not self.anatomy.writes_pieces and not self.writes_phonemes
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self._layer_drop = float(getattr(self.anatomy.config, "layerdrop", 0.0))
         self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
@@ -72,10 +77,26 @@ class CtcRecogniser(Recogniser):
         """Token to id."""
         return dict(self.processor.tokenizer.get_vocab())
 
+    @property
+    def head_size(self) -> int:
+        """How many tokens the head says; some tokenisers know more (``<s>`` behind the last, say)."""
+        return int(next(p for n, p in self.model.named_parameters() if n.startswith(HEADS)).shape[0])
+
     @cached_property
-    def casing(self) -> Casing:
-        """The letter case that transcripts must have for this vocabulary."""
-        return casing_for(self.vocabulary)
+    def head_tokens(self) -> dict[str, int]:
+        """Token to id, of those that the head can say."""
+        return {token: index for token, index in self.vocabulary.items() if index < self.head_size}
+
+    @cached_property
+    def spelling(self) -> Spelling:
+        """How the vocabulary writes a transcript: letter case, forms of letters, whole phonemes."""
+        tokenizer, tokens = self.processor.tokenizer, self.head_tokens
+        if self.anatomy.writes_pieces:
+            return Spelling(piece_characters(tokenizer))
+        if self.writes_phonemes:
+            special = {*tokenizer.all_special_tokens, tokenizer.word_delimiter_token}
+            return Spelling(frozenset(tokens.keys() - special), whole=True)
+        return spelling_of(tokens, tokenizer.word_delimiter_token or WORD_DELIMITER)
 
     def frames(self, samples: int) -> int:
         """How many CTC frames the head gives for ``samples`` samples."""
@@ -106,9 +127,14 @@ class CtcRecogniser(Recogniser):
         return high
 
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
-        """Character ids; the transcript takes the letter case of the vocabulary."""
-        tokenizer = self.processor.tokenizer
-        return [tokenizer(fit_case(text, self.casing)).input_ids for text in texts]
+        """Ids of the transcript as the vocabulary spells it; what the head cannot say is left out."""
+        tokenizer, most = self.processor.tokenizer, self.head_size
+        if self.writes_phonemes:
+            unknown = tokenizer.unk_token_id
+            coded = [[self.vocabulary.get(u, unknown) for u in self.spelling.units(t)] for t in texts]
+        else:
+            coded = [tokenizer(self.spelling(text)).input_ids for text in texts]
+        return [[label for label in ids if label is not None and label < most] for ids in coded]
 
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the stages below ``boundary``."""
@@ -206,6 +232,9 @@ class CtcRecogniser(Recogniser):
         if self.anatomy.writes_pieces:
             spans = list(words_of_pieces(tokenizer, ids, self.blank))
             return Hypothesis(tokenizer.decode(ids), self._words(spans, ids, probabilities), confidence)
+        if self.writes_phonemes:
+            spans = list(words_of_phonemes(tokenizer, ids, self.blank))
+            return Hypothesis(tokenizer.decode(ids), self._words(spans, ids, probabilities), confidence)
         decoded = tokenizer.decode(ids, output_word_offsets=True)
         spans = [(item["word"], item["start_offset"], item["end_offset"]) for item in decoded.word_offsets]
         return Hypothesis(decoded.text, self._words(spans, ids, probabilities), confidence)
@@ -230,12 +259,15 @@ class CtcRecogniser(Recogniser):
 
     def limits(self) -> ModelLimits:
         """Characters, frames and longest clip of this model."""
-        if self.anatomy.writes_pieces:
-            characters = piece_characters(self.processor.tokenizer)
-        else:
-            characters = frozenset(token for token in self.vocabulary if len(token) == 1 and token != "|")
         return ModelLimits(
             name=self.name,
-            vocabulary=characters,
+            vocabulary=self.spelling.tokens,
+            spelling=self.spelling,
+            count_frames=self._frames_needed if self.anatomy.writes_pieces else None,
             frames=lambda seconds: self.frames(int(seconds * self.sample_rate)),
         )
+
+    def _frames_needed(self, text: str) -> int:
+        """Frames that a transcript in word pieces needs: one a piece, a blank between equals."""
+        ids = self.labels([text])[0]
+        return len(ids) + sum(a == b for a, b in pairwise(ids))

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import Wav2Vec2CTCTokenizer
+from transformers import AutoTokenizer
 
 from asr_adapt.errors import ModelError
+from asr_adapt.models.checkpoint import read_object
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.processors import character_tokenizer
@@ -30,50 +32,80 @@ def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str)
     """
     if mode == "keep":
         return recogniser
-    if not isinstance(recogniser, CtcRecogniser) or not recogniser.extensible:
+    if not isinstance(recogniser, CtcRecogniser) or recogniser.anatomy.writes_pieces:
         raise ModelError("the vocabulary of this model cannot be changed: use vocabulary keep.")
-    old = recogniser.vocabulary
     wanted = sorted(set(characters))
     if mode == "replace":
         new = {t: i for i, t in enumerate((PAD, UNKNOWN, WORD_DELIMITER, *wanted))}
-    elif mode == "extend":
-        missing = [c for c in wanted if c not in old]
-        new = {**old, **{c: len(old) + i for i, c in enumerate(missing)}}
-    else:
+        return _with_tokenizer(recogniser, character_tokenizer(new), new)
+    if mode != "extend":
         raise ModelError(f"vocabulary mode {mode!r} is unknown: use one of {', '.join(MODES)}.")
-    return _with_tokens(recogniser, old, new)
+    if recogniser.writes_phonemes:
+        raise ModelError(
+            "writes phonemes, among which letters have no place: write the transcripts in its phonemes, or "
+            "use vocabulary replace.",
+            path=recogniser.name,
+        )
+    return _extended(recogniser, wanted)
+
+
+def _extended(recogniser: CtcRecogniser, wanted: list[str]) -> CtcRecogniser:
+    """The present tokens under their own names, what the vocabulary lacks behind the head's last row.
+
+    Tokens that only the tokeniser knows (``<s>`` and ``</s>``, which transformers adds) have no row in the
+    head and are left behind.
+    """
+    tokenizer, size = recogniser.processor.tokenizer, recogniser.head_size
+    old = recogniser.head_tokens
+    names = {index: token for token, index in old.items()}
+    pad = names.get(recogniser.blank, PAD)
+    unknown = tokenizer.unk_token if tokenizer.unk_token in old else UNKNOWN
+    delimiter = tokenizer.word_delimiter_token or WORD_DELIMITER
+    missing = [t for t in dict.fromkeys((unknown, delimiter, *wanted)) if t not in old]
+    new = old | {token: size + i for i, token in enumerate(missing)}
+    changed = character_tokenizer(new, pad=pad, unknown=unknown, delimiter=delimiter)
+    return _with_tokenizer(recogniser, changed, new)
 
 
 def take_vocabulary(recogniser: Recogniser, directory: Path) -> Recogniser:
     """A recogniser that speaks the vocabulary of ``directory``, where that holds one of its own."""
     if not isinstance(recogniser, CtcRecogniser) or not (directory / "vocab.json").is_file():
         return recogniser
-    tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(directory)
-    if tokenizer.get_vocab() == recogniser.vocabulary:
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
+    added = tokenizer.get_added_vocab()
+    stored = read_object(directory / "vocab.json")
+    new = {t: i for t, i in tokenizer.get_vocab().items() if t in stored or t not in added}
+    if new == recogniser.head_tokens:
         return recogniser
-    return _with_tokens(recogniser, recogniser.vocabulary, dict(tokenizer.get_vocab()))
+    return _with_tokenizer(recogniser, tokenizer, new)
 
 
-def _with_tokens(recogniser: CtcRecogniser, old: dict[str, int], new: dict[str, int]) -> CtcRecogniser:
+def _with_tokenizer(recogniser: CtcRecogniser, tokenizer: Any, new: dict[str, int]) -> CtcRecogniser:
+    """A recogniser whose head says the tokens ``new`` of ``tokenizer``."""
     model, processor = recogniser.model, recogniser.processor
-    source = _sources(old, new, recogniser.blank)
+    source = _sources(recogniser, new, tokenizer.pad_token)
     model.lm_head = _head(model.lm_head, source, float(getattr(model.config, "initializer_range", 0.02)))
-    model.config.vocab_size = len(new)
-    model.config.pad_token_id = new.get(PAD, recogniser.blank)
-    processor.tokenizer = character_tokenizer(new)
+    model.config.vocab_size = len(source)
+    model.config.pad_token_id = new.get(tokenizer.pad_token, recogniser.blank)
+    processor.tokenizer = tokenizer
     changed = CtcRecogniser(model, processor, recogniser.name)
     changed.fresh_head = recogniser.fresh_head
     return changed
 
 
-def _sources(old: dict[str, int], new: dict[str, int], blank: int) -> list[int | None]:
-    """For each new id the old row to copy; letters match across case, the blank matches the blank."""
+def _sources(recogniser: CtcRecogniser, new: dict[str, int], pad: str) -> list[int | None]:
+    """For each new id the old row to copy; letters match across case, the blank matches the blank.
+
+    An id that no token names keeps the row of that id, where the old head has one.
+    """
+    old = recogniser.head_tokens
     folded = {token.casefold(): index for token, index in reversed(old.items())}
-    rows: list[int | None] = [None] * len(new)
+    count = max(new.values()) + 1
+    rows: list[int | None] = [i if i < recogniser.head_size else None for i in range(count)]
     for token, index in new.items():
         rows[index] = old.get(token, folded.get(token.casefold()))
-        if token == PAD:
-            rows[index] = blank
+        if token == pad:
+            rows[index] = recogniser.blank
     return rows
 
 

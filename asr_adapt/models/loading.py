@@ -157,8 +157,8 @@ def load_recogniser(
     checkpoint = Checkpoint(located(source), str(source))
     if is_adapter(checkpoint.folder):
         return _load_adapted(checkpoint, device, dtype)
-    checkpoint.check()
     kind = _kind(checkpoint)
+    checkpoint.check()
     loader, family = FAMILIES[kind]
     with _explained(checkpoint):
         processor, arguments = _processor(checkpoint, kind, new_vocabulary)

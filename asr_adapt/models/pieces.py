@@ -1,4 +1,4 @@
-"""Word pieces as SentencePiece writes them: which characters they are made of, how they become words.
+"""Word pieces as SentencePiece writes them, and phonemes: of what they are made, how they become words.
 
 Knows tokens and the mark of a word's beginning. Does not know audio, networks or what a piece is for.
 """
@@ -6,6 +6,7 @@ Knows tokens and the mark of a word's beginning. Does not know audio, networks o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 #: What a word piece begins with where it begins a word.
@@ -29,3 +30,14 @@ def words_of_pieces(tokenizer: Any, ids: Sequence[int], blank: int) -> Iterator[
         text = tokenizer.decode(list(ids[start:following])).strip()
         if text:
             yield text, start, last + 1
+
+
+def words_of_phonemes(tokenizer: Any, ids: Sequence[int], blank: int) -> Iterator[tuple[str, int, int]]:
+    """Each phoneme of a best path with its first frame and the frame behind its last."""
+    start = 0
+    for token, run in groupby(ids):
+        stop = start + len(list(run))
+        text = "" if token == blank else tokenizer.decode([token]).strip()
+        if text:
+            yield text, start, stop
+        start = stop

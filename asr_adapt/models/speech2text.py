@@ -24,7 +24,7 @@ from asr_adapt.models.pieces import piece_characters
 from asr_adapt.models.plain_seq2seq import PlainSeq2SeqRecogniser
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.models.transformer_network import TransformerNetwork
-from asr_adapt.text import casing_for, fit_case
+from asr_adapt.text import Spelling
 
 
 class Speech2TextNetwork(TransformerNetwork):
@@ -103,17 +103,17 @@ class Speech2TextRecogniser(PlainSeq2SeqRecogniser):
         return Hidden(*self.banks(waveforms, self.device))
 
     @cached_property
-    def characters(self) -> frozenset[str]:
-        """What the word pieces are made of."""
-        return piece_characters(self.processor.tokenizer)
+    def spelling(self) -> Spelling:
+        """How the characters that word pieces are made of write a text."""
+        return Spelling(piece_characters(self.processor.tokenizer))
 
     def written(self, text: str) -> str:
-        """In the letter case of the word pieces, without which every piece would be unknown."""
-        return fit_case(text.strip(), casing_for(self.characters))
+        """As the word pieces spell it, without which every piece would be unknown."""
+        return self.spelling(text.strip())
 
     def limits(self) -> ModelLimits:
         """As of the other families, and the characters that the word pieces have."""
-        return replace(super().limits(), vocabulary=self.characters)
+        return replace(super().limits(), vocabulary=self.spelling.tokens, spelling=self.spelling)
 
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (40 ms) of a clip."""

@@ -4,6 +4,7 @@ Knows text only. Does not know audio, manifests, networks or scores, and never i
 """
 
 from asr_adapt.text.normalise import PROFILE_NAMES, PROFILES, Profile, normalise, profile
+from asr_adapt.text.spelling import Spelling, spelling_of
 from asr_adapt.text.vocabulary import (
     PAD,
     UNKNOWN,
@@ -28,6 +29,7 @@ __all__ = [
     "Casing",
     "CharacterVocabulary",
     "Profile",
+    "Spelling",
     "UnknownCharacter",
     "UnknownReport",
     "Writing",
@@ -37,6 +39,7 @@ __all__ = [
     "fit_case",
     "normalise",
     "profile",
+    "spelling_of",
     "tidy",
     "unknown_characters",
     "writing_of",

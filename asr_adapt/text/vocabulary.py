@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asr_adapt.errors import DataError
+from asr_adapt.text.spelling import Spelling, spelling_of
 
 PAD = "<pad>"  #: also the CTC blank; always id 0
 UNKNOWN = "<unk>"
@@ -88,7 +89,7 @@ class UnknownCharacter:
     @property
     def name(self) -> str:
         """The Unicode name, for characters that cannot be told apart on screen."""
-        return unicodedata.name(self.character, f"U+{ord(self.character):04X}")
+        return " + ".join(unicodedata.name(c, f"U+{ord(c):04X}") for c in self.character)
 
 
 @dataclass(frozen=True)
@@ -130,16 +131,20 @@ class UnknownReport:
         }
 
 
-def unknown_characters(texts: Iterable[str], vocabulary: Collection[str]) -> UnknownReport:
-    """Which characters of ``texts`` are not in ``vocabulary`` (its tokens, or a ``vocab.json`` dict)."""
-    known = {token for token in vocabulary if len(token) == 1} - {WORD_DELIMITER}
+def unknown_characters(texts: Iterable[str], vocabulary: Collection[str] | Spelling) -> UnknownReport:
+    """Which characters of ``texts`` are not in ``vocabulary`` (its tokens, or a ``vocab.json`` dict).
+
+    A :class:`Spelling` knows letters in other forms too, and phonemes as wholes.
+    """
+    exact = not isinstance(vocabulary, Spelling)
+    spelling = spelling_of(vocabulary) if not isinstance(vocabulary, Spelling) else vocabulary
     counts, examples = Counter[str](), dict[str, list[str]]()
     total = read = affected = 0
     for text in texts:
-        letters = "".join(text.split())
+        letters = [unit for unit in (text if exact else spelling.units(text)) if not unit.isspace()]
         read += 1
         total += len(letters)
-        missing = [letter for letter in letters if letter not in known]
+        missing = [letter for letter in letters if letter not in spelling.tokens]
         affected += bool(missing)
         counts.update(missing)
         for letter in set(missing):
@@ -154,13 +159,15 @@ def unknown_characters(texts: Iterable[str], vocabulary: Collection[str]) -> Unk
 
 
 def _around(text: str, letter: str) -> str:
-    start = max(0, text.index(letter) - _EXAMPLE_LENGTH // 2)
+    start = max(0, text.find(letter) - _EXAMPLE_LENGTH // 2)
     return text[start : start + _EXAMPLE_LENGTH]
 
 
 def casing_for(vocabulary: Collection[str]) -> Casing:
-    """The letter case that transcripts must have for ``vocabulary``: only capitals → ``upper``, …"""
+    """The letter case that transcripts must have for ``vocabulary``: mostly capitals → ``upper``, …"""
     letters = [token for token in vocabulary if len(token) == 1]
+    if spelling_of(letters).upper:
+        return "upper"
     has_upper = any(letter.lower() != letter for letter in letters)
     has_lower = any(letter.upper() != letter for letter in letters)
     if has_upper == has_lower:

@@ -44,7 +44,7 @@ from asr_adapt.training.data import Corpus
 from asr_adapt.training.device_memory import DeviceMemory
 from asr_adapt.training.evaluation import Measured, measure, spread
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
-from asr_adapt.training.labels import speller, train_vocabulary
+from asr_adapt.training.labels import fitted, speller, train_vocabulary
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
@@ -299,9 +299,9 @@ def _recogniser(
         _seed(recipe.seed)
         _reinitialise(recogniser.model)
     if recipe.vocabulary.mode == "keep":
-        return recogniser, speller(recogniser, None)
+        return recogniser, speller(recogniser)
     found = train_vocabulary(recipe, recogniser, sets.train)
-    spell = speller(recogniser, found)
+    spell = speller(recogniser, found, fitted(recipe, recogniser))
     return set_vocabulary(recogniser, found.characters, recipe.vocabulary.mode), spell
 
 

@@ -21,7 +21,7 @@ from asr_adapt.audio.containers import audio_exists
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform
 from asr_adapt.models import Recogniser
-from asr_adapt.text import UnknownReport, normalise, unknown_characters
+from asr_adapt.text import Spelling, UnknownReport, normalise, unknown_characters
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -123,11 +123,11 @@ def check_rows(
 
 def unwritable(manifest: Manifest, recogniser: Recogniser) -> UnknownReport:
     """The characters of label texts that the model cannot write."""
-    known = recogniser.limits().vocabulary
-    if known is None:
+    limits = recogniser.limits()
+    if limits.vocabulary is None:
         return UnknownReport(0, 0, 0, ())
-    both = known | {c.upper() for c in known} | {c.lower() for c in known}  # labels take the model's case
-    return unknown_characters((row.text or "" for row in manifest), both)
+    spelling = limits.spelling or Spelling(limits.vocabulary)
+    return unknown_characters((row.text or "" for row in manifest), spelling)
 
 
 def check_characters(manifest: Manifest, recogniser: Recogniser) -> None:

@@ -18,6 +18,7 @@ from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser
 from asr_adapt.text import (
     CharacterVocabulary,
+    Spelling,
     Writing,
     build_vocabulary,
     casing_for,
@@ -134,8 +135,8 @@ def train_vocabulary(recipe: Recipe, recogniser: Recogniser, train: Manifest) ->
     writing = writing_of(row.text or "" for row in train)
     style, _ = choose_style(recipe, recogniser, writing, "train")
     known = recogniser.limits().vocabulary or frozenset()
-    casing = casing_for(known)
-    texts = (fit_case(label_text(row.text or "", style, str), casing) for row in train)
+    fit = fitted(recipe, recogniser)
+    texts = (fit(label_text(row.text or "", style, str)) for row in train)
     kept = known if recipe.vocabulary.mode == "extend" else ()
     found = build_vocabulary(texts, minimum=recipe.vocabulary.minimum, known=kept)
     for rare, base in found.rare.items():
@@ -143,29 +144,44 @@ def train_vocabulary(recipe: Recipe, recogniser: Recogniser, train: Manifest) ->
     return found
 
 
-def speller(recogniser: Recogniser, changed: CharacterVocabulary | None) -> Callable[[str], str]:
+def fitted(recipe: Recipe, recogniser: Recogniser) -> Callable[[str], str]:
+    """A call that writes a text for a new vocabulary: in the old one's spelling where that is extended, else
+    in its letter case."""
+    limits = recogniser.limits()
+    if recipe.vocabulary.mode == "extend" and limits.spelling is not None:
+        return limits.spelling.extended
+    casing = casing_for(limits.vocabulary or ())
+    return lambda text: fit_case(text, casing)
+
+
+def speller(
+    recogniser: Recogniser,
+    changed: CharacterVocabulary | None = None,
+    fit: Callable[[str], str] = str,
+) -> Callable[[str], str]:
     """A call that makes a label text of what ``recogniser`` can write.
 
-    Rare characters of a ``changed`` vocabulary become their base letter; punctuation and symbols that the
+    Rare characters of a ``changed`` vocabulary, for which texts are made to ``fit``, become their base letter; punctuation and symbols that the
     vocabulary lacks become spaces, as in profile ``basic``. Letters and digits that it lacks stay, and are
     an error where rows are checked.
     """
-    known = recogniser.limits().vocabulary
-    if known is None:
+    limits = recogniser.limits()
+    if limits.vocabulary is None:
         return str
-    letters = known | {c.upper() for c in known} | {c.lower() for c in known}
-    casing = casing_for(known)
+    spelling = limits.spelling or Spelling(limits.vocabulary)
+    if spelling.whole:  # phonemes may hold any sign
+        return lambda text: " ".join(text.split())
     lacking: dict[str, str] = {}
 
     def shown(character: str) -> str:
         if character not in lacking:
-            word = character in letters or unicodedata.category(character)[0] in "LNM"
+            word = spelling.knows(character) or unicodedata.category(character)[0] in "LNM"
             lacking[character] = character if word else " "
         return lacking[character]
 
     def spell(text: str) -> str:
         if changed is not None:
-            text = changed.simplify(fit_case(text, casing))
+            text = changed.simplify(fit(text))
         return " ".join("".join(map(shown, text)).split())
 
     return spell

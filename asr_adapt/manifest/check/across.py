@@ -16,6 +16,7 @@ from asr_adapt.manifest.check.findings import Finding, Findings
 from asr_adapt.manifest.check.limits import limit_findings
 from asr_adapt.manifest.limits import ModelLimits
 from asr_adapt.manifest.manifest import Manifest
+from asr_adapt.text import normalise
 
 #: Characters a second are judged against peers only when there are this many.
 _PEERS = 20
@@ -29,8 +30,8 @@ class AcrossRows:
     def __init__(self, manifest: Manifest, columns: Columns, findings: Findings) -> None:
         self.manifest, self.columns, self.findings = manifest, columns, findings
 
-    def find(self, limits: ModelLimits | None) -> None:
-        """Add them all."""
+    def find(self, limits: ModelLimits | None, profile: str = "basic") -> None:
+        """Add them all; ``profile`` normalises the texts whose labels are counted."""
         self._texts()
         self._duplicates("duplicate-id", self.columns.ids, "the id is that of {other}; ids must differ.")
         repeated = self._duplicates(
@@ -40,7 +41,7 @@ class AcrossRows:
         self._segment_starts()
         self._speaking_rates()
         if limits is not None:
-            self._limits(limits)
+            self._limits(limits, profile)
 
     def _add(self, code: str, row: int, message: str) -> None:
         if self.findings.room(code):
@@ -107,7 +108,7 @@ class AcrossRows:
             text = f"{rates[row]:.1f} characters a second; the others have {low:.1f} to {high:.1f}."
             self._add("speaking-rate", row, text)
 
-    def _limits(self, limits: ModelLimits) -> None:
+    def _limits(self, limits: ModelLimits, profile: str) -> None:
         ceiling = limits.max_labels
         for row, (duration, needed) in enumerate(
             zip(self.columns.durations.tolist(), self.columns.needed.tolist(), strict=True)
@@ -115,7 +116,10 @@ class AcrossRows:
             if needed < 0 and not (limits.max_seconds and duration > limits.max_seconds):
                 continue
             # A label is at least one UTF-8 byte, so only long transcripts can have too many.
-            text = self.manifest[row].text if ceiling is not None and 4 * needed > ceiling else None
+            counted = limits.count_frames is not None or (ceiling is not None and 4 * needed > ceiling)
+            text = normalise(self.manifest[row].text or "", profile) if counted else None
+            if text is not None and limits.count_frames is not None:
+                needed = limits.count_frames(text)
             for code, message in limit_findings(limits, duration, max(needed, 0), text):
                 self._add(code, row, message)
 

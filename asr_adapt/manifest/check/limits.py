@@ -7,44 +7,42 @@ Splits :class:`~asr_adapt.manifest.limits.ModelLimits` into a part that can be s
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 from asr_adapt.manifest.limits import ModelLimits
-from asr_adapt.text import normalise
+from asr_adapt.text import Spelling, normalise
 
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """How a transcript becomes labels; ``characters`` is None when the model writes any character."""
+    """How a transcript becomes labels; ``spelling`` is None when the model writes any character."""
 
     profile: str
-    characters: frozenset[str] | None
+    spelling: Spelling | None
 
     @classmethod
     def of(cls, limits: ModelLimits, profile: str) -> LabelRules:
-        """Characters count in either case, because labels are written in the model's case."""
+        """Rules of a model: its own spelling, else that of the characters that it can write."""
         known = limits.vocabulary
-        if known is None:
-            return cls(profile, None)
-        return cls(profile, known | {c.upper() for c in known} | {c.lower() for c in known} | {" "})
+        plain = None if known is None else Spelling(frozenset(known))
+        return cls(profile, limits.spelling or plain)
 
     def prepare(self, text: str) -> str:
         """The normalised transcript."""
         return normalise(text, self.profile)
 
-    def unknown(self, prepared: str) -> list[str]:
-        """Characters without a label, in order of appearance."""
-        if self.characters is None:
-            return []
-        missing = set(prepared) - self.characters
-        return [c for c in dict.fromkeys(prepared) if c in missing] if missing else []
+    def unknown(self, prepared: str) -> Counter[str]:
+        """Characters, or phonemes, without a label: how often each, in order of appearance."""
+        return Counter() if self.spelling is None else Counter(self.spelling.unknown(prepared))
 
-
-def frames_needed(prepared: str) -> int:
-    """CTC needs a frame for every label and a blank between equal neighbours."""
-    return len(prepared) + sum(a == b for a, b in pairwise(prepared))
+    def frames(self, prepared: str) -> int:
+        """CTC frames that the transcript needs, one label a character where no spelling is known."""
+        if self.spelling is not None:
+            return self.spelling.frames(prepared)
+        return len(prepared) + sum(a == b for a, b in pairwise(prepared))
 
 
 def limit_findings(

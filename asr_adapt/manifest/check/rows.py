@@ -18,7 +18,7 @@ from asr_adapt.manifest.check.audio import audio_findings
 from asr_adapt.manifest.check.cache import Entry, HealthCache, entry, file_key
 from asr_adapt.manifest.check.columns import Columns
 from asr_adapt.manifest.check.findings import Finding, Findings
-from asr_adapt.manifest.check.limits import LabelRules, frames_needed
+from asr_adapt.manifest.check.limits import LabelRules
 from asr_adapt.manifest.check.text import text_findings
 from asr_adapt.manifest.fingerprints import digest
 from asr_adapt.manifest.manifest import Manifest
@@ -113,10 +113,10 @@ class RangeChecker:
                 "unknown-characters",
                 f"holds {', '.join(map(repr, letters[:8]))}; normalise the text or extend.",
             )
+        result.unknown.update(unknown)
         for character in unknown:
-            result.unknown[character] += prepared.count(character)
             result.examples.setdefault(character, row.text[:60])
-        result.columns.needed[position] = frames_needed(prepared)
+        result.columns.needed[position] = rules.frames(prepared)
 
     def _check_audio(self, row: Utterance, position: int, result: RangeResult, add: _Adder) -> None:
         if not audio_exists(row.audio_path):

@@ -91,7 +91,7 @@ def check_manifest(
     Nothing is changed. Raises DataError only when the manifest itself cannot be opened or read.
     """
     columns, report = measure_rows(manifest, options, progress)
-    AcrossRows(manifest, columns, report.findings).find(options.limits)
+    AcrossRows(manifest, columns, report.findings).find(options.limits, options.profile)
     return report
 
 
