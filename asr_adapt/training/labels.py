@@ -161,9 +161,9 @@ def speller(
 ) -> Callable[[str], str]:
     """A call that makes a label text of what ``recogniser`` can write.
 
-    Rare characters of a ``changed`` vocabulary, for which texts are made to ``fit``, become their base letter; punctuation and symbols that the
-    vocabulary lacks become spaces, as in profile ``basic``. Letters and digits that it lacks stay, and are
-    an error where rows are checked.
+    Rare characters of a ``changed`` vocabulary, for which texts are made to ``fit``, become their base
+    letter; punctuation and symbols that the vocabulary lacks become spaces, as in profile ``basic``. Letters
+    and digits that it lacks stay, and are an error where rows are checked.
     """
     limits = recogniser.limits()
     if limits.vocabulary is None:
