@@ -51,7 +51,7 @@ def _fsdd_part(index: int) -> str:
 
 def prepare_speechocean(data: Path, output: Path) -> dict[str, Path]:
     """``heavy_train``, ``heavy_dev``, ``medium_train``, ``mild_replay``, ``mild_dev``, ``test`` (whole)."""
-    train, test = (_labelled(data / "speechocean762" / part) for part in ("train", "test"))
+    train, test = (labelled(data / "speechocean762" / part) for part in ("train", "test"))
     parts: dict[str, tuple[list[Utterance], Keep]] = {
         "heavy_train": (train, lambda row: row.accent == "heavy" and row.speaker not in DEV_HEAVY),
         "heavy_dev": (train, lambda row: row.speaker in DEV_HEAVY),
@@ -71,7 +71,7 @@ def _write(path: Path, rows: Iterable[Utterance], keep: Keep) -> Path:
     return path
 
 
-def _labelled(folder: Path) -> list[Utterance]:
+def labelled(folder: Path) -> list[Utterance]:
     """Rows of a Kaldi directory whose ``accent`` is the band; ``age_group`` is adult or child."""
     rows = open_build(folder, BuildOptions(values={"lang": "en"})).rows()
     return [row.replace(extra={**row.extra, "age_group": _age_group(int(row.age or 0))}) for row in rows]
