@@ -1,4 +1,4 @@
-"""The whole demonstration: speak an accent, adapt the bundled base to it, prove the gain and the price.
+"""The whole demonstration: take accented speech, adapt a base to it, prove the gain and the price.
 
 Knows the order of the steps, the recipe that fits minutes on two cores, and what ``summary.json`` holds. Does
 not know how anything is trained, scored or drawn, nor how a terminal shows it.
@@ -6,6 +6,7 @@ not know how anything is trained, scored or drawn, nor how a terminal shows it.
 
 from __future__ import annotations
 
+import random
 import shutil
 import time
 from collections.abc import Callable
@@ -14,13 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes, build_accent_corpus
-from asr_adapt.demo.tuning import REPLAY_SHARE, tuning_of
+from asr_adapt.demo.recordings import RECORDED_ACCENT, copy_recordings
+from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.errors import UsageError
 from asr_adapt.files import write_json
-from asr_adapt.manifest import Manifest
+from asr_adapt.scoring import word_errors
 from asr_adapt.scoring.report import write_report
 from asr_adapt.training import Outcome, Recipe, adapt, build_recipe, predictions_of, save_recipe
-from asr_adapt.transcription import transcribe
+
+#: How many test sentences the result shows.
+EXAMPLES = 3
+#: Sentences of fewer words show too little to be among them.
+EXAMPLE_WORDS = 5
 
 Say = Callable[[str], None]
 
@@ -29,11 +35,12 @@ Say = Callable[[str], None]
 class DemoOptions:
     """What the demonstration does; ``steps`` are optimiser steps, ``seconds`` padded audio a batch.
 
-    Where they are None, the model's own tuning says (`asr_adapt.demo.tuning`).
+    ``accent`` is ``mandarin``, which was recorded, or one that espeak-ng speaks. Where a field is None, the
+    model's own tuning says (`asr_adapt.demo.tuning`).
     """
 
-    accent: str = "scottish"
-    model: str = "nano-en"
+    accent: str | None = None
+    model: str = "whisper-tiny.en"
     seed: int = 1
     steps: int | None = None
     seconds: float | None = None
@@ -41,14 +48,21 @@ class DemoOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """What came out: ``summary`` as in ``summary.json`` (WER as fractions), one file transcribed, paths."""
+class Example:
+    """One test sentence: the recording, what was said, and what the base and the adapted model wrote."""
 
-    summary: dict[str, Any]
     audio: Path
-    reference: str
+    said: str
     before: str
     after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """What came out: ``summary`` as in ``summary.json`` (WER as fractions), a few sentences, paths."""
+
+    summary: dict[str, Any]
+    examples: list[Example]
     model: Path
     report: Path
 
@@ -63,24 +77,33 @@ def tell(output: str | Path, options: DemoOptions | None = None, say: Say = lamb
     options = _complete(options or DemoOptions())
     folder, started = Path(output), time.monotonic()
     _clear(folder)
-    say(f"Speaking {options.accent} and US English, disjoint in texts and voices …")
-    corpus = build_accent_corpus(folder / "corpus", options.accent, options.seed, options.sizes)
+    corpus = _corpus(folder / "corpus", options, say)
     # Paths of a recipe file start at the file, so that the folder can be moved and trained from anywhere.
     save_recipe(demo_recipe(AccentCorpus(Path("corpus"), corpus.accent), options), folder / "recipe.yaml")
-    say(f"Adapting {options.model}: {options.steps} steps, half of every batch replays US English …")
+    say(f"Measuring {options.model}, adapting it in {options.steps} steps, and measuring again …")
     outcome = adapt(demo_recipe(corpus, options), folder / "model")
-    audio, reference, before, after = _one_file(corpus, options, folder / "model")
-    summary = _summary(options.accent, outcome, time.monotonic() - started)
+    summary = _summary(corpus.accent, outcome, time.monotonic() - started)
     report = folder / "report.html"
     write_report(
         report,
         predictions_of(folder / "model"),
         folder / "model" / "metrics.jsonl",
-        title=f"{options.model} adapted to {options.accent} English",
+        title=f"{options.model} adapted to English with a {corpus.accent.title()} accent",
         summary=summary,
     )
     write_json(folder / "summary.json", summary)
-    return Story(summary, audio, reference, before, after, folder / "model", report)
+    return Story(summary, _examples(outcome, options.seed), folder / "model", report)
+
+
+def _corpus(folder: Path, options: DemoOptions, say: Say) -> AccentCorpus:
+    """Manifests and audio of the accent and of the English that must not be forgotten."""
+    if options.accent == RECORDED_ACCENT:
+        corpus = copy_recordings(folder)
+        say("English read by Mandarin speakers: different speakers to learn from, to tune and to test on.")
+        return corpus
+    assert options.accent is not None  # _complete has filled it in
+    say(f"Synthesising {options.accent} and US English, with different sentences and voices to test on …")
+    return build_accent_corpus(folder, options.accent, options.seed, options.sizes)
 
 
 def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
@@ -95,7 +118,7 @@ def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
             "test": str(corpus.manifest("test")),
             "guard": str(corpus.manifest("guard_dev")),
             "guard_test": str(corpus.manifest("guard_test")),
-            "replay": {"manifest": str(corpus.manifest("replay")), "share": REPLAY_SHARE},
+            "replay": {"manifest": str(corpus.manifest("replay")), "share": own.replay},
             **own.sections,
             **own.network,
             "schedule": {"steps": steps, "warmup": 0.1, "hold": 0.4},
@@ -108,9 +131,14 @@ def demo_recipe(corpus: AccentCorpus, options: DemoOptions) -> Recipe:
 
 
 def _complete(options: DemoOptions) -> DemoOptions:
-    """The options with the model's own steps and seconds where none are given."""
+    """The options with the model's own accent, steps and seconds where none are given."""
     own = tuning_of(options.model)
-    return replace(options, steps=options.steps or own.steps, seconds=options.seconds or own.seconds)
+    return replace(
+        options,
+        accent=options.accent or own.accent,
+        steps=options.steps or own.steps,
+        seconds=options.seconds or own.seconds,
+    )
 
 
 def _clear(folder: Path) -> None:
@@ -130,20 +158,25 @@ def _clear(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def _one_file(corpus: AccentCorpus, options: DemoOptions, model: Path) -> tuple[Path, str, str, str]:
-    """The longest test clip, as its text, as the base hears it and as the adapted model does."""
-    rows = list(Manifest.open(corpus.manifest("test")))
-    row = max(rows, key=lambda candidate: len((candidate.text or "").split()))
-    before, after = (transcribe(row.audio_path, model=source).text for source in (options.model, str(model)))
-    return row.audio_path, row.text or "", before, after
+def _examples(outcome: Outcome, seed: int) -> list[Example]:
+    """A few test sentences that the base got wrong, drawn at random rather than picked by their gain."""
+    rows, profile = list(outcome.tests["target"]), outcome.recipe.normalise
+    before, after = (when["target"].hypotheses for when in (outcome.before, outcome.after))
+    wrong = [
+        Example(row.audio_path, row.text or "", old, new)
+        for row, old, new in zip(rows, before, after, strict=True)
+        if len((row.text or "").split()) >= EXAMPLE_WORDS
+        and word_errors([row.text or ""], [old], profile).errors
+    ]
+    return random.Random(seed).sample(wrong, min(EXAMPLES, len(wrong)))
 
 
 def _summary(accent: str, outcome: Outcome, seconds: float) -> dict[str, Any]:
+    whole = outcome.summary()
+    wanted = ("before", "before_interval", "after", "after_interval")
     return {
+        "model": whole["model"],
         "accent": accent,
-        **{
-            name: {"before": outcome.before[name].wer, "after": outcome.after[name].wer}
-            for name in ("target", "guard")
-        },
+        **{name: {key: whole[name][key] for key in wanted} for name in ("target", "guard")},
         "seconds": round(seconds, 1),
     }

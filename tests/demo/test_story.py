@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from asr_adapt.audio import probe
 from asr_adapt.cli.app import run
+from asr_adapt.cli.demo import _shown
 from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes
+from asr_adapt.demo.recordings import copy_recordings
 from asr_adapt.demo.story import DemoOptions, demo_recipe, tell
+from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.training import load_recipe
@@ -29,15 +33,17 @@ def told(options, tmp_path_factory):
     return folder, tell(folder, options, lines.append), lines
 
 
-def test_summary_has_exactly_the_documented_fields(told):
+def test_summary_has_exactly_the_documented_fields(told, options):
     folder, story, _ = told
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     assert summary == story.summary
-    assert set(summary) == {"accent", "target", "guard", "seconds"}
-    assert summary["accent"] == "caribbean"
+    assert set(summary) == {"model", "accent", "target", "guard", "seconds"}
+    assert (summary["model"], summary["accent"]) == (options.model, "caribbean")
     for part in ("target", "guard"):
-        assert set(summary[part]) == {"before", "after"}
-        assert all(0.0 < rate < 5.0 for rate in summary[part].values())
+        assert set(summary[part]) == {"before", "before_interval", "after", "after_interval"}
+        for when in ("before", "after"):
+            rate, interval = summary[part][when], summary[part][f"{when}_interval"]
+            assert 0.0 < interval["low"] <= rate <= interval["high"] < 5.0
 
 
 def test_the_result_holds_model_report_and_a_recipe_that_can_be_trained(told):
@@ -48,8 +54,8 @@ def test_the_result_holds_model_report_and_a_recipe_that_can_be_trained(told):
     assert recipe.replay is not None
     assert all(Path(path).is_file() for path in (*recipe.train, *recipe.dev, *recipe.replay.manifest))
     assert len(Manifest.open(folder / "model" / "predictions" / "target.after.jsonl")) == SIZES.test
-    assert story.audio.is_file()
-    assert story.reference
+    assert len(story.examples) == 3
+    assert all(example.audio.is_file() and example.said for example in story.examples)
     assert len(lines) >= 2
 
 
@@ -68,18 +74,65 @@ def test_a_folder_with_other_files_is_left_alone(options, tmp_path):
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "years of work"
 
 
-@pytest.mark.parametrize(("model", "steps"), [("nano-en", 600), ("nano-whisper", 150), ("some/model", 600)])
-def test_each_base_has_its_own_tuning_which_options_overrule(model, steps):
-    corpus = AccentCorpus(Path("corpus"), "scottish")
+@pytest.mark.parametrize(
+    ("model", "accent"), [("nano-en", "scottish"), ("nano-whisper", "scottish"), ("some/model", "mandarin")]
+)
+def test_each_base_has_its_own_accent_and_steps_which_options_overrule(model, accent):
+    corpus, own = AccentCorpus(Path("corpus"), accent), tuning_of(model)
+    assert own.accent == accent
     recipe = demo_recipe(corpus, DemoOptions(model=model))
-    assert (recipe.model, recipe.schedule.steps) == (model, steps)
+    assert (recipe.model, recipe.schedule.steps) == (model, own.steps)
     assert recipe.replay is not None
     assert demo_recipe(corpus, DemoOptions(model=model, steps=30)).schedule.steps == 30
 
 
+PARTS = ("train", "dev", "test", "replay", "guard_dev", "guard_test")
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory):
+    corpus = copy_recordings(tmp_path_factory.mktemp("recordings") / "corpus")
+    return {part: list(Manifest.open(corpus.manifest(part))) for part in PARTS}
+
+
+def test_the_recordings_share_no_speaker_of_the_accent_and_no_prompt_of_the_guard(recordings):
+    accented = [{row.speaker for row in recordings[part]} for part in ("train", "dev", "test")]
+    guard = [
+        {row.extra["prompt"] for row in recordings[part]} for part in ("replay", "guard_dev", "guard_test")
+    ]
+    for sets in (accented, guard):
+        assert all(sets)
+        assert sum(map(len, sets)) == len(set().union(*sets))
+
+
+def test_the_recordings_are_small_whole_and_licensed(recordings):
+    rows = [row for part in recordings.values() for row in part]
+    assert all(probe(row.audio_path).duration == pytest.approx(row.duration, abs=0.05) for row in rows)
+    folder = rows[0].audio_path.parent.parent
+    assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 6_000_000
+    notice = (folder / "NOTICE").read_text(encoding="utf-8")
+    assert "Apache License" in notice and "CC0" in notice
+
+
+def test_an_accent_that_was_recorded_can_be_given_to_any_model(untrained_model, tmp_path):
+    options = DemoOptions(accent="mandarin", model=str(untrained_model), steps=1, seconds=20)
+    story = tell(tmp_path / "out", options)
+    assert story.summary["accent"] == "mandarin"
+    assert (tmp_path / "out" / "corpus" / "NOTICE").is_file()
+    assert load_recipe(tmp_path / "out" / "recipe.yaml").replay is not None
+
+
+def test_the_result_fits_a_terminal_of_80_columns(told):
+    _, story, _ = told
+    lines = _shown(story).splitlines()
+    named = [line for line in lines if "Report:" not in line and "--model" not in line]
+    assert max(map(len, named)) <= 80
+    assert sum(line.startswith("  said") for line in lines) == 3
+
+
 def test_the_command_lists_accents(capsys):
     assert run(["demo", "--accent", "list"]) == 0
-    assert "scottish" in capsys.readouterr().out.split()
+    assert {"mandarin", "scottish"} <= set(capsys.readouterr().out.split())
 
 
 def test_the_command_refuses_an_unknown_accent(tmp_path, capsys):
