@@ -3,9 +3,10 @@
     python scripts/bench_real.py --data ../shared/data --output runs/real --write
     python scripts/bench_real.py --only 'tiny.en.*alnum'
 
-Every run uses the recipe's defaults for its model; what it is told besides is its data, its guard's budget and
-the seed. Train, dev and test rows share no speaker (alnum, speechocean762), no prompt (kathleen) or no recording
-(the rest: one speaker). A result is kept under OUTPUT and not computed again; a run that was stopped goes on.
+Every run uses the recipe's defaults for its model; what it is told besides is its data, its guard's budget
+and the seed. Train, dev and test rows share no speaker (alnum, speechocean762), no prompt (kathleen) or no
+recording (the rest: one speaker). A result is kept under OUTPUT and not computed again; a run that was stopped
+goes on.
 """
 
 from __future__ import annotations
@@ -113,10 +114,10 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "## Real Whisper, real accents and languages",
         "",
-        f"`scripts/bench_real.py`, seed {SEED}, the recipe's defaults for each model; {hardware()}. WER over all "
-        "words, 95 % interval by bootstrap over speakers, over utterances where fewer than six speakers are known. "
-        "Looped rows are those in which decoding had to stop a repetition. Guard: native English, 60 sentences "
-        "of kathleen whose prompts nothing has heard and 60 of LibriSpeech test-other.",
+        f"`scripts/bench_real.py`, seed {SEED}, the recipe's defaults for each model; {hardware()}.",
+        "WER over all words, 95 % interval by bootstrap over speakers, over utterances where fewer than six",
+        "speakers are known. Guard: native English, 60 sentences of kathleen whose prompts nothing has heard",
+        "and 60 of LibriSpeech test-other.",
     ]
     for result in results:
         lines += ["", f"### {result['model']}: {result['title']}", "", _told(result), ""]

@@ -1,7 +1,7 @@
 """Manifests of real accents and languages for ``bench_real.py``, cut by speaker, prompt or official part.
 
-Knows the layouts of the corpora and which rows may train, choose, guard and test. Does not know models, recipes
-or scores.
+Knows the layouts of the corpora and which rows may train, choose, guard and test. Does not know models,
+recipes or scores.
 """
 
 from __future__ import annotations
