@@ -5,7 +5,7 @@
 
 Every run uses the recipe's defaults for its model; what it is told besides is its data, its guard's budget
 and the seed. Train, dev and test rows share no speaker (alnum, speechocean762), no prompt (kathleen) or no
-recording (the rest: one speaker). A result is kept under OUTPUT and not computed again; a run that was stopped
+recording (the rest: one speaker). A result is kept under OUTPUT and not computed again; a stopped run
 goes on.
 """
 

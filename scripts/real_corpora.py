@@ -95,7 +95,7 @@ def digits(data: Path, output: Path, speaker: str, *, train: int = 150) -> Task:
 
 
 def swahili(data: Path, output: Path) -> Task:
-    """Swahili, one speaker: the corpus's part ``val`` is the test; clips beyond Whisper's 30 s are left out."""
+    """Swahili, one speaker: the corpus's part ``val`` is the test; clips over Whisper's 30 s are left out."""
     rows = [row for row in Manifest.open(data / "swahili" / "manifest.jsonl") if (row.duration or 0) <= 30]
     learnt = shuffled(row for row in rows if row.extra["split"] == "train")
     parts = {
