@@ -48,7 +48,9 @@ def check(
     from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
 
     if align and model is None:
-        raise UsageError("--align scores transcripts with a model; say --model nano-en or another CTC model.")
+        raise UsageError(
+            "--align scores transcripts with a model: say --model whisper-tiny.en, for example."
+        )
     manifest = require_rows(Manifest.open(manifests))
     recogniser = _load(model) if model is not None else None
     options = CheckOptions(
@@ -82,14 +84,13 @@ def _load(model: str) -> Recogniser:
 def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: Report) -> list[Suspect]:
     """Score every transcript, worst first; outliers also become findings."""
     from asr_adapt.manifest.check.suspects import add_suspects, score_rows
-    from asr_adapt.models.alignment import require_ctc, transcript_fits
+    from asr_adapt.models.alignment import transcript_fits
     from asr_adapt.text import normalise
 
-    ctc = require_ctc(recogniser)
     suspects = score_rows(
         manifest,
-        lambda waveforms, texts: [(fit.score, fit.heard) for fit in transcript_fits(ctc, waveforms, texts)],
-        sample_rate=ctc.sample_rate,
+        lambda waves, texts: [(fit.score, fit.heard) for fit in transcript_fits(recogniser, waves, texts)],
+        sample_rate=recogniser.sample_rate,
         prepare=lambda text: normalise(text, profile),
         progress=row_counter(len(manifest), "rows aligned"),
     )
@@ -97,11 +98,15 @@ def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: 
     return suspects
 
 
-def _splitter(recogniser: Recogniser) -> Splitter:
+def _splitter(recogniser: Recogniser) -> Splitter | None:
+    """Cuts rows that are too long at their pauses; None where the model cannot align words to frames."""
     from asr_adapt.manifest.check.suspects import splitter
-    from asr_adapt.models.alignment import require_ctc, word_times
+    from asr_adapt.models import CtcRecogniser
+    from asr_adapt.models.alignment import word_times
 
-    ctc = require_ctc(recogniser)
+    if not isinstance(recogniser, CtcRecogniser):
+        return None
+    ctc = recogniser
     longest = ctc.limits().max_seconds or ctc.window_seconds
     return splitter(
         lambda samples, words: [

@@ -1,4 +1,4 @@
-"""How well a transcript fits its audio, and where its words lie: CTC scores and forced alignment.
+"""How well a transcript fits its audio, and where its words lie: losses and forced alignment.
 
 Knows log-probabilities and label ids. Does not know manifests or what is done with the scores. torchaudio is
 not used: the score is torch's own CTC loss, the alignment a Viterbi pass in numpy (``viterbi``).
@@ -18,8 +18,12 @@ from torch.nn import functional as F
 from asr_adapt.errors import ModelError
 from asr_adapt.models.contract import Recogniser, Word
 from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.viterbi import LogProbabilities, forced_alignment
-from asr_adapt.text import UNKNOWN, WORD_DELIMITER
+from asr_adapt.text import UNKNOWN, WORD_DELIMITER, normalise
+
+#: Profile under which a decoder compares transcripts: how a corpus writes them is no fault of theirs.
+PLAIN = "basic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +49,38 @@ def require_ctc(recogniser: Recogniser) -> CtcRecogniser:
 
 @torch.inference_mode()
 def transcript_fits(
-    recogniser: CtcRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
+    recogniser: Recogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
 ) -> list[Fit]:
     """Score each text against its waveform (float32 mono at the model's rate) in one batch.
 
-    The score is the difference of two CTC losses, of the text and of the model's greedy transcript, over the
+    The score is the difference of two losses, of the text and of the model's greedy transcript, over the
     number of labels of the longer one: dividing by the model's own reading cancels how hard the audio is
     (the likelihood-ratio test of CTC-segmentation's and Common Voice's transcript cleaning, in its simplest
     form).
     """
     recogniser.model.eval()
+    if isinstance(recogniser, Seq2SeqRecogniser):
+        return _decoder_fits(recogniser, waveforms, texts)
+    return _ctc_fits(require_ctc(recogniser), waveforms, texts)
+
+
+def _decoder_fits(
+    recogniser: Seq2SeqRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
+) -> list[Fit]:
+    """By the decoder's cross-entropy, both texts without case and punctuation, on one pass of the encoder."""
+    sound = recogniser.heard(waveforms)
+    decode = recogniser.processor.tokenizer.decode
+    heard = [decode(spoken.ids, skip_special_tokens=True).strip() for spoken in recogniser.speak(sound, None)]
+    wanted, own = (recogniser.labels([normalise(t, PLAIN) for t in side]) for side in (texts, heard))
+    boundary = recogniser.stack.prefix_limit
+    losses = [recogniser.losses(sound, boundary, labels).tolist() for labels in (wanted, own)]
+    return [
+        Fit(max(0.0, w - h) / max(1, len(text), len(mine)), transcript)
+        for w, h, text, mine, transcript in zip(*losses, wanted, own, heard, strict=True)
+    ]
+
+
+def _ctc_fits(recogniser: CtcRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]) -> list[Fit]:
     out = recogniser.logits(recogniser.inputs(waveforms).to(recogniser.device))
     scores = out.states.float().log_softmax(-1)
     heard = [

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from asr_adapt.errors import ModelError
+from asr_adapt.manifest import Manifest, read_waveform
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.alignment import (
     log_probabilities,
     require_ctc,
@@ -16,7 +20,9 @@ from asr_adapt.models.alignment import (
     word_times,
 )
 from asr_adapt.models.viterbi import forced_alignment
+from asr_adapt.models.whisper import WhisperRecogniser
 from tests.conftest import RATE, tones
+from tests.models.whisper_models import save_tiny_whisper
 
 
 def random_scores(frames: int, symbols: int, seed: int) -> np.ndarray:
@@ -94,3 +100,28 @@ def test_only_ctc_models_align() -> None:
 
     with pytest.raises(ModelError, match="needs a CTC model"):
         require_ctc(Other())
+
+
+def test_a_decoder_scores_its_own_transcript_zero_and_every_other_by_its_loss(tmp_path, waves) -> None:
+    recogniser = load_recogniser(save_tiny_whisper(tmp_path / "w"), device="cpu")
+    assert isinstance(recogniser, WhisperRecogniser)
+    own = [fit.heard for fit in transcript_fits(recogniser, waves, ["a", "b", "c"])]
+    assert all(fit.score == 0 for fit in transcript_fits(recogniser, waves, own))
+    other = ["q" * (len(text) + 3) for text in own]
+    together = transcript_fits(recogniser, waves, other)
+    alone = [transcript_fits(recogniser, [w], [t])[0] for w, t in zip(waves, other, strict=True)]
+    assert [fit.score for fit in together] == pytest.approx([fit.score for fit in alone], rel=1e-3)
+    assert all(fit.score > 0.1 for fit in together)
+
+
+@pytest.mark.pretrained
+def test_swapped_transcripts_of_real_speech_fit_worst(whisper_tiny_en) -> None:
+    corpus = resources.files("asr_adapt.assets") / "demo-speech" / "guard_test.jsonl"
+    rows = list(Manifest.open(Path(str(corpus))))[:6]
+    texts = [row.text or "" for row in rows]
+    texts[1], texts[4] = texts[4], texts[1]
+    recogniser = load_recogniser(whisper_tiny_en, device="cpu")
+    fits = transcript_fits(recogniser, [read_waveform(row, RATE) for row in rows], texts)
+    order = sorted(range(len(rows)), key=lambda number: -fits[number].score)
+    assert set(order[:2]) == {1, 4}
+    assert fits[order[1]].score > 2 * fits[order[2]].score
