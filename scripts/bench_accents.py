@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from accent_corpora import FSDD_ACCENTS, prepare_fsdd, prepare_speechocean
-from report import add_write, line, publish
+from report import add_write, block_of, line, publish
 
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
@@ -64,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for experiment in experiments(options.data, options.output, options.model):
         if not options.only or re.search(options.only, experiment.name):
             results.append(run(experiment, options.output, options.model))
-    block = "accents" if options.model == DEFAULT_MODEL else f"accents-{Path(options.model).name}"
-    publish(tables(results, options.model), block, options.write)
+    publish(tables(results, options.model), block_of("accents", options.model), options.write)
 
 
 def experiments(data: Path, output: Path, model: str) -> list[Experiment]:

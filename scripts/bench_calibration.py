@@ -1,6 +1,6 @@
 """How far word confidences can be believed on real speech, as the model gives them and calibrated.
 
-    python scripts/bench_calibration.py --data ../shared/data [--model nano-en] --write docs/benchmarks.md
+    python scripts/bench_calibration.py --data ../shared/data [--model nano-en] --write
 
 The map is fitted, as by ``asr-adapt calibrate``, on the development speakers of speechocean762 (train part,
 not heard by the base) and measured on test rows, evenly spread, whose speakers nobody has seen; nothing is

@@ -1,6 +1,6 @@
 """An adapted Whisper exported to CTranslate2 and heard by faster-whisper, against ours: transcripts and time.
 
-    python scripts/bench_ctranslate2.py --write docs/benchmarks.md
+    python scripts/bench_ctranslate2.py --write
 
 Without ``--model`` nano-whisper is first adapted for a few steps to a synthetic accent; without
 ``--manifest`` the clips are that accent's test set (held-out voices and sentences; needs espeak-ng). Exported

@@ -4,7 +4,7 @@ The language model reads the transcripts of training speakers only, without thos
 weights are tuned on mild and heavy train speakers (the set that also chooses models). Hotwords are the words
 of the test part that the language model's text lacks: what a user with a list of names would give.
 
-    python scripts/bench_lm.py --data ../shared/data [--model nano-en] [--rows 400] --write docs/benchmarks.md
+    python scripts/bench_lm.py --data ../shared/data [--model nano-en] [--rows 400] --write
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Padding of three ways to make batches, on two distributions of length: random, sorted, and the plan's own.
 
-    python scripts/bench_padding.py --data ../shared/data --write docs/benchmarks.md
+    python scripts/bench_padding.py --data ../shared/data --write
 
 Lengths: speechocean762's train part (read from the files' headers), and a lognormal distribution with a mean
 of 5.8 s, clipped to 0.5–30 s. All three ways fill the same budget (``batch.seconds`` and

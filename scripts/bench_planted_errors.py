@@ -3,20 +3,19 @@
     python scripts/bench_planted_errors.py M.jsonl [--model nano-en] [--share 0.05] [--worst 0.10] [--seed 0]
 
 Copies the manifest's rows in memory, permutes the transcripts of a random share of them among each other (no
-row keeps its own text), scores every row as `asr-adapt manifest check --align` does, and prints one JSON
-object: how many of the planted rows are in the worst share, and where the others rank.
+row keeps its own text), scores every row as `asr-adapt manifest check --align` does, and prints
+how many of the planted rows are in the worst share, and where the others rank.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from report import add_write, replace_block
+from report import add_write, block_of, publish
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.manifest.check.findings import Findings
@@ -110,9 +109,7 @@ def main() -> None:
         "audio_hours": round(float(np.nansum(manifest.durations)) / 3600, 3),
         "seconds": round(seconds, 1),
     }
-    print(json.dumps(result, indent=2))
-    if options.write:
-        replace_block(options.write, "planted", table(result))
+    publish(table(result), block_of("planted", options.model), options.write)
 
 
 if __name__ == "__main__":

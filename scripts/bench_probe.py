@@ -1,6 +1,6 @@
 """What the frozen layers of the base know of a speaker: accent band, child or adult, and keywords.
 
-    python scripts/bench_probe.py --data ../shared/data --write docs/benchmarks.md
+    python scripts/bench_probe.py --data ../shared/data --write
 
 Accent band and age group: speechocean762, all speakers that the base has not heard (its model card names
 those it has), 5 folds by speaker. Keywords: FSDD, the ten digits, each of four speakers tested on classifiers

@@ -1,6 +1,6 @@
 """The new accent without losing the old one: target against guard for every synthetic accent and real speech.
 
-    python scripts/bench_retention.py --data ../shared/data --write docs/benchmarks.md
+    python scripts/bench_retention.py --data ../shared/data --write
 
 For each accent that the demonstration's synthesiser has, for speechocean762 (heavy; guard: mild) and for FSDD
 (yweweler; guard: synthetic US): train with replay, then blend within the guard budget, all by ``train``

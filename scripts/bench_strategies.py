@@ -1,6 +1,6 @@
 """Every strategy on real speech, with and without replay, with and without blending: gain, price and cost.
 
-    python scripts/bench_strategies.py --data ../shared/data --write docs/benchmarks.md
+    python scripts/bench_strategies.py --data ../shared/data --write
 
 Two tasks: speechocean762 (adapt to heavy-accent speakers; the guard is mild ones) and FSDD (adapt to
 yweweler, German accent; the guard is synthetic US English). Each training runs in a process of its own, whose

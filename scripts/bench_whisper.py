@@ -1,6 +1,6 @@
 """Whisper: time of a training step, of an epoch and of inference, against the documented transformers way.
 
-    python scripts/bench_whisper.py --shape tiny --shape small --write docs/benchmarks.md
+    python scripts/bench_whisper.py --shape tiny --shape small --write
     python scripts/bench_whisper.py --model nano-whisper --manifest TEST.jsonl
 
 The baseline is the recipe of Hugging Face's "Fine-Tune Whisper" page: ``Seq2SeqTrainer``, all weights learn,

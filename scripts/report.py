@@ -16,20 +16,33 @@ from typing import Any
 
 from asr_adapt.files import atomic_write
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCUMENT = DOCS / "benchmarks.md"
+#: Figures of the two small models that travel with the package.
+BUNDLED = DOCS / "bundled-bases.md"
 
 
 def add_write(parser: argparse.ArgumentParser, name: str) -> None:
     """The option ``--write``, whose value :func:`publish` takes."""
-    text = f"document whose block {name} is replaced [docs/benchmarks.md]"
+    text = f"document whose block {name} is replaced [docs/benchmarks.md, or where it is]"
     parser.add_argument("--write", type=Path, nargs="?", const=DOCUMENT, metavar="FILE", help=text)
 
 
 def publish(text: str, name: str, document: Path | None) -> None:
-    """Print ``text`` and, where a document is given, put it into the block ``name``."""
+    """Print ``text`` and, where a document is given, put it into the block ``name``.
+
+    A block that already stands in the page of the bundled models stays there.
+    """
     print(text)
+    if document == DOCUMENT and f"<!-- {name}:begin -->" in BUNDLED.read_text(encoding="utf-8"):
+        document = BUNDLED
     if document is not None:
         replace_block(document, name, text)
+
+
+def block_of(name: str, model: str, usual: str = "nano-en") -> str:
+    """The block's name: each model but the usual one has a block of its own."""
+    return name if model == usual else f"{name}-{Path(model).name}"
 
 
 def replace_block(document: Path, name: str, content: str) -> None:

@@ -48,9 +48,7 @@ def check(
     from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
 
     if align and model is None:
-        raise UsageError(
-            "--align scores transcripts with a model: say --model whisper-tiny.en, for example."
-        )
+        raise UsageError("--align scores transcripts with a model: say --model whisper-tiny.en, for example.")
     manifest = require_rows(Manifest.open(manifests))
     recogniser = _load(model) if model is not None else None
     options = CheckOptions(

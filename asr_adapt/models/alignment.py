@@ -70,7 +70,9 @@ def _decoder_fits(
     """By the decoder's cross-entropy, both texts without case and punctuation, on one pass of the encoder."""
     sound = recogniser.heard(waveforms)
     decode = recogniser.processor.tokenizer.decode
-    heard = [decode(spoken.ids, skip_special_tokens=True).strip() for spoken in recogniser.speak(sound, None)]
+    seconds = [len(waveform) / recogniser.sample_rate for waveform in waveforms]
+    said = recogniser.speak(sound, None, seconds)
+    heard = [decode(spoken.ids, skip_special_tokens=True).strip() for spoken in said]
     wanted, own = (recogniser.labels([normalise(t, PLAIN) for t in side]) for side in (texts, heard))
     boundary = recogniser.stack.prefix_limit
     losses = [recogniser.losses(sound, boundary, labels).tolist() for labels in (wanted, own)]
