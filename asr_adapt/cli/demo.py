@@ -81,10 +81,12 @@ def _say(line: str) -> None:
 def _usual_model() -> str:
     """The pretrained model if it can be had, else the bundled one, said with the reason."""
     from asr_adapt.errors import ModelError
-    from asr_adapt.models import fetch_model
+    from asr_adapt.models.fetching import fetch, find
 
+    model = find(PRETRAINED)
+    assert model is not None  # it stands in the table of models
     try:
-        fetch_model(PRETRAINED)
+        fetch(model)
     except ModelError as error:
         _say(f"{PRETRAINED} cannot be had ({error}), so this is the synthetic demonstration with {BUNDLED}.")
         return BUNDLED
