@@ -17,7 +17,8 @@ import typer
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.demo.story import Example, Story
+    from asr_adapt.demo.examples import Example
+    from asr_adapt.demo.story import Story
 
 PRETRAINED = "whisper-tiny.en"
 BUNDLED = "nano-en"

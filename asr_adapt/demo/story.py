@@ -6,7 +6,6 @@ not know how anything is trained, scored or drawn, nor how a terminal shows it.
 
 from __future__ import annotations
 
-import random
 import shutil
 import time
 from collections.abc import Callable
@@ -15,18 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes, build_accent_corpus
+from asr_adapt.demo.examples import Example, examples_of
 from asr_adapt.demo.recordings import RECORDED_ACCENT, copy_recordings
 from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.errors import UsageError
 from asr_adapt.files import write_json
-from asr_adapt.scoring import word_errors
 from asr_adapt.scoring.report import write_report
 from asr_adapt.training import Outcome, Recipe, adapt, build_recipe, predictions_of, save_recipe
-
-#: How many test sentences the result shows.
-EXAMPLES = 3
-#: Sentences of fewer words show too little to be among them.
-EXAMPLE_WORDS = 5
 
 Say = Callable[[str], None]
 
@@ -45,16 +39,6 @@ class DemoOptions:
     steps: int | None = None
     seconds: float | None = None
     sizes: CorpusSizes = field(default_factory=CorpusSizes)
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One test sentence: the recording, what was said, and what the base and the adapted model wrote."""
-
-    audio: Path
-    said: str
-    before: str
-    after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +76,7 @@ def tell(output: str | Path, options: DemoOptions | None = None, say: Say = lamb
         summary=summary,
     )
     write_json(folder / "summary.json", summary)
-    return Story(summary, _examples(outcome, options.seed), folder / "model", report)
+    return Story(summary, examples_of(folder / "model", options.seed), folder / "model", report)
 
 
 def _corpus(folder: Path, options: DemoOptions, say: Say) -> AccentCorpus:
@@ -156,19 +140,6 @@ def _clear(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     for name in ("recipe.yaml", "summary.json", "report.html"):
         (folder / name).unlink(missing_ok=True)
-
-
-def _examples(outcome: Outcome, seed: int) -> list[Example]:
-    """A few test sentences that the base got wrong, drawn at random rather than picked by their gain."""
-    rows, profile = list(outcome.tests["target"]), outcome.recipe.normalise
-    before, after = (when["target"].hypotheses for when in (outcome.before, outcome.after))
-    wrong = [
-        Example(row.audio_path, row.text or "", old, new)
-        for row, old, new in zip(rows, before, after, strict=True)
-        if len((row.text or "").split()) >= EXAMPLE_WORDS
-        and word_errors([row.text or ""], [old], profile).errors
-    ]
-    return random.Random(seed).sample(wrong, min(EXAMPLES, len(wrong)))
 
 
 def _summary(accent: str, outcome: Outcome, seconds: float) -> dict[str, Any]:
