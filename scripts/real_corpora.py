@@ -80,7 +80,7 @@ def alnum(data: Path, output: Path) -> Task:
         "test": [row for row in rows if _speaker(row) in test],
     }
     title = "Names, numbers and addresses, Indian accents (alnum)"
-    return Task("alnum", title, written(parts, output, "alnum"), ("kind",), "spoken-forms")
+    return Task("alnum", title, written(parts, output, "alnum"), ("kind",), "alnum-en")
 
 
 def digits(data: Path, output: Path, speaker: str, *, train: int = 150) -> Task:
