@@ -6,7 +6,7 @@ Knows networks and processors. Does not know recipes, manifests' origins, or how
 from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Hypothesis, Recogniser, Search, Word
 from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.fingerprint import prefix_fingerprint
-from asr_adapt.models.flops import Costs, count_costs, peak_flops
+from asr_adapt.models.flops import Costs, count_costs, forward_costs, peak_flops
 from asr_adapt.models.heads import set_vocabulary
 from asr_adapt.models.loading import DEFAULT_MODEL, bundled_models, choose_device, load_recogniser
 from asr_adapt.models.masking import SpecAugment
@@ -31,6 +31,7 @@ __all__ = [
     "bundled_models",
     "choose_device",
     "count_costs",
+    "forward_costs",
     "load_recogniser",
     "peak_flops",
     "prefix_fingerprint",

@@ -227,6 +227,10 @@ class Recogniser(ABC):
         for boundary in boundaries:
             yield self.encode(batch, boundary)
 
+    def heard_seconds(self, seconds: float) -> float:
+        """How much sound the network hears for a clip of ``seconds``: the clip, or a window around it."""
+        return seconds
+
     def own_frames(self, lengths: Tensor, samples: Sequence[int]) -> Tensor:
         """How many of each row's frames ``lengths`` (batch,) hold the clip itself: all, unless a family hears
         a window longer than the clip. ``samples`` counts each clip's samples."""
@@ -253,6 +257,21 @@ class Recogniser(ABC):
         self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
     ) -> list[Hypothesis]:
         """Transcribe one batch; a row's text does not depend on the other rows."""
+
+    @abstractmethod
+    def transcribe_hidden(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        samples: Sequence[int],
+        *,
+        words: bool = False,
+        language: str | None = None,
+    ) -> list[Hypothesis]:
+        """What :meth:`transcribe` gives, from what :meth:`encode` gave at ``boundary``.
+
+        ``boundary`` is at most the stack's ``prefix_limit``; ``samples`` counts each clip's samples.
+        """
 
     @abstractmethod
     def set_dropout(self, dropout: Dropout) -> None:

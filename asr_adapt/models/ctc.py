@@ -189,7 +189,7 @@ class CtcRecogniser(Recogniser):
             states = self._run_layers(states, lengths, range(first - layers[0], last - layers[0]))
         if start <= layers[-1] + 1 < stop:
             states, lengths = anatomy.finish(states, lengths)
-        if stop == len(self.stack):
+        if start < stop == len(self.stack):
             states = anatomy.head(states)
         return Hidden(states, lengths)
 
@@ -213,7 +213,26 @@ class CtcRecogniser(Recogniser):
         if not waveforms:
             return []
         self.model.eval()
-        out = self.logits(self.inputs(waveforms).to(self.device))
+        return self._written(self.logits(self.inputs(waveforms).to(self.device)), words)
+
+    @torch.inference_mode()
+    def transcribe_hidden(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        samples: Sequence[int],
+        *,
+        words: bool = False,
+        language: str | None = None,
+    ) -> list[Hypothesis]:
+        """Greedy transcripts from the states at ``boundary``."""
+        self.model.eval()
+        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
+        out = self._run(Hidden(states, hidden.lengths), boundary, len(self.stack), None)
+        return self._written(out, words)
+
+    def _written(self, out: Hidden, words: bool) -> list[Hypothesis]:
+        """What logits (batch, frames, vocabulary) say."""
         best, ids = out.states.float().log_softmax(-1).max(-1)
         probabilities, table = best.exp().cpu().numpy(), ids.cpu().numpy()
         return [

@@ -48,13 +48,23 @@ class Costs:
     values: Line
 
 
-def count_costs(recogniser: Recogniser, boundary: int) -> Costs:
-    """Costs of the recogniser as it is set up to learn; its gradients are cleared."""
-    short, long = (_count(recogniser, boundary, seconds) for seconds in (SHORT, LONG))
+def forward_costs(recogniser: Recogniser, boundary: int) -> Costs:
+    """Costs where nothing learns: ``trained`` is what lies above the boundary, forward alone."""
+    with torch.no_grad():
+        short, long = (_count(recogniser, boundary, s, learns=False) for s in (SHORT, LONG))
     return Costs(*(Line.through(a, b) for a, b in zip(short, long, strict=True)))
 
 
-def _count(recogniser: Recogniser, boundary: int, seconds: float) -> tuple[float, float, float]:
+def count_costs(recogniser: Recogniser, boundary: int) -> Costs:
+    """Costs of the recogniser as it is set up to learn; its gradients are cleared."""
+    learns = any(p.requires_grad for p in recogniser.model.parameters())
+    short, long = (_count(recogniser, boundary, seconds, learns=learns) for seconds in (SHORT, LONG))
+    return Costs(*(Line.through(a, b) for a, b in zip(short, long, strict=True)))
+
+
+def _count(
+    recogniser: Recogniser, boundary: int, seconds: float, *, learns: bool
+) -> tuple[float, float, float]:
     sound = np.zeros(round(seconds * recogniser.sample_rate), dtype=np.float32)
     inputs = recogniser.inputs([sound], seeds=[0]).to(recogniser.device)
 
@@ -65,13 +75,14 @@ def _count(recogniser: Recogniser, boundary: int, seconds: float) -> tuple[float
     below, hidden = _counted(prefix)
     labels = recogniser.labels(["a e"])
 
-    def learn() -> None:
-        recogniser.losses(hidden, boundary, labels).sum().backward()
+    def above() -> None:
+        losses = recogniser.losses(hidden, boundary, labels).sum()
+        if learns:
+            losses.backward()
 
-    learns = any(p.requires_grad for p in recogniser.model.parameters())
-    above = _counted(learn)[0] if learns else 0.0
+    flops, _ = _counted(above)
     recogniser.model.zero_grad(set_to_none=True)
-    return below, above, float(hidden.lengths.sum()) * hidden.states[0, 0].numel()
+    return below, flops, float(hidden.lengths.sum()) * hidden.states[0, 0].numel()
 
 
 def _counted(work: Callable[[], Any]) -> tuple[float, Any]:

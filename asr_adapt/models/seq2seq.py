@@ -170,12 +170,32 @@ class Seq2SeqRecogniser(Recogniser):
         if not waveforms:
             return []
         self.model.eval()
-        heard = self.heard(waveforms)
-        spoken = self.speak(heard, language, [len(w) / self.sample_rate for w in waveforms])
+        return self._written(self.heard(waveforms), [len(w) for w in waveforms], words, language)
+
+    @torch.inference_mode()
+    def transcribe_hidden(
+        self,
+        hidden: Hidden,
+        boundary: int,
+        samples: Sequence[int],
+        *,
+        words: bool = False,
+        language: str | None = None,
+    ) -> list[Hypothesis]:
+        """Transcripts from the states at ``boundary``: what is left of the encoder, then the decoder."""
+        self.model.eval()
+        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
+        heard = self._encoder(Hidden(states, hidden.lengths), boundary, self.stack.prefix_limit)
+        return self._written(heard, samples, words, language)
+
+    def _written(
+        self, heard: Hidden, samples: Sequence[int], words: bool, language: str | None
+    ) -> list[Hypothesis]:
+        """What the decoder says about the encoder's output, with word times where asked."""
+        spoken = self.speak(heard, language, [count / self.sample_rate for count in samples])
         times: list[list[float]] = [[]] * len(spoken)
         if words:
-            frames = [self.clip_frames(len(w)) for w in waveforms]
-            times = self._times(heard, spoken, frames, language)
+            times = self._times(heard, spoken, [self.clip_frames(count) for count in samples], language)
         return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
 
     def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:

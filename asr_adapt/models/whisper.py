@@ -135,6 +135,10 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         mels = self.mels(waveforms, max(lengths, default=self.mels.most_frames), self.device)
         return Hidden(mels, torch.tensor(lengths, device=mels.device))
 
+    def heard_seconds(self, seconds: float) -> float:
+        """The whole window, or the clip and its margin."""
+        return self._context(round(seconds * self.sample_rate), None) * self.mels.hop / self.sample_rate
+
     def _context(self, samples: int, seed: int | None) -> int:
         """Mel frames that a clip of ``samples`` samples is heard with."""
         most = self.mels.most_frames

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,20 +42,23 @@ from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus
 from asr_adapt.training.device_memory import DeviceMemory
-from asr_adapt.training.evaluation import Measured, measure, spread
+from asr_adapt.training.evaluation import spread
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
 from asr_adapt.training.labels import fitted, speller, train_vocabulary
 from asr_adapt.training.loop import Run, train
+from asr_adapt.training.measuring import Measuring, times_measured
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
 from asr_adapt.training.prefix_cache import PrefixCache
 from asr_adapt.training.prefix_estimate import expected_draws
+from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
+from asr_adapt.training.replayed import self_labelled
 from asr_adapt.training.retention import retain
 from asr_adapt.training.schedule import parameter_groups
 from asr_adapt.training.speedups import Speedups
-from asr_adapt.training.strategies import LearningPlan, learning_plan
+from asr_adapt.training.strategies import LearningPlan, expected_boundary, learning_plan
 from asr_adapt.training.throughput import Meter
 from asr_adapt.training.tracking import Tracker
 from asr_adapt.training.unfreezing import Unfreezing
@@ -98,21 +101,24 @@ def adapt(
     ready = _ready(recipe, accelerator, prepare or _as_it_is, folder)
     recipe, recogniser = ready.recipe, ready.recogniser
     folder.mkdir(parents=True, exist_ok=True)
-    tests = _tests(recipe, ready.sets)
-    with as_pretrained(recogniser):
-        before = _measured(recipe, recogniser, tests)
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
     outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
     tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
-    run, shown = _run(ready, plan, tracker, folder / "checkpoints")
+    meter = Meter(recogniser, accelerator)
+    measuring = Measuring(recipe, ready.sets.dev, ready.sets.guard, _tests(recipe), ready.prefix)
+    run, shown = _run(ready, plan, tracker, meter, measuring)
     batch_size = settle_batch(run, memory)
     recipe = run.recipe
     if accelerator.is_main_process:
         save_recipe(recipe, folder / "recipe.yaml")  # as it is carried out
+    meter.on_boundary(recogniser.stack.boundary)
+    measuring.prefix.on_boundary(recogniser.stack.boundary)
+    with as_pretrained(recogniser):
+        before = measuring.whole(recogniser)
     cache = _prefix_cache(run)
-    with _fast(run, cache):
+    with _fast(run, cache, measuring.prefix):
         progress = train(run, resume=resume)
     tracker.close()
     accelerator.wait_for_everyone()
@@ -125,11 +131,13 @@ def adapt(
         advice=ready.advice,
         labels=ready.labelled.styles,
         prefix_cache=cache.decisions,
-        tests=tests,
+        measured_prefix=measuring.prefix.decisions,
+        tests=measuring.tests,
         before=before,
-        after=_measured(recipe, run.recogniser, tests),
+        after=measuring.whole(run.recogniser),
         **settled,
     )
+    measuring.prefix.close()
     if accelerator.is_main_process:
         _write(outcome, run, added, folder)
     accelerator.end_training()  # the processes part
@@ -156,6 +164,7 @@ class Ready:
     batches: BatchPlan
     advice: Any
     labelled: LabelledRows
+    prefix: MeasuredPrefix
 
 
 def _ready(
@@ -166,19 +175,23 @@ def _ready(
     loaded, spell = _recogniser(recipe, sets, accelerator)
     recogniser = prepare(loaded)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
-    labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell)
+    prefix = MeasuredPrefix(recipe.cache, times_measured(recipe))
+    prefix.on_boundary(expected_boundary(recogniser.stack, recipe.strategy))
+    if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
+        sets = replace(sets, replay=self_labelled(recipe, recogniser, sets.replay, prefix))
+    labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, prefix)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
-    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled)
+    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, prefix)
 
 
 def _run(
-    ready: Ready, plan: LearningPlan, tracker: Tracker, checkpoints: Path
+    ready: Ready, plan: LearningPlan, tracker: Tracker, meter: Meter, measuring: Measuring
 ) -> tuple[Run, Callable[[], Recogniser]]:
     """The loop's parts, and a call that gives the recogniser to measure."""
-    recipe, recogniser = ready.recipe, ready.recogniser
+    recipe, recogniser, checkpoints = ready.recipe, ready.recogniser, tracker.checkpoints
     learning = _learning(recipe, recogniser, plan)
     shown = sharding.measured(recogniser, lambda: run.learning)
     run: Run = Run(
@@ -186,14 +199,13 @@ def _run(
         BestAverage(checkpoints / "candidates", recipe.averaging.best),
         Unfreezing(plan, recipe.strategy.gradual, recipe.schedule.steps),
         ready.accelerator, checkpoints, tracker,
-        lambda: _measure(recipe, shown(), ready.sets, as_base=not run.progress.step),
-        Meter(recogniser, ready.accelerator),
+        lambda: measuring.progress(shown(), as_base=not run.progress.step), meter,
     )  # fmt: skip
     return run, shown
 
 
 @contextmanager
-def _fast(run: Run, cache: PrefixCache) -> Iterator[None]:
+def _fast(run: Run, cache: PrefixCache, measured: MeasuredPrefix) -> Iterator[None]:
     """Steps are counted, cached and sped up inside the block; measuring sees none of it."""
     sharded = sharding.wanted()  # it has wrapped the layers in its own way
     # on a CPU it saves neither time (measured) nor room, because the originals stay there
@@ -205,6 +217,7 @@ def _fast(run: Run, cache: PrefixCache) -> Iterator[None]:
         lambda _: speedups.restore(),
         speedups.plain(run.meter.on_boundary),
         cache.on_boundary,
+        measured.on_boundary,
         speedups.on_boundary,
     ]
     try:
@@ -323,7 +336,7 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, parts: list[Corpus]) -> tupl
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
     )
-    return Corpus(rows, labels, recogniser.sample_rate, augmenter), plan
+    return Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows)), plan
 
 
 def _given_seconds(recipe: Recipe) -> float:
@@ -369,26 +382,9 @@ def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:
     )
 
 
-def _tests(recipe: Recipe, sets: Sets) -> dict[str, Manifest]:
+def _tests(recipe: Recipe) -> dict[str, Manifest]:
     """Manifests of the before/after figures, whole, by name."""
     tests = {"target": Manifest.open(expand(recipe.test or recipe.dev))}
     if recipe.guard:
         tests["guard"] = Manifest.open(expand(recipe.guard_test or recipe.guard))
     return tests
-
-
-def _measured(recipe: Recipe, recogniser: Recogniser, tests: Mapping[str, Manifest]) -> dict[str, Measured]:
-    seconds = recipe.evaluation.batch_seconds
-    return {name: measure(recogniser, rows, recipe.normalise, seconds) for name, rows in tests.items()}
-
-
-def _measure(recipe: Recipe, recogniser: Recogniser, sets: Sets, *, as_base: bool) -> dict[str, Any]:
-    """Dev and guard WER, and rows that looped; the base is heard as it was pretrained."""
-    seconds = recipe.evaluation.batch_seconds
-    with as_pretrained(recogniser, when=as_base):
-        dev = measure(recogniser, sets.dev, recipe.normalise, seconds)
-        values = {"dev": dev.wer, "empty_rate": dev.empty_rate, "looped_rows": sum(dev.looped)}
-        if sets.guard is not None:
-            guard = measure(recogniser, sets.guard, recipe.normalise, seconds)
-            values |= {"guard": guard.wer, "guard_looped_rows": sum(guard.looped)}
-    return values

@@ -127,6 +127,17 @@ class Mixer:
         self.groups = layer_groups(recogniser.stack, self.changed, groups)
         self._group_of = {n: i for i, group in enumerate(self.groups) for n in group.parameters}
 
+    @property
+    def boundary(self) -> int:
+        """The lowest stage in which the two differ: below it they compute the same."""
+        stack = self.recogniser.stack
+        own = [
+            n
+            for n in range(stack.prefix_limit)
+            if self.changed & {name for name, _ in stack.parameters_of(n)}
+        ]
+        return min([*own, stack.prefix_limit])
+
     def set(self, shares: Sequence[float]) -> None:
         """``(1 - share) · base + share · adapted`` for each group; the ends are exact."""
         with torch.no_grad():

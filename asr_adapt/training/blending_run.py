@@ -6,6 +6,7 @@ Knows files. Does not know how weights are mixed or chosen (:mod:`asr_adapt.trai
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from asr_adapt.training.blending import (
 from asr_adapt.training.budget import Budget
 from asr_adapt.training.contexts import choose_context
 from asr_adapt.training.evaluation import measure
+from asr_adapt.training.prefix_measured import MeasuredPrefix
+from asr_adapt.training.recipe import Cache
 from asr_adapt.training.retention import write_plot
 
 BATCH_SECONDS = 160.0
@@ -94,12 +97,17 @@ def blend_models(
     require_same_shape(*weights, sources)
     require_same_vocabulary(base, adapted)
 
-    def both() -> tuple[float, float]:
-        found = [measure(adapted, m, profile, BATCH_SECONDS).wer for m in (target, guard)]
-        return found[0], found[1]
-
     shares = np.linspace(0.0, 1.0, points).tolist()
     mixer = Mixer(adapted, *weights, groups=groups)
-    blend = sweep(mixer, both, budget, shares)
-    context = choose_context(adapted, lambda: dict(zip(("dev", "guard"), both(), strict=True)))
+    prefix = MeasuredPrefix(Cache(), points, mixer.boundary)
+
+    def both() -> tuple[float, float]:
+        found = [
+            measure(adapted, m, profile, BATCH_SECONDS, prefix.of(adapted, m)).wer for m in (target, guard)
+        ]
+        return found[0], found[1]
+
+    with closing(prefix):
+        blend = sweep(mixer, both, budget, shares)
+        context = choose_context(adapted, lambda: dict(zip(("dev", "guard"), both(), strict=True)))
     return BlendResult(blend, adapted, sources, budget, context)

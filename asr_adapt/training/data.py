@@ -56,7 +56,7 @@ class PrefixReader(Protocol):
 
 
 class Corpus:
-    """Checked training rows with their labels; target rows first, replayed rows behind them."""
+    """Checked training rows with their labels; ``targets`` target rows (None: all), then replayed ones."""
 
     def __init__(
         self,
@@ -64,8 +64,14 @@ class Corpus:
         labels: list[list[int]],
         sample_rate: int,
         augmenter: Augmenter | None = None,
+        targets: int | None = None,
     ) -> None:
         self.rows, self.labels, self.sample_rate, self.augmenter = rows, labels, sample_rate, augmenter
+        #: The numbers of the target rows and of the replayed ones.
+        self.parts = [
+            range(len(rows) if targets is None else targets),
+            range(len(rows) if targets is None else targets, len(rows)),
+        ]
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
         self.prefix: PrefixReader | None = None
 

@@ -14,7 +14,8 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
-from asr_adapt.transcription import Processes, evaluate
+from asr_adapt.transcription import Evaluation, Processes, evaluate
+from asr_adapt.transcription.known_states import States
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,35 @@ def spread(manifest: Manifest, rows: int | None) -> Manifest:
     return manifest.select(np.linspace(0, len(manifest) - 1, rows).round().astype(int).tolist())
 
 
-def measure(recogniser: Recogniser, manifest: Manifest, profile: str, batch_seconds: float) -> Measured:
-    """Transcribe every row and count word errors; raises the first error of a row that cannot be read.
+def transcribed(
+    recogniser: Recogniser, manifest: Manifest, batch_seconds: float, states: States | None = None
+) -> Evaluation:
+    """What the recogniser writes for each row; raises the first error of a row that cannot be read.
 
-    Processes that train together each transcribe a share and all get the figures of the whole.
+    Rows of which ``states`` holds the frozen prefix's output are decoded from there. Processes that train
+    together each transcribe a share and all get the whole.
     """
-    found = evaluate(manifest, model=recogniser, batch_seconds=batch_seconds, processes=Processes.current())
+    found = evaluate(
+        manifest,
+        model=recogniser,
+        batch_seconds=batch_seconds,
+        processes=Processes.current(),
+        states=states,
+    )
     if found.failures:
         raise found.failures[0].error
+    return found
+
+
+def measure(
+    recogniser: Recogniser,
+    manifest: Manifest,
+    profile: str,
+    batch_seconds: float,
+    states: States | None = None,
+) -> Measured:
+    """Transcribe every row, as :func:`transcribed` does, and count word errors."""
+    found = transcribed(recogniser, manifest, batch_seconds, states)
     counts = word_errors(found.references, found.hypotheses, profile)
     empty = sum(not normalise(text, profile) for text in found.hypotheses) / max(len(found.hypotheses), 1)
     return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses, found.looped)

@@ -16,6 +16,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.training.data import Corpus, check_characters, check_rows, unwritable
 from asr_adapt.training.label_style import finish, hearing
 from asr_adapt.training.labels import Taught, begin
+from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -37,10 +38,11 @@ def labelled_rows(
     replay: Manifest | None,
     folder: Path,
     spell: Callable[[str], str],
+    prefix: MeasuredPrefix | None = None,
 ) -> LabelledRows:
     """Check and label every row; the style of each manifest is chosen by itself.
 
-    Labels in the base's style are kept in ``folder``. Raises :class:`~asr_adapt.errors.DataError` naming the
+    Labels in the base's style are kept in ``folder``; what the base hears, it hears through ``prefix``. Raises :class:`~asr_adapt.errors.DataError` naming the
     first row that cannot be learnt from, before the base is heard.
     """
     result = LabelledRows()
@@ -55,7 +57,7 @@ def labelled_rows(
                 replace(taught, rows=Manifest.of(valid.rows)),
                 recogniser,
                 path,
-                hearing(recogniser, recipe.evaluation.batch_seconds),
+                hearing(recogniser, recipe.evaluation.batch_seconds, prefix),
                 spell,
                 forced=recipe.labels.style == "model",
             )

@@ -57,6 +57,8 @@ class Outcome:
     context: Mapping[str, Any] | None = None
     #: What was decided about keeping the frozen prefix's output, at each of its boundaries.
     prefix_cache: Sequence[Mapping[str, Any]] = ()
+    #: The same of the rows that are measured.
+    measured_prefix: Sequence[Mapping[str, Any]] = ()
     #: The limit of a micro-batch and where it is from.
     batch_size: BatchSize | None = None
     tests: Mapping[str, Manifest] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class Outcome:
             "averaging": None if self.averaging is None else dict(self.averaging),
             "batch_size": None if self.batch_size is None else self.batch_size.to_json(),
             "prefix_cache": [dict(decision) for decision in self.prefix_cache],
+            "measured_prefix": [dict(decision) for decision in self.measured_prefix],
             "normalisation": {
                 "profile": self.recipe.normalise,
                 "version": profile_named(self.recipe.normalise).version,

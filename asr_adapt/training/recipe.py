@@ -144,6 +144,11 @@ class Replay(Section):
 
     manifest: Paths = Field(description="Rows of the old accent.")
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.3, description="Share of each batch's rows.")
+    labels: Literal["text", "base"] = Field(
+        "text",
+        description="text: the manifest's transcripts; base: what the base itself hears in the rows, which "
+        "need no transcript.",
+    )
 
 
 class Evaluation(Section):

@@ -44,6 +44,20 @@ def learning_plan(stack: LayerStack, strategy: Strategy, added: Attachment | Non
     return LearningPlan(stack.model, [stack.names_of(trainable_stages(stack, strategy))])
 
 
+def expected_boundary(stack: LayerStack, strategy: Strategy) -> int:
+    """Where the frozen prefix will end, told before anything is added to the network; ``auto``: a guess."""
+    if strategy.name in ("auto", "adapters"):
+        return stack.prefix_limit
+    if strategy.name == "lora":
+        stages = stack.layers[-(strategy.lora.layers or len(stack.layers)) :]
+    elif strategy.name == "gradual":
+        stages = gradual_stages(stack, strategy.gradual)[0]
+    else:
+        stages = trainable_stages(stack, strategy)
+    learning = [stage for stage in stages if stack.names_of([stage])]
+    return min([*learning, stack.prefix_limit])
+
+
 def gradual_stages(stack: LayerStack, gradual: Gradual) -> list[list[int]]:
     """The stages of each phase: the head, ever more layers below it, and last what lies below the layers."""
     depth = min(gradual.depth or len(stack.layers), len(stack.layers))

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from asr_adapt.errors import shown
+from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble
 from asr_adapt.transcription.batching import batches
@@ -24,6 +25,7 @@ from asr_adapt.transcription.calibration import hear
 from asr_adapt.transcription.cores import core_threads
 from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
+from asr_adapt.transcription.known_states import States, transcribe_states
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Read, Reader
 from asr_adapt.transcription.result import Transcript
@@ -89,12 +91,14 @@ class Engine:
         *,
         journal_path: JournalPath | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        states: States | None = None,
     ) -> None:
         self.recogniser = recogniser
         self.options = options or TranscribeOptions()
         self.progress = Progress()
         self._journal_path = journal_path
         self._on_progress = on_progress
+        self._states = states
         _warn_of_other_decoding(recogniser, self.options)
         if self.options.language and not recogniser.has_decoder:
             logger.warning(
@@ -122,6 +126,35 @@ class Engine:
                         return
         finally:
             reader.stop()
+
+    def knows(self, row: Utterance) -> bool:
+        """Whether :meth:`run_states` gives the whole row's transcript: text, no word times."""
+        options = self.options
+        plain = options.calibration is None and not options.word_timestamps
+        whole = options.segmenter == "windows" and options.window_seconds is None
+        return self._states is not None and plain and whole and self._states.has(row)
+
+    def run_states(self, rows: Sequence[Utterance]) -> Iterator[tuple[int, Transcript]]:
+        """Number and transcript of each row, all of which the engine :meth:`knows`."""
+        if not rows or self._states is None:
+            return
+
+        def tell(audio: float, work: float) -> None:
+            self.progress.audio_seconds += audio
+            self.progress.compute_seconds += work
+            if self._on_progress is not None:
+                self._on_progress(self.progress)
+
+        for number, transcript in transcribe_states(
+            self.recogniser,
+            rows,
+            self._states,
+            batch_seconds=self._budget,
+            language=self.options.language,
+            on_batch=tell,
+        ):
+            self.progress.finished += 1
+            yield number, transcript
 
     def _job(self, source: Source) -> _Job:
         path = self._journal_path(source) if self._journal_path and source.path else None

@@ -21,6 +21,7 @@ from asr_adapt.text import profile as profile_named
 from asr_adapt.transcription.api import DEFAULT_MODEL, guarding, load, make_options
 from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
+from asr_adapt.transcription.known_states import States
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
@@ -73,6 +74,7 @@ def evaluate(
     on_progress: Callable[[Progress], None] | None = None,
     processes: Processes = ALONE,
     normalise: str | None = None,
+    states: States | None = None,
     **options: Any,
 ) -> Evaluation:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
@@ -82,27 +84,23 @@ def evaluate(
     cannot be read becomes a failure, the others are done. Raises DataError for a manifest without rows and
     ModelError for a model that cannot be loaded.
 
-    With ``output`` a killed run goes on where it was. Among several ``processes`` each does its share of the
-    rows, all get the whole result, and the main one writes.
+    Rows of which ``states`` holds the frozen prefix's output are decoded from there. With ``output`` a killed
+    run goes on where it was. Among several ``processes`` each does its share of the rows, all get the whole
+    result, and the main one writes.
     """
     noted = {} if normalise is None else {"normaliser": profile_named(normalise).to_json()}
     rows = require_rows(_manifest(manifest))
     guard = options.pop("guard", None)
     recogniser = load(model, options)
     with guarding(recogniser, guard):
-        return _evaluated(rows, recogniser, output, on_progress, processes, options, noted)
+        engine = Engine(recogniser, make_options(options), on_progress=on_progress, states=states)
+        return _evaluated(rows, engine, output, processes, noted)
 
 
 def _evaluated(
-    rows: Manifest,
-    recogniser: Recogniser,
-    output: str | Path | None,
-    on_progress: Callable[[Progress], None] | None,
-    processes: Processes,
-    options: dict[str, Any],
-    noted: dict[str, Any],
+    rows: Manifest, engine: Engine, output: str | Path | None, processes: Processes, noted: dict[str, Any]
 ) -> Evaluation:
-    engine = Engine(recogniser, make_options(options), on_progress=on_progress)
+    recogniser = engine.recogniser
     started = time.perf_counter()
     journal = None
     if output is not None:
@@ -138,16 +136,24 @@ def run_rows(
     order = processes.share([number for number in reading_order(rows.durations) if number not in known])
     found: dict[int, Prediction] = {}
     failed: dict[int, Failure] = {}
+
+    def keep(number: int, transcript: Transcript) -> None:
+        found[number] = _prediction(rows[number], transcript)
+        if journal is not None:
+            journal.add(number, found[number])
+
+    kept = [number for number in order if engine.knows(rows[number])]
+    rest = [number for number in order if not engine.knows(rows[number])]
+    for place, transcript in engine.run_states([rows[number] for number in kept]):
+        keep(kept[place], transcript)
     # half a recording scored against a whole transcript would be a loss of the recogniser's
-    sources = [replace(source_of_row(rows[number]), strict=True) for number in order]
+    sources = [replace(source_of_row(rows[number]), strict=True) for number in rest]
     for outcome in engine.run(sources):
-        number = order[outcome.index]
+        number = rest[outcome.index]
         if outcome.failure is not None:
             failed[number] = outcome.failure
         elif outcome.transcript is not None:
-            found[number] = _prediction(rows[number], outcome.transcript)
-            if journal is not None:
-                journal.add(number, found[number])
+            keep(number, outcome.transcript)
     if processes.count > 1:
         failed = {number: failure.portable() for number, failure in failed.items()}
     for part, failures in processes.gather((found, failed)):

@@ -14,7 +14,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
 
 from asr_adapt.errors import MissingExtraError, ModelError
-from asr_adapt.models import CtcRecogniser, Hidden
+from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis
 
 GRAPH = "model.onnx"
 GRAPH_INT8 = "model.int8.onnx"
@@ -50,6 +50,10 @@ class OnnxRecogniser(CtcRecogniser):
     def description(self) -> str:
         """The runtime, for the settings of a predictions file."""
         return "greedy, onnxruntime" + (" int8" if self.graph.name == GRAPH_INT8 else "")
+
+    def transcribe_hidden(self, *_: Any, **__: Any) -> list[Hypothesis]:
+        """Raises ModelError: the graph begins with the sound."""
+        raise ModelError("computes from the sound only: give waveforms.", path=self.name)
 
     def logits(self, batch: Hidden) -> Hidden:
         """Logits (batch, frames, vocabulary); frames behind a row's end are zero."""

@@ -61,6 +61,20 @@ def test_loss_equals_that_of_transformers(tiny: Path, waves: list[np.ndarray]) -
     torch.testing.assert_close(got.sum(), expected, rtol=1e-4, atol=1e-3)
 
 
+def test_every_boundary_gives_the_same_transcripts(tiny: Path, waves: list[np.ndarray]) -> None:
+    ours = Recogniser.load(tiny, device="cpu")
+    expected = ours.transcribe(waves, words=True)
+    assert any(row.text for row in expected)
+    samples = [len(wave) for wave in waves]
+    with torch.no_grad():
+        for boundary in range(len(ours.stack)):
+            hidden = ours.encode(ours.inputs(waves), boundary)
+            found = ours.transcribe_hidden(hidden, boundary, samples, words=True)
+            assert [row.text for row in found] == [row.text for row in expected]
+            spans = [[(w.text, w.start, w.end) for w in row.words] for row in found]
+            assert spans == [[(w.text, w.start, w.end) for w in row.words] for row in expected]
+
+
 def test_every_boundary_gives_the_same_loss(tiny: Path, waves: list[np.ndarray]) -> None:
     ours = loaded(tiny)
     labels = ours.labels(TEXTS)

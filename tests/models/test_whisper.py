@@ -57,6 +57,23 @@ def test_every_boundary_gives_the_same_loss(ours: Recogniser, waves: list[np.nda
         torch.testing.assert_close(other, losses[0], rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.parametrize("context", ["full", "dynamic"])
+def test_every_boundary_gives_the_same_transcripts(
+    ours: Recogniser, waves: list[np.ndarray], context: str
+) -> None:
+    ours.configure(DecoderSettings(context=context))
+    expected = ours.transcribe(waves, words=True)
+    assert any(row.words for row in expected)
+    samples = [len(wave) for wave in waves]
+    with torch.no_grad():
+        for boundary in range(ours.stack.prefix_limit + 1):
+            hidden = ours.encode(ours.inputs(waves), boundary)
+            found = ours.transcribe_hidden(hidden, boundary, samples, words=True)
+            assert [row.text for row in found] == [row.text for row in expected]
+            spans = [[(w.text, w.start, w.end) for w in row.words] for row in found]
+            assert spans == [[(w.text, w.start, w.end) for w in row.words] for row in expected]
+
+
 def test_loss_equals_that_of_transformers(ours: Recogniser, folder: Path, waves: list[np.ndarray]) -> None:
     reference = t.WhisperForConditionalGeneration.from_pretrained(folder).eval()
     labels = ours.labels(["hello"])[0]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr_adapt.errors import RecipeError
+from asr_adapt.errors import DataError, RecipeError
 from asr_adapt.models import Recogniser
 from asr_adapt.training import adapt, build_recipe
 
@@ -98,3 +98,21 @@ def test_a_budget_that_cannot_be_kept_is_refused(
 ) -> None:
     with pytest.raises(RecipeError, match=message):
         build_recipe({**turned, "retention": {"guard_budget": "10%"}, **changes})
+
+
+def test_replay_rows_that_the_base_labels_need_no_transcript_and_keep_the_guard(
+    turned: dict[str, Any], corpus: Path, tmp_path: Path
+) -> None:
+    lines = []
+    for row in map(json.loads, (corpus / "guard.jsonl").read_text("utf-8").splitlines()):
+        row["audio_filepath"] = str(corpus / row["audio_filepath"])
+        lines.append(json.dumps({k: v for k, v in row.items() if k != "text"}))
+    (tmp_path / "unheard.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    replay = {"manifest": str(tmp_path / "unheard.jsonl"), "share": 0.5}
+    with pytest.raises(DataError, match="transcript is missing"):
+        run(turned | {"replay": replay}, tmp_path / "refused")
+    alone = run(turned, tmp_path / "alone")
+    protected = run(turned | {"replay": replay | {"labels": "base"}}, tmp_path / "protected")
+    assert alone["guard"]["after"] > 0.9
+    assert protected["guard"]["after"] < alone["guard"]["after"] - 0.2
+    assert protected["rows"] == alone["rows"] + len(lines)

@@ -18,7 +18,7 @@ from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.evaluation import measure
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
-from tests.training.test_prefix_cache import TOLERANCE
+from tests.training.test_prefix_cache import TOLERANCE, predicted
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +96,12 @@ def test_cached_and_uncached_runs_have_the_same_losses(
     for mode in ("off", "on"):
         cache = {"mode": mode, "folder": str(tmp_path / "store")}
         recipe = build_recipe(whisper_tree | changed | {"cache": cache})
-        kept = adapt(recipe, tmp_path / mode, quiet=True).summary()["prefix_cache"]
-        assert any(part["pays"] for part in kept) == (mode == "on")
+        summary = adapt(recipe, tmp_path / mode, quiet=True).summary()
+        assert any(part["pays"] for part in summary["prefix_cache"]) == (mode == "on")
+        assert any(part["pays"] for part in summary["measured_prefix"]) == (mode == "on")
         lines = map(json.loads, (tmp_path / mode / "metrics.jsonl").read_text().splitlines())
         found[mode] = [line["loss"] for line in lines if line["kind"] == "step"]
+    assert predicted(tmp_path / "on", "before") == predicted(tmp_path / "off", "before")
     assert len(found["on"]) == 8
     np.testing.assert_allclose(found["on"], found["off"], rtol=TOLERANCE)
 

@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
-from asr_adapt.models import CtcRecogniser, Hypothesis, Recogniser, Search, Word
+from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser, Search, Word
 from asr_adapt.models.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.ngram import load_language_model
@@ -78,7 +78,12 @@ class FusionRecogniser(CtcRecogniser):
         self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
     ) -> list[Hypothesis]:
         """Beam-search transcripts; word times and confidence come from an alignment of the best one."""
-        rows = self.log_probabilities(waveforms)
+        return self._decoded_rows(self.log_probabilities(waveforms))
+
+    def _written(self, out: Hidden, words: bool) -> list[Hypothesis]:
+        return self._decoded_rows(_log_probabilities(out))
+
+    def _decoded_rows(self, rows: Sequence[np.ndarray]) -> list[Hypothesis]:
         return [self._decoded(row, self.beam.search(row, self.options)[0]) for row in rows]
 
     @torch.inference_mode()
@@ -87,9 +92,7 @@ class FusionRecogniser(CtcRecogniser):
         if not waveforms:
             return []
         self.model.eval()
-        out = self._base.logits(self._base.inputs(waveforms).to(self.device))
-        scores = out.states.float().log_softmax(-1).cpu().numpy()
-        return [scores[i, :length] for i, length in enumerate(out.lengths.tolist())]
+        return _log_probabilities(self._base.logits(self._base.inputs(waveforms).to(self.device)))
 
     def _decoded(self, frames: np.ndarray, best: Candidate) -> Hypothesis:
         if not best.text:
@@ -110,6 +113,12 @@ class FusionRecogniser(CtcRecogniser):
             position += len(text) + 1
         confidence = float(np.mean([part.probability for part in spoken]))
         return Hypothesis(best.text, tuple(found), confidence)
+
+
+def _log_probabilities(out: Hidden) -> list[np.ndarray]:
+    """Of logits (batch, frames, vocabulary): (frames, vocabulary) of each row, without its padding."""
+    scores = out.states.float().log_softmax(-1).cpu().numpy()
+    return [scores[i, :length] for i, length in enumerate(out.lengths.tolist())]
 
 
 def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:

@@ -1,0 +1,85 @@
+"""The sweep's results as a table: each training unblended and at the blend that the guard's budget allows.
+
+Knows the files that ``sweep_defaults.py`` writes. Does not train.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from report import line, publish
+
+from asr_adapt.manifest import Manifest, Utterance
+from asr_adapt.scoring import wer_with_interval, word_errors
+
+PROFILE = "whisper-en"
+#: How much the guard may rise: a tenth of the base's WER, or one point, whichever is more.
+RELATIVE, ABSOLUTE = 0.10, 0.01
+HEADER = (
+    *("model", "training", "share kept", "target WER (95 %)", "Δ target", "guard WER (95 %)", "Δ guard"),
+    *("training s", "run s"),
+)
+
+
+def table(folder: Path, write: Path | None) -> None:
+    """Print the table, or put it into the block ``sweep`` of ``write``."""
+    results = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    bases = {(r["model"], r["scale"]): r for r in results if not r["cell"]}
+    rows = []
+    for result in sorted(results, key=lambda r: (r["model"], -r["scale"], bool(r["cell"]), r["name"])):
+        base = bases.get((result["model"], result["scale"]))
+        if base is not None:
+            rows += lines_of(result, base)
+    about = f"\n{len(results)} files; profile {PROFILE}; {platform.machine()}, one CPU core; seed 1.\n"
+    publish("\n".join([line(HEADER), line(["---"] * len(HEADER)), *rows]) + "\n" + about, "sweep", write)
+
+
+def lines_of(result: dict[str, Any], base: dict[str, Any]) -> list[str]:
+    """The training unblended, and at the chosen blend where that is another."""
+    start = base["blends"][0]
+    if not result["cell"]:
+        return [_line(result, start, start, "–")]
+    whole = result["blends"][-1]
+    chosen = choose(result, start)
+    found = [_line(result, whole, start, "1")]
+    if chosen["share"] != 1.0:
+        found.append(_line(result, chosen, start, f"{chosen['share']:g}"))
+    return found
+
+
+def choose(result: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
+    """The lowest dev WER whose WER on the budget set is within the budget; the base where none is."""
+    sets = result["sets"]
+    limit = max((1 + RELATIVE) * _wer(sets["budget"], start["budget"]), 0.0)
+    limit = max(limit, _wer(sets["budget"], start["budget"]) + ABSOLUTE)
+    allowed = [b for b in result["blends"] if _wer(sets["budget"], b["budget"]) <= limit]
+    return min(allowed, key=lambda b: _wer(sets["dev"], b["dev"]), default={**start, "share": 0.0})
+
+
+def _line(result: dict[str, Any], blend: dict[str, Any], start: dict[str, Any], share: str) -> str:
+    cells = [result["model"], result["name"], share]
+    for name in ("target", "guard"):
+        path = result["sets"][name]
+        rows = _rows(path)
+        scored = wer_with_interval(
+            [row.text or "" for row in rows], blend[name], [row.speaker for row in rows], PROFILE
+        )
+        before = _wer(path, start[name])
+        interval = f"{scored.interval.low:.1%}–{scored.interval.high:.1%}"
+        cells += [f"{scored.wer:.1%} ({interval})", f"{scored.wer / before - 1:+.0%}"]
+    cells += [f"{result.get('training_seconds', 0):.0f}", f"{result['run_seconds']:.0f}"]
+    return line(cells)
+
+
+@lru_cache
+def _rows(path: str) -> Sequence[Utterance]:
+    return list(Manifest.open(path))
+
+
+def _wer(path: str, hypotheses: Sequence[str]) -> float:
+    return word_errors([row.text or "" for row in _rows(path)], hypotheses, PROFILE).wer
