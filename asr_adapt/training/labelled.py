@@ -42,8 +42,9 @@ def labelled_rows(
 ) -> LabelledRows:
     """Check and label every row; the style of each manifest is chosen by itself.
 
-    Labels in the base's style are kept in ``folder``; what the base hears, it hears through ``prefix``. Raises :class:`~asr_adapt.errors.DataError` naming the
-    first row that cannot be learnt from, before the base is heard.
+    Labels in the base's style are kept in ``folder``; the base hears rows through ``prefix``, where given.
+    Raises :class:`~asr_adapt.errors.DataError` naming the first row that cannot be learnt from, before the
+    base is heard.
     """
     result = LabelledRows()
     for name, manifest in {"train": train, "replay": replay}.items():
