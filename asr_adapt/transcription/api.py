@@ -18,6 +18,7 @@ from asr_adapt.errors import AsrAdaptError, DataError, UsageError
 from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
+from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.calibration import calibration_beside, hear
 from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, Source, expand
@@ -110,7 +111,7 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
         if group[-1].end > certain or (last and certain != float("inf")):
             return
         del stitcher.words[: len(group)]
-        text = " ".join(word.text for word in group)
+        text = joined([word.text for word in group])
         yield Segment(group[0].start, group[-1].end, text, group, mean_probability(group))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from asr_adapt.models import Hypothesis, Word
+from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import Segment, mean_probability, phrases
 from asr_adapt.transcription.stitching import Heard, stitch
 
@@ -64,8 +65,8 @@ def _phrases(words: Sequence[Word], like: str) -> Iterator[Segment]:
 
 
 def _joined(words: Sequence[Word], like: str) -> str:
-    """Words as text, with spaces unless the text ``like`` has none (Chinese, Thai and others)."""
-    return (" " if " " in like.strip() or len(words) < 2 else "").join(word.text for word in words)
+    """Words as text, spaced as the text ``like`` is."""
+    return joined([word.text for word in words], like)
 
 
 def _moved(words: Iterable[Word], seconds: float) -> tuple[Word, ...]:

@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 from asr_adapt.models import Word
+from asr_adapt.text.spaces import joined
 
 #: Mel frames a second in whisper; its JSON counts ``seek`` in them.
 WHISPER_FRAMES_PER_SECOND = 100
@@ -53,7 +54,7 @@ class Transcript:
     @property
     def text(self) -> str:
         """The whole transcript on one line."""
-        return " ".join(segment.text for segment in self.segments if segment.text)
+        return joined([segment.text for segment in self.segments if segment.text])
 
     @property
     def words(self) -> tuple[Word, ...]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from asr_adapt.errors import UsageError
+from asr_adapt.models import Word
+from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.subtitles import Cue, CueRules, cues
 
@@ -86,7 +88,8 @@ def _csv(transcript: Transcript, options: WriterOptions) -> str:
 def _lrc(transcript: Transcript, options: WriterOptions) -> str:
     lines = ["[re:asr-adapt]\n", f"[length:{_lrc_clock(transcript.duration)}]\n"]
     for cue in cues(transcript, options.rules):
-        lines.append(f"[{_lrc_clock(cue.start)}]{_one_line(' '.join(cue.lines))}\n")
+        text = joined(cue.lines, cue.like)
+        lines.append(f"[{_lrc_clock(cue.start)}]{_one_line(text)}\n")
     return "".join(lines)
 
 
@@ -146,14 +149,24 @@ def _highlighted(cue: Cue, escape: Callable[[str], str]) -> Iterator[tuple[float
 
 def _marked(cue: Cue, number: int | None, escape: Callable[[str], str]) -> str:
     """The cue's lines with word ``number`` underlined."""
-    lines, position = [], 0
-    for line in cue.lines:
-        texts = []
-        for text in line.split(" "):
-            texts.append(f"<u>{escape(text)}</u>" if position == number else escape(text))
-            position += 1
-        lines.append(" ".join(texts))
+    lines, first = [], 0
+    for row, line in zip(cue.rows, cue.lines, strict=True):
+        place = None if number is None else number - first
+        lines.append(_underlined(row, line, place, escape))
+        first += len(row)
     return "\n".join(lines)
+
+
+def _underlined(row: Sequence[Word], line: str, number: int | None, escape: Callable[[str], str]) -> str:
+    """``line``, which holds the words of ``row`` in order, with word ``number`` underlined if it is there."""
+    if number is None or not 0 <= number < len(row):
+        return escape(line)
+    start = 0
+    for word in row[:number]:
+        start = line.index(word.text, start) + len(word.text)
+    start = line.index(row[number].text, start)
+    stop = start + len(row[number].text)
+    return f"{escape(line[:start])}<u>{escape(line[start:stop])}</u>{escape(line[stop:])}"
 
 
 def _one_line(text: str) -> str:
