@@ -11,9 +11,12 @@ Knows paths. Does not know what is written there, nor how (``files``).
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,24 +43,49 @@ def require_files(outputs: Iterable[Name], inputs: Iterable[Name] = (), *, optio
     """:func:`require_file` for several files of one command."""
     targets = [Path(name) for name in outputs if name is not None and os.fspath(name) != "-"]
     taken = Inputs(inputs)
+    places: set[str] = set()
     for target in targets:
         taken.refuse(target, option)
         _require_writable(target, option)
+        place = os.path.normcase(os.path.realpath(target))
+        if place in places and not place.startswith("/dev/"):
+            raise UsageError(f"{target} would be written twice: give each output a name of its own.")
+        places.add(place)
 
 
 def require_new_names(
-    outputs: Iterable[Path], inputs: Iterable[Name] = (), *, overwrite: bool, option: str = "--output"
+    outputs: Iterable[Path],
+    inputs: Iterable[Name] = (),
+    *,
+    folder: Path,
+    overwrite: bool,
+    option: str = "--output",
 ) -> None:
-    """Refuse names that follow from other names and are taken by files that are not ours; or are inputs."""
+    """Refuse names in ``folder`` that follow from other names and are taken by others' files, or are inputs.
+
+    Files that are there are ours where the whole folder is.
+    """
     outputs = list(outputs)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a folder with {option}.")
     require_files(outputs, inputs, option=option)
-    if overwrite:
+    if overwrite or is_ours(folder):
         return
     for target in outputs:
-        if os.path.lexists(target) and not is_ours(target.parent):
+        if os.path.lexists(target):
             raise UsageError(
                 f"{target} is there already: give --overwrite to replace it, or another {option}."
             )
+
+
+def expanded(*names: str | os.PathLike[str]) -> list[Path]:
+    """The files that names and patterns (globs) stand for."""
+    found: list[Path] = []
+    for name in names:
+        text = os.fspath(name)
+        plain = os.path.lexists(text) or not glob.has_magic(text)
+        found += [Path(text)] if plain else map(Path, glob.glob(text, recursive=True))  # noqa: PTH207
+    return found
 
 
 def require_folder(
@@ -96,16 +124,16 @@ def require_folder(
         )
     if not (again or overwrite):
         raise UsageError(
-            f"{folder} holds the result of an earlier {kind}: give --overwrite to replace it, "
+            f"{folder} is not empty, it holds the result of an earlier {kind}: give --overwrite to replace it, "
             f"or name another folder with {option}."
         )
 
 
-def mark_folder(folder: Path, kind: str, **about: Any) -> None:
-    """Say in ``folder`` that ``kind`` (a command) made it, and what it holds now."""
+def mark_folder(folder: Path, kind: str, will_hold: Iterable[str] = ()) -> None:
+    """Say in ``folder`` that ``kind`` (a command) made it, what it holds now and ``will_hold``."""
     folder.mkdir(parents=True, exist_ok=True)
-    value = {"made_by": "asr-adapt", "command": kind, "files": sorted(_entries(folder)), **about}
-    write_json(folder / MARKER, value)
+    names = sorted({*_entries(folder), *will_hold})
+    write_json(folder / MARKER, {"made_by": "asr-adapt", "command": kind, "files": names})
 
 
 def read_mark(folder: Path) -> dict[str, Any]:
@@ -137,10 +165,13 @@ class Inputs:
 
     def refuse(self, target: Path, option: str) -> None:
         """Raise UsageError where ``target`` is an input, or a file of a folder that is one."""
-        real = _identity(target)
-        for path in self._files():
-            if _identity(path) == real:
-                raise UsageError(f"{target} is an input of this command: name another file with {option}.")
+        own = _identity(target)
+        if own is not None and own in self._identities:
+            raise UsageError(f"{target} is an input of this command: name another file with {option}.")
+
+    @cached_property
+    def _identities(self) -> set[tuple[int, int]]:
+        return {found for path in self._files() if (found := _identity(path)) is not None}
 
     def refuse_around(self, folder: Path, option: str) -> None:
         """Raise UsageError where ``folder`` is an input or has one inside."""
@@ -160,13 +191,13 @@ class Inputs:
                 yield path
 
 
-def _identity(path: Path) -> tuple[Any, ...]:
-    """Equal for two names of one file; of a file that is not there, its place."""
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Equal for two names of one file; None for what is not there, and for streams such as /dev/null."""
     try:
         status = path.stat()
     except (OSError, ValueError):
-        return ("place", os.path.normcase(os.path.realpath(path)))
-    return ("file", status.st_dev, status.st_ino)
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 def _entries(folder: Path) -> Iterator[str]:
@@ -177,10 +208,10 @@ def _entries(folder: Path) -> Iterator[str]:
 
 def _require_writable(target: Path, option: str, *, folder: bool = False) -> None:
     """Raise UsageError where ``target`` cannot be written; nothing is made for finding out."""
-    if target.is_dir() and not folder:
-        raise UsageError(f"{target} is a folder: name a file with {option}.")
     if len(os.fsencode(target.name)) > LONGEST_NAME:
         raise UsageError(f"{target.name[:40]}… is longer than a file name can be: choose another {option}.")
+    if target.is_dir() and not folder:
+        raise UsageError(f"{target} is a folder: name a file with {option}.")
     place = target
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent

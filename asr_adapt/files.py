@@ -29,7 +29,7 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     no regular file (``/dev/null``, a pipe) is written as it is. An existing file keeps its permissions.
     """
     text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
-    if _is_device(Path(path)):
+    if is_device(Path(path)):
         with Path(path).open(mode, **text) as handle:  # type: ignore[call-overload]
             yield handle
         return
@@ -104,7 +104,7 @@ def cache_folder() -> Path:
     return Path(base) / "asr-adapt"
 
 
-def _is_device(path: Path) -> bool:
+def is_device(path: Path) -> bool:
     """Whether ``path`` is there and neither a regular file nor a folder, or one of the system's streams."""
     if str(path).startswith(("/dev/", "/proc/")):
         return True

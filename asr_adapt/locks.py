@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from asr_adapt.errors import UsageError
+from asr_adapt.files import is_device
 from asr_adapt.leftovers import beside
 
 
@@ -52,7 +53,7 @@ def alone(target: str | Path | None, *, inside: bool = False) -> Iterator[None]:
     Raises :class:`UsageError` at once when another one is at it. The lock file is a hidden neighbour, or lies
     ``inside`` a folder that stays in its place.
     """
-    if target is None:
+    if target is None or is_device(Path(target)):
         yield
         return
     path = Path(target) / ".lock" if inside else beside(Path(target), ".lock")

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import typer
 
+from asr_adapt.destinations import require_folder
+from asr_adapt.locks import alone
+
 
 def register(app: typer.Typer) -> None:
     """Add ``blend`` to the command line."""
@@ -24,6 +27,7 @@ def blend(
     points: int = typer.Option(11, "--points", min=2, help="Mixtures measured, ends included."),
     groups: int = typer.Option(1, "--groups", min=1, help="Groups of layers with a share of their own."),
     output: Path = typer.Option(None, "--output", "-o", help="Write the chosen model here."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier blend in OUTPUT."),
     profile: str = typer.Option("basic", "--normalise", help="Normalisation profile of both sides."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Print the sweep as JSON."),
@@ -31,21 +35,23 @@ def blend(
     """Sweep mixtures of two models; keep the best on the target within the guard's budget."""
     import json
 
+    require_folder(output, "blend", [base, adapted, target, guard], overwrite=overwrite)
     from asr_adapt.training.blending import Point
     from asr_adapt.training.blending_run import blend_models
     from asr_adapt.training.budget import Budget
 
-    result = blend_models(
-        (base, adapted),
-        (target, guard),
-        Budget.parse(budget),
-        points,
-        groups=groups,
-        profile=profile,
-        device=device,
-    )
-    if output is not None:
-        result.save(output)
+    with alone(output):
+        result = blend_models(
+            (base, adapted),
+            (target, guard),
+            Budget.parse(budget),
+            points,
+            groups=groups,
+            profile=profile,
+            device=device,
+        )
+        if output is not None:
+            result.save(output, overwrite=overwrite)
     found = result.blend
     if as_json:
         print(json.dumps(result.to_json(), indent=2))

@@ -15,6 +15,7 @@ import typer
 from asr_adapt.cli import options
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
+from asr_adapt.destinations import require_file
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ def calibrate(
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     target = chosen.calibration_target(output)
     rows = scorable(manifest)
+    sounds = (row.audio_path for row in rows)
+    require_file(target, [*rows.paths, *chosen.files(without=target), lm, *sounds])
     run, described = _transcribed(
         rows, chosen, quiet or not is_main(), language=language, batch_seconds=batch_seconds
     )

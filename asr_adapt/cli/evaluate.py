@@ -18,6 +18,7 @@ from asr_adapt.cli.evaluate_contexts import Context, context_names, show_context
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
+from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
     from asr_adapt.cli.progress import Start
@@ -79,6 +80,7 @@ def evaluate(
     rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
+    _require_free(output, repeat, rows, [model, lm, calibration])
     decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     listening = {
@@ -89,7 +91,11 @@ def evaluate(
         "calibration": chosen.calibration(calibration),
         "normalise": normalise,
     }
-    with launched() as processes, audio_progress("Evaluating", quiet=quiet or not is_main()) as start:
+    with (
+        launched() as processes,
+        alone(output if is_main() else None),
+        audio_progress("Evaluating", quiet=quiet or not is_main()) as start,
+    ):
         runs = _Runs(rows, chosen.load(), processes, start, listening)
         evaluation, compared = runs.scored(context, output, normalise)
         again = [runs.once(path, told=False) for path in _repeats(output, repeat)]
@@ -137,6 +143,20 @@ class _Runs:
             self.recogniser, self.once, output, names=names, normalise=normalise, processes=self.processes
         )
         return compared.kept, compared
+
+
+def _require_free(output: Path | None, repeat: int, rows: Manifest, read: list[Any]) -> None:
+    """Raise UsageError where a file of this run would replace something that it reads."""
+    if output is None:
+        return
+    from asr_adapt.destinations import require_files
+    from asr_adapt.scoring.predictions import settings_path
+    from asr_adapt.transcription.contexts import beside
+
+    written = [output, *_repeats(output, repeat)]
+    written += [path for context in Context if (path := beside(output, context.value)) is not None]
+    sounds = (row.audio_path for row in rows)
+    require_files([*written, *map(settings_path, written)], [*rows.paths, *read, *sounds])
 
 
 def _repeats(output: Path | None, repeat: int) -> list[Path]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.destinations import expanded, require_folder
 from asr_adapt.errors import UsageError
+from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,6 +58,12 @@ def export(
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one in
     faster-whisper; give that short clips filled to 30 s with silence, which it does not do by itself.
     """
+    require_folder(output, "export", [model, *expanded(*([check] if check else []))], again=True)
+    with alone(output):
+        _export(model, output, to, check, int8=int8, as_json=as_json)
+
+
+def _export(model: str, output: Path, to: Target, check: str | None, *, int8: bool, as_json: bool) -> None:
     from asr_adapt.models import Recogniser
 
     if to is Target.ctranslate2:

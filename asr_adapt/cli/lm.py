@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from asr_adapt.cli import options
+from asr_adapt.destinations import expanded, require_file
 from asr_adapt.errors import DataError
 
 
@@ -36,6 +37,7 @@ def build(
     """Build a word n-gram language model (interpolated modified Kneser-Ney, ARPA format)."""
     from asr_adapt.transcription.decoding.ngram_build import build_ngram
 
+    require_file(output, expanded(*text))
     model = build_ngram(_sentences(text, normalise), order)
     model.write(output)
     sizes = ", ".join(f"{len(table)} of length {length}" for length, table in enumerate(model.grams, 1))

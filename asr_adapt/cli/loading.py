@@ -83,6 +83,14 @@ class ChosenModel:
             raise UsageError("the map in a model's directory is for plain decoding: give --output FILE.")
         return calibration_path(self.name)
 
+    def files(self, *, without: Path) -> list[Path]:
+        """The files of a model's directory but ``without``, the map of confidences that is fitted anew."""
+        from asr_adapt.transcription.calibration import CALIBRATION_FILE
+
+        folder = Path(self.name).expanduser()
+        found = folder.iterdir() if folder.is_dir() else iter(())
+        return [path for path in found if path != without or path.name != CALIBRATION_FILE]
+
     @property
     def _plain(self) -> bool:
         from asr_adapt.transcription.decoding.fusion import Decoding

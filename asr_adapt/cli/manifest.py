@@ -13,6 +13,7 @@ import typer
 from asr_adapt.cli.manifest_check import check
 from asr_adapt.cli.manifest_output import name_values, print_json, print_table, progress
 from asr_adapt.cli.manifest_parts import audit, split
+from asr_adapt.destinations import expanded, mark_folder, require_file, require_folder
 
 if TYPE_CHECKING:
     from asr_adapt.manifest.stats import Stats
@@ -54,7 +55,9 @@ def build(
     skip_unreadable: bool = typer.Option(False, help="Leave out and list rows whose audio cannot be read."),
 ) -> int:
     """Turn a corpus in any common layout into a manifest."""
-    from asr_adapt.manifest.build import BuildOptions, open_build
+    from asr_adapt.manifest.build import BuildOptions, open_build, reading
+
+    require_file(output, [] if source.is_dir() else [source])
     from asr_adapt.manifest.layouts import ImportOptions
 
     job = open_build(
@@ -69,7 +72,7 @@ def build(
         ),
     )
     typer.echo(f"Reading {source} as {job.layout.name}: {job.reason}.", err=True)
-    count = _write(output, progress(job.rows(), "rows"))
+    count = _write(output, reading(progress(job.rows(), "rows"), output))
     for reason in job.left_out:
         typer.echo(f"left out: {reason}", err=True)
     left_out = f", {len(job.left_out)} left out" if job.left_out else ""
@@ -102,9 +105,16 @@ def export(
 ) -> int:
     """Write a manifest in another tool's layout."""
     from asr_adapt.manifest import Manifest
-    from asr_adapt.manifest.export import export_manifest
+    from asr_adapt.manifest.export import FILES, export_manifest
 
+    kind = f"manifest export --to {to}"
+    if to in FILES:
+        require_file(output, expanded(*manifests))
+    else:
+        require_folder(output, kind, expanded(*manifests), again=True)
     count = export_manifest(progress(Manifest.open(manifests), "rows"), to, output)
+    if to not in FILES:
+        mark_folder(output, kind)
     typer.echo(f"Wrote {count:,} rows as {to} to {output}.", err=True)
     return 0
 

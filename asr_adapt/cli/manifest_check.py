@@ -7,16 +7,19 @@ what is checked.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from asr_adapt.cli.manifest_output import print_json, print_table, row_counter
-from asr_adapt.errors import EXIT_INVALID, EXIT_OK, UsageError
+from asr_adapt.destinations import expanded, require_files
+from asr_adapt.errors import EXIT_INVALID, EXIT_OK, DataError, UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest import Manifest, Utterance
     from asr_adapt.manifest.check import Repairer, Report
     from asr_adapt.manifest.check.fix import Splitter
     from asr_adapt.manifest.check.suspects import Suspect
@@ -47,6 +50,9 @@ def check(
     from asr_adapt.manifest import Manifest, require_rows
     from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
 
+    if fix is not None:
+        changes = None if fix == "-" else f"{fix}.changes.txt"
+        require_files([fix, changes], [*expanded(*manifests), model, cache], option="--fix")
     if align and model is None:
         raise UsageError("--align scores transcripts with a model: say --model whisper-tiny.en, for example.")
     manifest = require_rows(Manifest.open(manifests))
@@ -175,6 +181,21 @@ def _print_report(report: Report) -> None:
     )
 
 
+def _kept(repairer: Repairer) -> Iterator[Utterance]:
+    """The rows that stay. Raises DataError where that is none, so that no empty manifest is written."""
+    rows = iter(repairer.rows())
+    first = next(rows, None)
+    if first is None:
+        reasons = Counter(action.reason for action in repairer.actions).most_common(1)
+        raise DataError(
+            f"--fix would leave no row ({reasons[0][0] if reasons else 'no rows'}): nothing was written; "
+            "see whether the audio is where the manifest says.",
+            path=", ".join(map(str, repairer.manifest.paths)) or None,
+        )
+    yield first
+    yield from rows
+
+
 def _write_repaired(repairer: Repairer, output: str) -> None:
     """The repaired manifest, and beside it ``OUT.changes.txt``: what was done to which row."""
     import sys
@@ -183,11 +204,11 @@ def _write_repaired(repairer: Repairer, output: str) -> None:
     from asr_adapt.manifest import write_manifest, write_rows
 
     if output == "-":
-        count = write_rows(sys.stdout, repairer.rows(), Path())
+        count = write_rows(sys.stdout, _kept(repairer), Path())
         for action in repairer.actions:
             typer.echo(str(action), err=True)
     else:
-        count = write_manifest(output, repairer.rows())
+        count = write_manifest(output, _kept(repairer))
         with atomic_write(f"{output}.changes.txt") as handle:
             handle.writelines(f"{action}\n" for action in repairer.actions)
     done: dict[str, int] = {}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from asr_adapt.cli.manifest_output import name_values, print_json, print_table, row_counter
+from asr_adapt.destinations import expanded, mark_if_new, require_new_names
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def split(
     ),
     audio: bool = _AUDIO,
     cache: bool = _CACHE,
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace parts that are there already."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
     """Split a manifest into parts that share no speaker (or other field), sentence or sound."""
@@ -46,7 +48,11 @@ def split(
     fields = tuple(name.strip() for name in by.split(",") if name.strip())
     if not fields:
         raise UsageError("--by needs at least one field, such as speaker.")
-    chosen = split_rows(manifest, SplitOptions(_shares(parts), fields, stratify, seed))
+    first, shares = Path(manifests[0]), _shares(parts)
+    folder = output or first.parent
+    names = [_part_path(name, first, output) for name in (*shares, "leftover")]
+    require_new_names(names, expanded(*manifests), folder=folder, overwrite=overwrite)
+    chosen = split_rows(manifest, SplitOptions(shares, fields, stratify, seed))
     if not shared_text:
         prints = fingerprint(manifest, _sounds(manifest, cache) if audio else None)
         dropped = left_over(chosen, prints)
@@ -54,7 +60,7 @@ def split(
         rest = np.sort(np.concatenate(list(dropped.values())))
         if len(rest):
             chosen["leftover"] = rest
-    first = Path(manifests[0])
+    mark_if_new(folder, "manifest split")
     paths = {name: _part_path(name, first, output) for name in chosen}
     table = [
         _write_part(name, manifest.select(rows), paths[name], fields[0]) for name, rows in chosen.items()

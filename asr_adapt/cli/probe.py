@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asr_adapt.destinations import expanded, require_folder
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
+from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Utterance
@@ -50,6 +52,7 @@ def probe(
     apply: Annotated[
         Path | None, typer.Option("--apply", metavar="DIR", help="Classify the inputs with this probe.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier probe in DIR.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Fixes folds and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on standard output.")] = False,
 ) -> int:
@@ -59,17 +62,17 @@ def probe(
     if label is None or len(inputs) != 1:
         raise UsageError("probe needs one MANIFEST and --label FIELD, or --apply DIR with inputs.")
     from asr_adapt.probing import ProbeOptions, probe_manifest
-    from asr_adapt.probing.run import require_empty
     from asr_adapt.scoring.figures import require_plots
 
     if output is not None:
         require_plots()
-        require_empty(output)
+        require_folder(output, "probe", [*expanded(*inputs), model], overwrite=overwrite)
     chosen = tuple(name.strip() for name in layers.split(",") if name.strip())
     options = ProbeOptions(label, group, chosen, pool, folds, seed)
-    result = probe_manifest(inputs[0], options, model=model or "nano-en")
-    if output is not None:
-        result.save(output)
+    with alone(output):
+        result = probe_manifest(inputs[0], options, model=model or "nano-en")
+        if output is not None:
+            result.save(output, overwrite=overwrite)
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False, indent=2))
     else:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from asr_adapt.destinations import expanded, require_file, require_files, require_new_names
 from asr_adapt.errors import EXIT_OK
 from asr_adapt.text import PROFILE_NAMES
 
@@ -24,6 +25,7 @@ _PROFILE = typer.Option(
     "", "--normalise", "-n", help=f"Profile [the one of evaluate, else basic]: {PROFILE_NAMES}."
 )
 _JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
+_OVERWRITE = typer.Option(False, "--overwrite", help="Replace files there that are not from here.")
 _SEED = typer.Option(0, "--seed", help="Seed of the resampling.")
 
 
@@ -54,10 +56,17 @@ def score_command(
         "", "--export", help="Also write reference and hypothesis files: trn, stm-ctm or seglst."
     ),
     output: Path | None = typer.Option(None, "--output", "-o", help="Folder for --export."),
+    overwrite: bool = _OVERWRITE,
 ) -> int:
     """WER, CER and error counts with 95 % intervals, overall and per group."""
     from asr_adapt.scoring import score
 
+    if export:
+        from asr_adapt.scoring.interchange import export_paths
+
+        folder = output or Path()
+        paths = export_paths(folder, export)
+        require_new_names(paths, expanded(predictions), folder=folder, overwrite=overwrite)
     result = score(predictions, by, normalise or None, seed=seed, top=top)
     if export:
         from asr_adapt.scoring.interchange import export as export_files
@@ -125,11 +134,16 @@ def gate_command(
 ) -> int:
     """Judge predictions against a baseline: exit status 0 passed, 1 failed, 4 not comparable."""
     from asr_adapt.scoring import gate, make_baseline, read_predictions
+    from asr_adapt.scoring.baseline import require_replaceable
     from asr_adapt.scoring.predictions import profile_for
 
+    read = [*expanded(predictions, *repeat), rules]
+    require_files([junit, markdown], [*read, baseline], option="--junit and --markdown")
     if update:
-        read = read_predictions(predictions)
-        made = make_baseline(read, profile_for(normalise, read), repeats=repeat)
+        require_file(baseline, read, option="--baseline")
+        require_replaceable(baseline)
+        found = read_predictions(predictions)
+        made = make_baseline(found, profile_for(normalise, found), repeats=repeat)
         made.save(baseline)
         typer.echo(f"wrote {baseline}: {len(made.ids)} rows, WER {100 * made.wer:.2f} %", err=True)
         return EXIT_OK
@@ -158,17 +172,19 @@ def report_command(
         "auto", "--audio", help="auto, embed, link or none; auto embeds up to ten minutes."
     ),
     plots: Path | None = typer.Option(None, "--plots", help="Also write the plots as PNG and SVG here."),
+    overwrite: bool = _OVERWRITE,
 ) -> int:
     """One self-contained HTML page: results, groups, curves, alignments, players."""
     from asr_adapt.scoring import ReportOptions, write_report
 
+    require_file(output, [*expanded(*predictions), metrics])
     options = ReportOptions(title=title, by=tuple(by), normalise=normalise or None, audio=audio)
-    typer.echo(f"wrote {write_report(output, predictions, metrics, options=options)}", err=True)
     if plots is not None:
         from asr_adapt.scoring.plots import write_plots
 
-        for path in write_plots(plots, predictions, options):
+        for path in write_plots(plots, predictions, options, overwrite=overwrite):
             typer.echo(f"wrote {path}", err=True)
+    typer.echo(f"wrote {write_report(output, predictions, metrics, options=options)}", err=True)
     return EXIT_OK
 
 

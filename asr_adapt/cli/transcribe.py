@@ -58,6 +58,9 @@ Track = Annotated[
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")]
 LineLength = Annotated[int, typer.Option(min=10, help="Characters in a subtitle line.")]
 LineCount = Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files in the folder that are not from an earlier run.")
+]
 SkipExisting = Annotated[
     bool, typer.Option("--skip-existing", help="Leave inputs alone whose output is there.")
 ]
@@ -100,6 +103,7 @@ def transcribe(
     max_line_length: LineLength = 42,
     max_line_count: LineCount = 2,
     skip_existing: SkipExisting = False,
+    overwrite: Overwrite = False,
     fail_fast: FailFast = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -129,7 +133,9 @@ def transcribe(
         calibration=chosen.calibration(calibration),
     )
     _set_threads(threads)
-    report = _run(inputs, chosen, outputs, RunSettings(listening, skip_existing, each), quiet)
+    read = (*(name for name in inputs if not Path(name).is_dir()), model, lm, calibration)
+    settings = RunSettings(listening, skip_existing, each, overwrite=overwrite, read=read)
+    report = _run(inputs, chosen, outputs, settings, quiet)
     return EXIT_FAILED if report.failures else EXIT_OK
 
 

@@ -25,6 +25,7 @@ from asr_adapt.demo.synthesis import (
     synthesise,
     train_variants,
 )
+from asr_adapt.destinations import mark_folder
 from asr_adapt.errors import UsageError
 from asr_adapt.files import atomic_directory
 from asr_adapt.manifest import Utterance, write_manifest
@@ -57,6 +58,10 @@ class AccentCorpus:
         return self.folder / f"{name}.jsonl"
 
 
+#: What the mark of the folder says.
+CORPUS_KIND = "demo corpus"
+
+
 @dataclass(frozen=True, slots=True)
 class SpokenSet:
     """One manifest to speak: its name, accent, the part its texts come from, who speaks, how many rows."""
@@ -83,6 +88,7 @@ def build_accent_corpus(
     with atomic_directory(output) as folder:
         for spoken in _sets(accent, sizes or CorpusSizes()):
             speak(spoken, folder, seed)
+        mark_folder(folder, CORPUS_KIND)
     return AccentCorpus(Path(output), accent)
 
 

@@ -10,7 +10,8 @@ import shutil
 from importlib import resources
 from pathlib import Path
 
-from asr_adapt.demo.corpus import AccentCorpus
+from asr_adapt.demo.corpus import CORPUS_KIND, AccentCorpus
+from asr_adapt.destinations import mark_folder
 from asr_adapt.files import atomic_directory
 
 #: The accent's name in commands and on screen.
@@ -23,4 +24,5 @@ def copy_recordings(output: str | Path) -> AccentCorpus:
     source = Path(str(resources.files("asr_adapt.assets"))) / FOLDER
     with atomic_directory(output) as work:
         shutil.copytree(source, work, dirs_exist_ok=True)
+        mark_folder(work, CORPUS_KIND)
     return AccentCorpus(Path(output), RECORDED_ACCENT)

@@ -13,16 +13,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes, build_accent_corpus
+from asr_adapt.demo.corpus import CORPUS_KIND, AccentCorpus, CorpusSizes, build_accent_corpus
 from asr_adapt.demo.examples import Example, examples_of
 from asr_adapt.demo.recordings import RECORDED_ACCENT, copy_recordings
 from asr_adapt.demo.tuning import tuning_of
-from asr_adapt.errors import UsageError
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import write_json
 from asr_adapt.scoring.report import write_report
 from asr_adapt.training import Outcome, Recipe, adapt, build_recipe, predictions_of, save_recipe
 
 Say = Callable[[str], None]
+_FOLDERS, _FILES = ("corpus", "model"), ("recipe.yaml", "summary.json", "report.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def tell(output: str | Path, options: DemoOptions | None = None, say: Say = lamb
     """
     options = _complete(options or DemoOptions())
     folder, started = Path(output), time.monotonic()
-    _clear(folder)
+    _take(folder, options.model)
     corpus = _corpus(folder / "corpus", options, say)
     # Paths of a recipe file start at the file, so that the folder can be moved and trained from anywhere.
     save_recipe(demo_recipe(AccentCorpus(Path("corpus"), corpus.accent), options), folder / "recipe.yaml")
@@ -125,21 +126,15 @@ def _complete(options: DemoOptions) -> DemoOptions:
     )
 
 
-def _clear(folder: Path) -> None:
-    """Remove an earlier demonstration; refuse to touch a folder that holds anything else."""
-    if not folder.exists() or not any(folder.iterdir()):
-        folder.mkdir(parents=True, exist_ok=True)
-        return
-    ours = {"corpus", "model", "recipe.yaml", "summary.json", "report.html"}
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in ours)
-    if foreign or not (folder / "corpus").is_dir():
-        raise UsageError(
-            f"{folder} holds other files ({(foreign or ['no corpus'])[0]}): name an empty folder."
-        )
-    for path in (folder / "corpus", folder / "model"):
-        shutil.rmtree(path, ignore_errors=True)
-    for name in ("recipe.yaml", "summary.json", "report.html"):
+def _take(folder: Path, model: str) -> None:
+    """Make ``folder`` ours and empty: an earlier demonstration goes, anything else is refused."""
+    for part, kind in ((folder, "demo"), (folder / "corpus", CORPUS_KIND), (folder / "model", "train")):
+        require_folder(part, kind, [model], again=True)
+    for name in _FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in _FILES:
         (folder / name).unlink(missing_ok=True)
+    mark_folder(folder, "demo", (*_FOLDERS, *_FILES))
 
 
 def _summary(accent: str, outcome: Outcome, seconds: float) -> dict[str, Any]:

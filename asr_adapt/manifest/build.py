@@ -98,6 +98,18 @@ def open_build(source: Path, options: BuildOptions) -> Build:
     return Build(source, LAYOUTS[options.layout], "--format says so", options)
 
 
+def reading(rows: Iterable[Utterance], output: str) -> Iterator[Utterance]:
+    """The rows. Raises UsageError at the first one that comes from ``output``: it must not be replaced."""
+    target = Path(output) if output != "-" and Path(output).is_file() else None
+    seen: set[str | None] = set()
+    for row in rows:
+        if target is not None and row.source not in seen:
+            seen.add(row.source)
+            if row.source and Path(row.source).is_file() and target.samefile(row.source):
+                raise UsageError(f"{output} is an input of this command: name another file with --output.")
+        yield row
+
+
 def with_fields(row: Utterance, changes: Mapping[str, str]) -> Utterance:
     """The row with fields set, known or extra. Raises DataError for a value the field cannot hold."""
     place = Place(row.root, row.source)

@@ -134,6 +134,10 @@ EXPORTERS: Mapping[str, Exporter] = {
 }
 
 
+#: Layouts that are one file; the others are a folder.
+FILES = frozenset({"nemo", "stm"})
+
+
 def _place_clip(row: Utterance, clips: Path, names: set[str]) -> str:
     """Copy or cut one row's audio into ``clips``; returns its file name."""
     whole = not row.offset and (row.duration is None or probe(row.audio_path).duration - row.duration < 0.05)
@@ -143,7 +147,8 @@ def _place_clip(row: Utterance, clips: Path, names: set[str]) -> str:
         raise row.error(f"two rows would become the clip {name!r}; give them different ids.", "id")
     names.add(name)
     if plain:
-        shutil.copyfile(row.audio_path, clips / name)
+        with row.audio_path.open("rb") as sound, atomic_write(clips / name, "wb") as handle:
+            shutil.copyfileobj(sound, handle)
     else:
         samples = read_audio(
             row.audio_path, sample_rate=None, offset=row.offset, duration=row.duration, channel=row.channel

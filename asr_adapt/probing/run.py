@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import DataError, NotComparableError, UsageError
+from asr_adapt.destinations import mark_folder, require_folder
+from asr_adapt.errors import DataError, NotComparableError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 from asr_adapt.models import Recogniser
@@ -99,20 +100,18 @@ class ProbeResult:
             "origin": asdict(self.classifier.origin),
         }
 
-    def save(self, output: str | Path) -> None:
-        """Write the classifier, ``sweep.json`` and the plot into a new folder; a full one is refused."""
+    def save(self, output: str | Path, *, overwrite: bool = False) -> None:
+        """Write the classifier, ``sweep.json`` and the plot into a folder.
+
+        A full one is refused, but for an earlier probe with ``overwrite``.
+        """
         folder = Path(output)
-        require_empty(folder)
-        with atomic_directory(folder) as work:
+        require_folder(folder, "probe", overwrite=overwrite)
+        with atomic_directory(folder, replace=True) as work:
             self.classifier.save(work)
             write_json(work / "sweep.json", self.to_json())
             write_sweep_plot(work / "layers", self.to_json())
-
-
-def require_empty(folder: Path) -> None:
-    """Raise :class:`UsageError` for a folder that holds anything."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder} is not empty: name a new folder.")
+            mark_folder(work, "probe")
 
 
 def probe_manifest(

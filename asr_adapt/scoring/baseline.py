@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import DataError
+from asr_adapt.errors import DataError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.scoring.compare import paired_rows, shorten
 from asr_adapt.scoring.counts import ErrorTable, count_errors
@@ -72,6 +72,22 @@ class Baseline:
         return baseline
 
 
+def require_replaceable(path: Path) -> None:
+    """Raise UsageError where a file is at ``path`` that holds something else than a baseline."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return
+    except UnicodeDecodeError:
+        text = "not JSON"
+    try:
+        value = json.loads(text) if text.strip() else {"errors": [], "words": []}
+    except ValueError:
+        value = None
+    if not isinstance(value, dict) or not {"errors", "words"} <= value.keys():
+        raise UsageError(f"{path} holds no baseline, so it is not replaced: name another file.")
+
+
 def make_baseline(
     predictions: Predictions,
     normalise: str,
@@ -82,13 +98,13 @@ def make_baseline(
     """The baseline of some predictions; :class:`DataError` when an id occurs twice.
 
     ``table`` saves counting again. ``repeats`` are further runs of the same model: the spread of all their
-    WERs is stored as ``noise_floor``.
+    WERs is stored as ``noise_floor``; what a file beside the predictions says of it is left out.
     """
     require_unique_ids(predictions)
     if table is None:
         table = count_errors(predictions.references, predictions.hypotheses, normalise)
     profile = profile_named(normalise)
-    settings = dict(predictions.settings)
+    settings = {k: v for k, v in predictions.settings.items() if k != "noise_floor"}
     if repeats:
         settings["noise_floor"] = noise_floor([predictions, *repeats], normalise)
     return Baseline(
@@ -202,6 +218,8 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[Mis
 
 def _notes(before: Baseline, now: Baseline) -> Iterable[str]:
     known = before.settings and now.settings
+    if before.settings and not now.settings:
+        yield "the predictions do not say how they were decoded: a different decoding would not be noticed"
     for name in ("model", "runtime", "device"):
         old, new = before.settings.get(name), now.settings.get(name)
         if known and old != new:

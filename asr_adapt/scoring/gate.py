@@ -127,7 +127,7 @@ def gate(
     name = "baseline" if isinstance(baseline, Baseline) else str(baseline)
     _refuse(pairing, accept, predictions.source, name)
     run = _paired_run(predictions, profile, stored, pairing, rules)
-    checks = [*_rise_checks(run, rules, _noise_floor(stored, current)), *_limits(run, rules)]
+    checks = [*_rise_checks(run, rules, _noise_floor(stored)), *_limits(run, rules)]
     notes = [*pairing.notes, *_accepted(pairing), *_power_notes(checks, rules)]
     return GateResult(tuple(checks), tuple(notes), name, predictions.source)
 
@@ -233,8 +233,9 @@ def worst_rows(predictions: Predictions, pairs: PairedErrors, rows: np.ndarray) 
     )
 
 
-def _noise_floor(*runs: Baseline) -> float:
-    return max(float(run.settings.get("noise_floor") or 0.0) for run in runs)
+def _noise_floor(stored: Baseline) -> float:
+    """Only the baseline's own: a run that is judged does not set its tolerance."""
+    return float(stored.settings.get("noise_floor") or 0.0)
 
 
 def _accepted(pairing: Pairing) -> list[str]:

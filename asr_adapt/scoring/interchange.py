@@ -63,6 +63,11 @@ def export(
     return written
 
 
+def export_paths(folder: Path, layout: str) -> list[Path]:
+    """The files that :func:`export` would write."""
+    return [folder / name for name in LAYOUTS.get(layout, ())]
+
+
 def _segments(manifest: Manifest, apply: Callable[[str], str]) -> Iterator[_Segment]:
     recordings: dict[str, str] = {}
     for row in manifest:

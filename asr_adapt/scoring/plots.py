@@ -11,38 +11,55 @@ from typing import Any
 
 import numpy as np
 
+from asr_adapt.destinations import mark_if_new, require_new_names
 from asr_adapt.errors import MissingExtraError
+from asr_adapt.files import atomic_write
 from asr_adapt.scoring.predictions import PredictionSource
 from asr_adapt.scoring.report_data import EvaluationSet, ReportOptions, gather_sets
 
+_SUFFIXES = (".png", ".svg")
+
 
 def write_plots(
-    folder: str | Path, predictions: Sequence[PredictionSource], options: ReportOptions | None = None
+    folder: str | Path,
+    predictions: Sequence[PredictionSource],
+    options: ReportOptions | None = None,
+    *,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write one bar chart per set and field and one scatter plot per set; returns the files written.
 
-    Raises :class:`MissingExtraError` without matplotlib.
+    Raises :class:`MissingExtraError` without matplotlib, UsageError where other files have the plots' names
+    and may not be replaced (``overwrite``).
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtraError("Writing plots", "plots") from None
+    drawings = [
+        (Path(folder) / (name.replace("/", "-").replace(" ", "")), test_set, draw)
+        for test_set in gather_sets(predictions, options or ReportOptions())
+        for name, draw in _drawings(test_set)
+    ]
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    written: list[Path] = []
-    for test_set in gather_sets(predictions, options or ReportOptions()):
-        drawings = {f"{test_set.name}-duration": _scatter}
-        drawings |= {f"{test_set.name}-{by}": _bars(by) for by in test_set.first.score.groups}
-        for name, draw in drawings.items():
-            figure = Figure(figsize=(7, 4), layout="constrained")
-            FigureCanvasAgg(figure)
-            draw(figure.add_subplot(), test_set)
-            for suffix in (".png", ".svg"):
-                path = folder / (name.replace("/", "-").replace(" ", "") + suffix)
-                figure.savefig(path, dpi=160)
-                written.append(path)
+    written = [stem.with_name(stem.name + suffix) for stem, _, _ in drawings for suffix in _SUFFIXES]
+    require_new_names(written, folder=folder, overwrite=overwrite, option="--plots")
+    mark_if_new(folder, "report --plots")
+    for stem, test_set, draw in drawings:
+        figure = Figure(figsize=(7, 4), layout="constrained")
+        FigureCanvasAgg(figure)
+        draw(figure.add_subplot(), test_set)
+        for suffix in _SUFFIXES:
+            with atomic_write(stem.with_name(stem.name + suffix), "wb") as handle:
+                figure.savefig(handle, dpi=160, format=suffix[1:])
     return written
+
+
+def _drawings(test_set: EvaluationSet) -> list[tuple[str, Any]]:
+    """Names of the figures of one set, and how each is drawn."""
+    bars = [(f"{test_set.name}-{by}", _bars(by)) for by in test_set.first.score.groups]
+    return [(f"{test_set.name}-duration", _scatter), *bars]
 
 
 def _bars(by: str) -> Any:

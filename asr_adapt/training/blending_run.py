@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import UsageError
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Recogniser
@@ -46,11 +46,13 @@ class BlendResult:
     #: WERs in each context that the model can hear in, and the one that is kept; None where it has no choice.
     context: Mapping[str, Any] | None = None
 
-    def save(self, output: str | Path) -> None:
-        """Write a transformers directory with ``blend.json`` and its plot; a full folder is refused."""
+    def save(self, output: str | Path, *, overwrite: bool = False) -> None:
+        """Write a transformers directory with ``blend.json`` and its plot.
+
+        A full folder is refused, but for an earlier blend with ``overwrite``.
+        """
         folder = Path(output)
-        if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"{folder} is not empty: name a new folder.")
+        require_folder(folder, "blend", self.sources, overwrite=overwrite)
         chosen = self.blend.chosen
         card = (
             "---\nlibrary_name: transformers\npipeline_tag: automatic-speech-recognition\n---\n"
@@ -59,11 +61,12 @@ class BlendResult:
             f"guard WER {chosen.guard:.1%}; the base alone {self.blend.points[0].target:.1%} and "
             f"{self.blend.points[0].guard:.1%}. `blend.json` holds every point.\n"
         )
-        with atomic_directory(folder) as work:
+        with atomic_directory(folder, replace=True) as work:
             self.recogniser.save(work)
             (work / "README.md").write_text(card, encoding="utf-8")
             write_json(work / "blend.json", self.to_json())
             write_plot(work / "blend", self.blend, self.budget.limit(self.blend.base.guard))
+            mark_folder(work, "blend")
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

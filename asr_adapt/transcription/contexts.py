@@ -67,19 +67,20 @@ def evaluate_contexts(
         recogniser.use_context(name)  # what was not learnt is refused before the first run
     for name in names:
         recogniser.use_context(name)
-        evaluations[name] = run(_beside(output, name))
+        evaluations[name] = run(beside(output, name))
     wers = {
         name: word_errors(found.references, found.hypotheses, normalise).wer
         for name, found in evaluations.items()
     }
     chosen = cheapest_no_worse(wers)
     recogniser.use_context(chosen)
-    own = _beside(output, chosen)
+    own = beside(output, chosen)
     if output is not None and own is not None and processes.main:
         own.replace(output)
         settings_path(own).replace(settings_path(output))
     return ContextEvaluation(evaluations, wers, chosen)
 
 
-def _beside(output: Path | None, name: str) -> Path | None:
+def beside(output: Path | None, name: str) -> Path | None:
+    """The predictions file of one context: ``test.full.jsonl`` for ``test.jsonl``."""
     return None if output is None else output.with_name(f"{output.stem}.{name}{output.suffix}")

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory, temporary_folder, write_json
 from asr_adapt.models import Recogniser, WhisperRecogniser
@@ -51,9 +52,10 @@ def export_ctranslate2(
         raise ModelError("only Whisper models are exported to CTranslate2.", path=recogniser.name)
     if quantisation not in QUANTISATIONS:
         raise ModelError(f"quantisation {quantisation!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
+    require_folder(directory, "export", [recogniser.name], again=True)
     from ctranslate2.converters import TransformersConverter
 
-    with atomic_directory(directory) as folder, temporary_folder() as saved:
+    with atomic_directory(directory, replace=True) as folder, temporary_folder() as saved:
         recogniser.save(saved)
         converter = TransformersConverter(saved, copy_files=["tokenizer.json"])
         converter.convert(str(folder), quantization=quantisation, force=True)
@@ -61,6 +63,7 @@ def export_ctranslate2(
         if recogniser.tokens.multilingual:
             _mark_multilingual(folder / "vocabulary.json")
         same = agreeing(recogniser, folder, clips)
+        mark_folder(folder, "export")
     return Agreement("model.bin", len(clips), same)
 
 

@@ -9,7 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from asr_adapt.destinations import Name
 from asr_adapt.files import temporary_folder
+from asr_adapt.locks import alone
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
@@ -43,6 +45,10 @@ class RunSettings:
     options: TranscribeOptions = field(default_factory=TranscribeOptions)
     skip_existing: bool = False
     each_channel: bool = False
+    #: Whether files that are not from an earlier run may be replaced.
+    overwrite: bool = False
+    #: What the run reads besides its sources, which no output may replace: lists, model, language model.
+    read: tuple[Name, ...] = ()
     processes: Processes = ALONE
     #: Called with the seconds of audio to do; gives a callback for the seconds done.
     on_start: Callable[[float], Callable[[float], None] | None] = lambda seconds: None
@@ -65,13 +71,15 @@ def transcribe_files(
         )
         outputs.check(len(expansion.sources))
         run = _Run(outputs, settings)
+        todo = Expansion(run.without_existing(expansion.sources), [])
+        outputs.require_free(todo.sources, settings.read, overwrite=settings.overwrite)
         for failure in expansion.failures:
             run.fail(failure)
         if run.stopped:
             return run.report
-        todo = Expansion(run.without_existing(expansion.sources), [])
         if todo.sources:
-            run.transcribe(todo, load())
+            with alone(outputs.common if settings.processes.main else None):
+                run.transcribe(todo, load())
         return run.report
 
 

@@ -76,6 +76,8 @@ def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
         return {}
     heard = {}
     for row in rows[1:]:
+        if not isinstance(row, dict) or "span" not in row:  # the beginning of another run at the same time
+            continue
         words = tuple(Word(**word) for word in row["words"])
         span = (row["span"][0], row["span"][1])
         heard[span] = Hypothesis(row["text"], words, row["confidence"], row.get("looped", False))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCTC
 
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory
 from asr_adapt.models import CtcRecogniser, Recogniser
@@ -59,8 +60,9 @@ def export_onnx(
     """
     if not isinstance(recogniser, CtcRecogniser):
         raise ModelError("only CTC models are exported to ONNX.", path=recogniser.name)
+    require_folder(directory, "export", [recogniser.name], again=True)
     clips = list(clips) or _noise(recogniser.sample_rate)
-    with atomic_directory(directory) as folder:
+    with atomic_directory(directory, replace=True) as folder:
         _write_graph(recogniser, folder)
         checks = [_check(recogniser, OnnxRecogniser(folder), clips)]
         if checks[0].largest_difference > TOLERANCE:
@@ -72,6 +74,7 @@ def export_onnx(
         if int8:
             _quantise(folder)
             checks.append(_check(recogniser, OnnxRecogniser(folder, int8=True), clips))
+        mark_folder(folder, "export")
     return checks
 
 

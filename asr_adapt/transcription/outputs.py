@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from asr_adapt.destinations import Name, mark_if_new, require_file, require_new_names
 from asr_adapt.errors import UsageError, shown
 from asr_adapt.files import atomic_write
+from asr_adapt.leftovers import beside
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.writers import WRITERS, WriterOptions, needs_words, render
@@ -68,6 +70,20 @@ class Outputs:
         if sources > 1 and self.formats[0] not in ("txt", "json", "jsonl"):
             raise UsageError(f"Several {self.formats[0]} transcripts go into a folder: give -o FOLDER.")
 
+    def require_free(self, sources: Sequence[Source], read: Iterable[Name], *, overwrite: bool) -> None:
+        """Raise UsageError where an output would replace something that the run reads, or others' files.
+
+        ``read`` names what is read besides the sources. A folder that is made now is marked as ours.
+        """
+        inputs = [*read, *(source.path for source in sources)]
+        if self.directory is None:
+            require_file(self.file, inputs)
+            return
+        written = [path for source in sources for path in self.paths(source)]
+        require_new_names(written, inputs, folder=self.directory, overwrite=overwrite)
+        if written:
+            mark_if_new(self.directory, "transcribe")
+
     def paths(self, source: Source) -> list[Path]:
         """The files of one source; none when it goes to a stream or to a common file."""
         if self.directory is not None:
@@ -82,7 +98,7 @@ class Outputs:
     def journal(self, source: Source) -> Path | None:
         """Where the pieces of an unfinished long source are kept; None when output is not a file."""
         paths = self.paths(source)
-        return paths[0].with_name(f".{Path(source.name).name}.partial.jsonl") if paths else None
+        return beside(paths[0].with_name(Path(source.name).name), ".partial.jsonl") if paths else None
 
     def write_files(self, source: Source, transcript: Transcript) -> None:
         """Write the files of one source, each atomically; raises OSError where that cannot be done."""

@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import bundled_models
 from asr_adapt.transcription.engine import decoding_name
@@ -25,12 +26,14 @@ from asr_adapt.transcription.options import TranscribeOptions
 _SPEED_ONLY = ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast")
 
 
+_ENTRY = {"number", "value"}
+
+
 class RowJournal:
     """Finished items of one output file; ``index`` is the process that writes here."""
 
     def __init__(self, output: str | Path, key: dict[str, Any], index: int = 0) -> None:
-        target = Path(output)
-        self.folder = target.with_name(f".{target.name}.partial")
+        self.folder = beside(Path(output), ".partial")
         self._key = json.loads(json.dumps(key))
         self._own = self.folder / f"{index}.jsonl"
         self._open = False
@@ -41,7 +44,8 @@ class RowJournal:
         for path in sorted(self.folder.glob("*.jsonl")):
             rows = _rows(path)
             if rows and rows[0] == self._key:
-                found.update((row["number"], row["value"]) for row in rows[1:])
+                entries = (row for row in rows[1:] if isinstance(row, dict) and row.keys() == _ENTRY)
+                found.update((row["number"], row["value"]) for row in entries)
         return found
 
     def add(self, number: int, value: Any) -> None:

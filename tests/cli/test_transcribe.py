@@ -53,7 +53,7 @@ def test_folder_with_every_format(call, speak, tmp_path):
     assert (status, out) == (0, "")
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     formats = ("txt", "srt", "vtt", "tsv", "json", "csv", "lrc")
-    assert written == {f"{stem}.{name}" for stem in ("one", "deep/two") for name in formats}
+    assert written == {".asr-adapt.json", *(f"{s}.{name}" for s in ("one", "deep/two") for name in formats)}
     assert json.loads((tmp_path / "out/one.json").read_text())["segments"][0]["words"][0]["word"] == "bad"
 
 
@@ -206,10 +206,10 @@ def test_model_that_cannot_be_loaded_is_status_3(call, speak, model):
     assert model in err and len(err.strip().splitlines()) == 1
 
 
-def test_unwritable_output_is_a_failure(call, speak, tmp_path):
+def test_unwritable_output_is_refused_before_the_work(call, speak, tmp_path):
     (tmp_path / "out").write_text("a file where the folder should be")
-    status, _, err = call("transcribe", speak("a.wav", "bad"), "-o", tmp_path / "out")
-    assert status == 1 and str(tmp_path / "out") in err and "Traceback" not in err
+    status, _, err = call("transcribe", speak("a.wav", "bad"), "-o", tmp_path / "out", model="never-loaded")
+    assert status == 2 and str(tmp_path / "out") in err and "Traceback" not in err
 
 
 def test_interrupt_leaves_no_torn_file(tone_model, speak, tmp_path):

@@ -61,9 +61,14 @@ def test_the_result_holds_model_report_and_a_recipe_that_can_be_trained(told):
 
 def test_an_earlier_demonstration_is_replaced(told, options):
     folder, _, _ = told
-    (folder / "corpus" / "stale.txt").write_text("old", encoding="utf-8")
+    own = folder / "corpus" / "notes.txt"
+    own.write_text("mine", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"notes\.txt"):
+        tell(folder, options)
+    assert own.read_text(encoding="utf-8") == "mine"
+    own.unlink()
+    (folder / "summary.json").unlink()
     tell(folder, options)
-    assert not (folder / "corpus" / "stale.txt").exists()
     assert (folder / "summary.json").is_file()
 
 

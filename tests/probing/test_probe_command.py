@@ -37,7 +37,7 @@ def test_keywords_of_unheard_voices_are_told_apart(saved: Path) -> None:
     assert chosen["balanced"]["value"] > 0.7
     assert chosen["balanced"]["low"] <= chosen["balanced"]["value"] <= chosen["balanced"]["high"]
     assert {p.name for p in saved.iterdir()} == {
-        "probe.json", "classifier.safetensors", "sweep.json", "layers.svg", "layers.png",
+        ".asr-adapt.json", "probe.json", "classifier.safetensors", "sweep.json", "layers.svg", "layers.png",
     }  # fmt: skip
 
 

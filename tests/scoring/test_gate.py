@@ -1,5 +1,6 @@
 """The gate: what passes, what fails, what must not be compared."""
 
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -77,10 +78,20 @@ def test_ceiling_and_gap(rows):
     assert gate(rows, stored, rules_from({"by": ["accent"], "ceiling": 0.9, "gap": 0.9})).passed
 
 
+def test_a_run_does_not_set_its_own_tolerance(rows):
+    told = {"model": "m", "noise_floor": 1.0}
+    spoiled = Predictions.of(spoil(rows, None, 0.5), settings=told)
+    stored = baseline_of(rows, settings=told)
+    assert "noise_floor" not in stored.settings
+    assert not gate(spoiled, stored).passed
+    silent = gate(Predictions.of(rows), stored)
+    assert any("do not say how they were decoded" in note for note in silent.notes)
+
+
 def test_the_noise_floor_is_tolerated(rows):
     spoiled = spoil(rows, None, 0.03)
     assert not gate(spoiled, baseline_of(rows)).passed
-    assert gate(spoiled, baseline_of(rows, settings={"noise_floor": 0.05})).passed
+    assert gate(spoiled, replace(baseline_of(rows), settings={"noise_floor": 0.05})).passed
     assert noise_floor([rows, rows]) == 0.0
     assert 0 < noise_floor([rows, spoiled]) < 0.05
     stored = make_baseline(Predictions.of(rows), "basic", repeats=[spoiled])
