@@ -124,8 +124,8 @@ def require_folder(
         )
     if not (again or overwrite):
         raise UsageError(
-            f"{folder} is not empty, it holds the result of an earlier {kind}: give --overwrite to replace it, "
-            f"or name another folder with {option}."
+            f"{folder} is not empty, it holds the result of an earlier {kind}: give --overwrite to replace "
+            f"it, or name another folder with {option}."
         )
 
 

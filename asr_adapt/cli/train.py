@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from asr_adapt.cli.ranks import is_main
+from asr_adapt.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +24,7 @@ def train(
     overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Fields set over the file."),
     output: Path = typer.Option(None, "--output", "-o", help="Result folder; default runs/RECIPE."),
     resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the result folder."),
     curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
     curve_wer: list[float] = typer.Option(None, "--curve-wer", help="With --curve: data for this WER (0.2)?"),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
@@ -40,6 +42,8 @@ def train(
         logging.getLogger(name).setLevel(logging.ERROR)
     resolved = load_recipe(recipe, overrides or [])
     folder = output or Path("runs") / recipe.stem
+    if overwrite and (resume or curve is not None):
+        raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
     if curve is not None:
         from asr_adapt.cli.curve_view import show_curve
         from asr_adapt.training.curve import learning_curve, parse_fractions
@@ -53,7 +57,7 @@ def train(
         else:
             show_curve(found, folder)
         return 0
-    summary = adapt(resolved, folder, resume=resume, quiet=quiet).summary()
+    summary = adapt(resolved, folder, resume=resume, overwrite=overwrite, quiet=quiet).summary()
     if not is_main():
         return 0
     if as_json:

@@ -21,6 +21,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import distributed
 
+from asr_adapt.destinations import mark_folder
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import (
@@ -37,7 +38,7 @@ from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.batch_size import resumed_batch, settle_batch
 from asr_adapt.training.batching import BatchLimits, BatchPlan
-from asr_adapt.training.checkpoints import Learning, newest_checkpoint, remove_checkpoints
+from asr_adapt.training.checkpoints import Learning, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
 from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus
@@ -56,6 +57,7 @@ from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
 from asr_adapt.training.replayed import self_labelled
 from asr_adapt.training.retention import retain
+from asr_adapt.training.run_folder import KIND, Identity, clear, finished_summary, settle_identity, taken
 from asr_adapt.training.schedule import parameter_groups
 from asr_adapt.training.speedups import Speedups
 from asr_adapt.training.strategies import LearningPlan, expected_boundary, learning_plan
@@ -81,6 +83,7 @@ def adapt(
     output: str | Path,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     quiet: bool = False,
     prepare: Callable[[Recogniser], Recogniser] | None = None,
     memory: DeviceMemory | None = None,
@@ -88,28 +91,50 @@ def adapt(
     """Adapt ``recipe.model`` and leave the model, metrics and summary in ``output``.
 
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
-    ``summary.json`` and ``README.md`` (model card) beside it. With ``resume`` a killed run continues from its
-    last checkpoint. ``prepare`` may exchange the loaded recogniser for one that learns otherwise (with an
-    auxiliary loss, say). ``memory`` stands for the device's own where ``batch.seconds`` is auto. Raises
-    :class:`~asr_adapt.errors.RecipeError` and :class:`~asr_adapt.errors.DataError`.
+    ``summary.json`` and ``README.md`` (model card) beside it. Only one run at a time may have it, and it
+    holds nothing else. With ``resume`` a killed run continues from its last whole checkpoint, and a finished
+    one is left as it is; ``overwrite`` replaces an earlier run. ``prepare`` may exchange the loaded recogniser
+    for one that learns otherwise (with an auxiliary loss, say). ``memory`` stands for the device's own where
+    ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError`,
+    :class:`~asr_adapt.errors.DataError` and, for a folder that is in use or holds other things,
+    :class:`~asr_adapt.errors.UsageError`.
     """
     folder = Path(output)
-    _require_usable(folder, resume)
+    if resume and (summary := finished_summary(folder, recipe)) is not None:
+        logger.warning("%s is finished: there is nothing to resume.", folder)
+        return Outcome.finished(recipe, summary)
+    with taken(folder, recipe, resume=resume, overwrite=overwrite):
+        return _adapt(recipe, folder, Ways(resume, overwrite, quiet, prepare or _as_it_is, memory))
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How a recipe is carried out; see :func:`adapt`."""
+
+    resume: bool
+    overwrite: bool
+    quiet: bool
+    prepare: Callable[[Recogniser], Recogniser]
+    memory: DeviceMemory | None
+
+
+def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
+    resume = ways.resume
     recipe = resumed_batch(recipe, folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
-    ready = _ready(recipe, accelerator, prepare or _as_it_is, folder)
+    ready = _ready(recipe, accelerator, ways.prepare, folder)
     recipe, recogniser = ready.recipe, ready.recogniser
-    folder.mkdir(parents=True, exist_ok=True)
+    _begin(ready, folder, ways)
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
     outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
-    tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=quiet)
+    tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=ways.quiet)
     meter = Meter(recogniser, accelerator)
     measuring = Measuring(recipe, ready.sets.dev, ready.sets.guard, _tests(recipe), ready.prefix)
     run, shown = _run(ready, plan, tracker, meter, measuring)
-    batch_size = settle_batch(run, memory)
+    batch_size = settle_batch(run, ways.memory)
     recipe = run.recipe
     if accelerator.is_main_process:
         save_recipe(recipe, folder / "recipe.yaml")  # as it is carried out
@@ -144,11 +169,28 @@ def adapt(
     return outcome
 
 
+def _begin(ready: Ready, folder: Path, ways: Ways) -> None:
+    """All is loaded and checked: an earlier run makes way, and the folder says who goes on here."""
+    main = ready.accelerator.is_main_process
+    folder.mkdir(parents=True, exist_ok=True)
+    if ways.overwrite and not ways.resume and main:
+        clear(folder)
+    identity = Identity.of(
+        ready.recipe,
+        ready.recogniser.model,
+        ready.corpus.rows,
+        ready.sets.dev,
+        ready.accelerator.num_processes,
+    )
+    settle_identity(folder, identity, resume=ways.resume, main=main)
+
+
 def _write(outcome: Outcome, run: Run, added: Attachment | None, folder: Path) -> None:
     """The result's files; what only a resumed run needs goes."""
     if added is not None:
         added.write(folder)
     write_outcome(outcome, run.recogniser, folder)
+    mark_folder(folder, KIND)
     remove_checkpoints(run.folder)
 
 
@@ -243,15 +285,6 @@ def _settled(run: Run, whole: Recogniser, best: Path, added: Attachment | None) 
 
 def _as_it_is(recogniser: Recogniser) -> Recogniser:
     return recogniser
-
-
-def _require_usable(folder: Path, resume: bool) -> None:
-    """A finished or running result is never overwritten by accident."""
-    started = newest_checkpoint(folder / "checkpoints") is not None or (folder / "summary.json").is_file()
-    if started and not resume:
-        raise RecipeError(
-            "holds an earlier run: give --resume to continue it or another --output.", path=folder
-        )
 
 
 def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:

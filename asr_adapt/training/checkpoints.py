@@ -6,7 +6,10 @@ Does not know when to save, nor what the numbers mean.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
+import pickle
 import re
 import shutil
 from collections.abc import Collection, Mapping
@@ -15,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.distributed.tensor import DTensor
@@ -23,9 +27,11 @@ from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.training.averaging import WEIGHTS, MovingAverage
 
+logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step_(\d+)$")
 KEEP = 2
 AVERAGE = "average.safetensors"
+CHECKSUMS = "checksums.json"
 
 
 @dataclass
@@ -94,11 +100,12 @@ def save_checkpoint(folder: Path, learning: Learning, progress: Progress, *, mai
     state, optimiser = learning.state(), _whole_values(learning.optimiser.state_dict())
     if not main:
         return target
-    with atomic_directory(target) as work:
+    with atomic_directory(target, replace=True) as work:
         save_file(state, work / WEIGHTS)
         save_file(learning.average.state(), work / AVERAGE)
         torch.save(optimiser, work / "optimizer.pt")
         write_json(work / "progress.json", _finite(asdict(progress)))
+        write_json(work / CHECKSUMS, {path.name: file_digest(path) for path in sorted(work.iterdir())})
     for old in _whole(folder)[:-KEEP]:
         shutil.rmtree(old)
     return target
@@ -108,6 +115,61 @@ def newest_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint; leftovers of a killed writer are ignored."""
     found = _whole(folder)
     return found[-1] if found else None
+
+
+def oldest_checkpoint(folder: Path) -> Path | None:
+    """The oldest checkpoint that is kept: a run may have to go on from it."""
+    found = _whole(folder)
+    return found[0] if found else None
+
+
+def set_damaged_aside(folder: Path) -> None:
+    """Rename checkpoints that are not as they were written, so that the newest whole one is resumed.
+
+    Raises :class:`DataError` when none is whole: a run must not begin anew unasked.
+    """
+    damaged = [path for path in _whole(folder) if not is_intact(path)]
+    if damaged and len(damaged) == len(_whole(folder)):
+        raise DataError(
+            "no checkpoint is whole any more: start anew with --overwrite or another --output.", path=folder
+        )
+    for path in damaged:
+        aside = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
+        logger.warning("%s is damaged: going on from the one before it.", path)
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a checkpoint is as it was written; one of an earlier version, whether it can be read."""
+    try:
+        sums = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return _readable(path)
+    except (OSError, ValueError):
+        return False
+    files = (WEIGHTS, AVERAGE, "optimizer.pt", "progress.json")
+    try:
+        return all(sums.get(name) == file_digest(path / name) for name in files)
+    except (OSError, AttributeError):
+        return False
+
+
+def _readable(path: Path) -> bool:
+    try:
+        load_file(path / WEIGHTS)
+        load_file(path / AVERAGE)
+        torch.load(path / "optimizer.pt", map_location="cpu", weights_only=True)
+        json.loads((path / "progress.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, pickle.UnpicklingError):
+        return False
+    return True
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def remove_checkpoints(folder: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import MissingExtraError, RecipeError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
@@ -105,6 +106,7 @@ def learning_curve(
     needs = tuple(extrapolation.need(wer) for wer in asked)
     curve = LearningCurve(tuple(parts), summary["target"]["before"], extrapolation, needs)
     write_json(folder / "curve.json", curve.to_json())
+    mark_folder(folder, "train --curve")
     try:
         write_curve_plot(folder / "curve", extrapolation, curve.base_wer)
     except MissingExtraError as error:
@@ -165,10 +167,12 @@ def _require_same_recipe(recipe: Recipe, folder: Path, resume: bool) -> None:
     """Parts of one curve come from one recipe; another one is refused by name."""
     stored = folder / "recipe.yaml"
     values = recipe.model_dump(mode="json")
-    if stored.is_file():
+    if not stored.is_file():
+        require_folder(folder, "train --curve", [recipe.model, *recipe.train, *recipe.dev], again=True)
+    else:
         if not resume:
             raise RecipeError("holds an earlier curve: give --resume or another --output.", path=folder)
         if yaml.safe_load(stored.read_text(encoding="utf-8")) != values:
             raise RecipeError("belongs to another recipe: name another --output.", path=stored)
-    folder.mkdir(parents=True, exist_ok=True)
+    mark_folder(folder, "train --curve", ("recipe.yaml",))
     save_recipe(recipe, stored)

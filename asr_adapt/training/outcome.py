@@ -65,6 +65,23 @@ class Outcome:
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
     retained: Retained | None = None
+    #: The summary of a run that was finished before; then nothing above but the recipe is known.
+    former: Mapping[str, Any] | None = None
+
+    @staticmethod
+    def finished(recipe: Recipe, summary: Mapping[str, Any]) -> Outcome:
+        """The outcome of a run that was finished before, from its ``summary.json``."""
+        progress = Progress(
+            step=summary["steps"],
+            best_wer=summary["best_dev_wer"],
+            best_step=summary["best_step"],
+            seconds=summary["training_seconds"],
+            history=list(summary["evaluations"]),
+            finished=True,
+        )
+        sizes = (summary["trainable_parameters"], summary["parameters"], summary["rows"], summary["hours"])
+        dropped = list(summary["dropped_rows"])
+        return Outcome(recipe, *sizes, dropped, progress=progress, former=summary)
 
     @staticmethod
     def start(
@@ -82,6 +99,8 @@ class Outcome:
 
     def summary(self) -> dict[str, Any]:
         """Plain values; WER as fractions."""
+        if self.former is not None:
+            return dict(self.former)
         progress = self.progress
         values: dict[str, Any] = {
             "model": self.recipe.model,

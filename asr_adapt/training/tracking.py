@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from asr_adapt.files import atomic_write
-from asr_adapt.training.checkpoints import newest_checkpoint
+from asr_adapt.training.checkpoints import newest_checkpoint, oldest_checkpoint
 from asr_adapt.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class Tracker:
             return
         with atomic_write(self.best_path(values["step"]), "wb") as handle:
             handle.write(save(state))
-        older = [p for p in sorted(self.best_path(0).parent.glob("step_*")) if p <= self._resumed_best()]
+        older = [p for p in sorted(self.best_path(0).parent.glob("step_*")) if p <= self._needed_best()]
         for path in older[:-1]:
             path.unlink()
 
@@ -92,9 +92,10 @@ class Tracker:
         newest = newest_checkpoint(self.checkpoints)
         return -1 if newest is None else int(newest.name.removeprefix("step_"))
 
-    def _resumed_best(self) -> Path:
-        """The best weights of the newest checkpoint are those of this step or the nearest one before it."""
-        return self.best_path(max(self._resumed_step(), 0))
+    def _needed_best(self) -> Path:
+        """The best weights of the oldest checkpoint are those of this step or the nearest one before it."""
+        oldest = oldest_checkpoint(self.checkpoints)
+        return self.best_path(0 if oldest is None else int(oldest.name.removeprefix("step_")))
 
     def _keep_metrics_until(self, step: int) -> None:
         """Drop lines that a killed run wrote after its last checkpoint: they will be written again."""

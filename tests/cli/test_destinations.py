@@ -86,6 +86,9 @@ ONTO_INPUTS = {
     "manifest export": "manifest export rows.jsonl --to nemo -o rows.jsonl",
     "export": "export model -o model",
     "blend": "blend model model --target rows.jsonl --guard rows.jsonl -o model",
+    "train": "train recipe.yaml -o model",
+    "train --overwrite": "train recipe.yaml -o model --overwrite",
+    "train --curve": "train recipe.yaml -o model --curve 0.5,1.0",
 }
 
 
@@ -114,6 +117,11 @@ def test_no_command_writes_onto_what_it_reads(
 
 
 INTO_FULL_FOLDERS = {
+    "train": "train recipe.yaml -o thesis",
+    "train --overwrite": "train recipe.yaml -o thesis --overwrite",
+    "train --resume": "train recipe.yaml -o thesis --resume",
+    "train --curve": "train recipe.yaml -o thesis --curve 0.5,1.0",
+    "models import": "models import foreign thesis",
     "export": "export model -o thesis",
     "blend": "blend model model --target rows.jsonl --guard rows.jsonl -o thesis",
     "probe": "probe rows.jsonl --label text --model model -o thesis",

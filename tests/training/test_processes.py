@@ -13,6 +13,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from asr_adapt.destinations import MARKER
 from asr_adapt.training import adapt, load_recipe
 from asr_adapt.training.batching import deal
 from tests.launching import kill, launch, run, start
@@ -71,7 +72,9 @@ def test_two_processes_are_one_with_twice_the_batch_also_killed_and_resumed_on_t
     assert json.loads(result.stdout)["steps"] == STEPS, "one summary, not two"
     assert result.stderr.count("step 8: dev WER") == 1, "only the main process speaks"
     assert_alike(whole, pair)
-    assert [p.name for p in pair.iterdir() if p.name.startswith(".")] == []
+    assert [p.name for p in pair.iterdir() if p.name.startswith(".")] == [MARKER], (
+        "nothing unfinished is left"
+    )
     adapt(alone, moved, resume=True, quiet=True)
     assert_alike(whole, moved)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory
+from asr_adapt.locks import alone
 from asr_adapt.models.fetching.locate import vocabulary_for
 from asr_adapt.models.importing import KINDS, Checkpoint, foreign_kind, read_foreign, write_whisper
 from asr_adapt.pretrained import store
@@ -40,10 +41,11 @@ def import_model(source: Path, target: Path) -> Checkpoint:
     Raises :class:`~asr_adapt.errors.UsageError` where ``target`` holds something already.
     """
     require_folder(target, "models import", [source], option="DIR")
-    checkpoint = read_foreign(source, vocabulary_for)
-    with atomic_directory(target) as work:
-        write_whisper(checkpoint, work)
-        mark_folder(work, "models import")
+    with alone(target):
+        checkpoint = read_foreign(source, vocabulary_for)
+        with atomic_directory(target) as work:
+            write_whisper(checkpoint, work)
+            mark_folder(work, "models import")
     return checkpoint
 
 
