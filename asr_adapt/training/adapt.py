@@ -92,10 +92,10 @@ def adapt(
 
     ``output`` becomes a plain transformers directory with ``recipe.yaml``, ``metrics.jsonl``,
     ``summary.json`` and ``README.md`` (model card) beside it. Only one run at a time may have it, and it
-    holds nothing else. With ``resume`` a killed run continues from its last whole checkpoint, and a finished
-    one is left as it is; ``overwrite`` replaces an earlier run. ``prepare`` may exchange the loaded recogniser
-    for one that learns otherwise (with an auxiliary loss, say). ``memory`` stands for the device's own where
-    ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError`,
+    holds nothing else. With ``resume`` a killed run continues from its last whole checkpoint, and a
+    finished one is left as it is; ``overwrite`` replaces an earlier run. ``prepare`` may exchange the loaded
+    recogniser for one that learns otherwise (with an auxiliary loss, say). ``memory`` stands for the device's
+    own where ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError`,
     :class:`~asr_adapt.errors.DataError` and, for a folder that is in use or holds other things,
     :class:`~asr_adapt.errors.UsageError`.
     """

@@ -33,10 +33,13 @@ from asr_adapt.training.recipe_file import build_recipe
 logger = logging.getLogger(__name__)
 KIND = "train"
 IDENTITY = "identity.json"
+#: Labels that are made while rows are checked, so before an earlier run makes way.
+LABELS = ("labels.jsonl", "labels.replay.jsonl")
 #: What a run writes before its model is there.
 RUN_FILES = (
     *("checkpoints", "metrics.jsonl", "recipe.yaml", IDENTITY, "summary.json", "predictions", "tensorboard"),
     *("README.md", "report.html", "retention.json", "retention.svg", "retention.png"),
+    *LABELS,
 )
 #: Settings that may change when a run goes on: how long, how often measured, where and how fast computed.
 FREE = (
@@ -102,6 +105,9 @@ def taken(folder: Path, recipe: Recipe, *, resume: bool, overwrite: bool) -> Ite
         mark_folder(folder, KIND, (*RUN_FILES, *read_mark(folder).get("files", ())))
         if resume:
             set_damaged_aside(folder / "checkpoints")
+        if overwrite:
+            for name in LABELS:
+                (folder / name).unlink(missing_ok=True)
         try:
             yield
         finally:
@@ -126,7 +132,7 @@ def require_usable(folder: Path, recipe: Recipe, *, resume: bool, overwrite: boo
 def clear(folder: Path) -> None:
     """Remove an earlier run's files before another one takes their place; folders of results stay."""
     (folder / "summary.json").unlink(missing_ok=True)  # first: without it the rest counts as unfinished
-    for name in read_mark(folder).get("files", ()):
+    for name in set(read_mark(folder).get("files", ())) - set(LABELS):
         with suppress(OSError):
             (folder / name).unlink()
     for name in ("checkpoints", "tensorboard"):
