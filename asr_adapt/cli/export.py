@@ -58,19 +58,18 @@ def export(
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one in
     faster-whisper; give that short clips filled to 30 s with silence, which it does not do by itself.
     """
+    if to is Target.onnx and quantisation is not None:
+        raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
     require_folder(output, "export", [model, *expanded(*([check] if check else []))], again=True)
     with alone(output):
-        _export(model, output, to, check, int8=int8, as_json=as_json)
+        if to is Target.ctranslate2:
+            _export_ctranslate2(model, output, check, _quantisation(quantisation, int8), as_json=as_json)
+        else:
+            _export_onnx(model, output, check, int8=int8, as_json=as_json)
 
 
-def _export(model: str, output: Path, to: Target, check: str | None, *, int8: bool, as_json: bool) -> None:
+def _export_onnx(model: str, output: Path, check: str | None, *, int8: bool, as_json: bool) -> None:
     from asr_adapt.models import Recogniser
-
-    if to is Target.ctranslate2:
-        _export_ctranslate2(model, output, check, _quantisation(quantisation, int8), as_json=as_json)
-        return
-    if quantisation is not None:
-        raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
     from asr_adapt.transcription.onnx_export import export_onnx
 
     recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
