@@ -82,7 +82,8 @@ def _say(line: str) -> None:
 def _usual_model() -> str:
     """The pretrained model if it can be had, else the bundled one, said with the reason."""
     from asr_adapt.errors import ModelError
-    from asr_adapt.models.fetching import fetch, find
+    from asr_adapt.models.fetching import fetch
+    from asr_adapt.pretrained.catalogue import find
 
     model = find(PRETRAINED)
     assert model is not None  # it stands in the table of models

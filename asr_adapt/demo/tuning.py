@@ -33,7 +33,7 @@ class Tuning:
 USUAL = Tuning(
     steps=60,
     seconds=80.0,
-    sections={"optimiser": {"learning_rate": 2e-5}, "retention": {"guard_budget": "10%"}},
+    sections={"optimiser": {"learning_rate": 3e-5}, "retention": {"guard_budget": "10%"}},
     accent=RECORDED_ACCENT,
     replay=0.3,
 )

