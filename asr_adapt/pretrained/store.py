@@ -103,5 +103,6 @@ def remove(name: str) -> Path:
     folder = found[0].folder
     with in_turn(beside(folder, ".lock")):
         (folder / MARKER).unlink(missing_ok=True)  # so that no one loads what is half gone
-        shutil.rmtree(folder)
+        if folder.is_dir():
+            shutil.rmtree(folder)
     return folder

@@ -163,10 +163,10 @@ def broken_openai(whole: dict[str, Path], path: Path, change: str) -> Path:
     [
         ("missing", "lacks the weight model.decoder.layers.1.fc1.weight"),
         ("other shape", r"model.decoder.layers.1.fc1.weight is \(48, 31\), not \(48, 32\)"),
-        ("unknown", "unknown weight model.decoder.layers.1.gate.weight"),
+        ("unknown", "unknown weight 'model.decoder.layers.1.gate.weight'"),
         ("sizes", "n_text_layer is 7, and there are 3 layers"),
         ("heads", "attention heads do not divide a width of 32"),
-        ("whole numbers", "is torch.int32, not floating-point"),
+        ("whole numbers", "decoder.blocks.1.mlp.0.weight' is torch.int32, not floating-point"),
     ],
 )
 def test_weights_that_make_no_whisper_are_named(
@@ -183,7 +183,14 @@ def test_kinds_that_cannot_be_adapted_are_named(whole: dict[str, Path], tmp_path
     with pytest.raises(ModelError, match="quantised, and only float32 and float16"):
         convert(tmp_path / "ggml-tiny.en-q5_0.bin", whole["base"], tmp_path / "out")
     data = whole["ctranslate2"].read_bytes()
+    alias = b"\x1a\0decoder/projection/weight\0"
+    assert alias in data
+    others = data[data.rindex(alias) + len(alias) :]
+    other_head = data[: data.rindex(alias) + len(alias)] + others.replace(
+        b"\x1a\0decoder/embeddings/weight\0", b"\x15\0encoder/conv1/weight\0", 1
+    )
     for changed, sentence in (
+        (other_head, "the head is not the embeddings"),
         (struct.pack("<I", 5) + data[4:], "version 5 is not known"),
         (data.replace(b"WhisperSpec\0", b"TransfoSpec\0"), "is a TransfoSpec, not a Whisper"),
         (data + b"\0", "1 bytes follow the last weight"),

@@ -28,6 +28,8 @@ def converted(path: Path) -> Path:
     :class:`~asr_adapt.errors.ModelError` for a damaged file.
     """
     folder = store.place_of_import(_stem(path), _key(path))
+    if store.is_whole(folder):
+        return folder
     with store.making(folder, store.Origin(folder.name, str(path.resolve()))) as work:
         if work is not None:
             tell(f"Converting {path} from {KINDS[foreign_kind(path) or '']} format, once.")

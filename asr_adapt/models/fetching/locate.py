@@ -61,7 +61,7 @@ def vocabulary_for(size: int) -> WhisperVocabulary:
     kin = [model for model in MODELS if (model.languages == "English") != multilingual]
     for model in kin:
         folder = present(model)
-        if folder is not None:
+        if folder is not None and (folder / "tokenizer.json").is_file():
             return _vocabulary_in(folder / "tokenizer.json", size)
     try:
         return _vocabulary_in(hub.one_file(kin[0].hub, "tokenizer.json"), size)

@@ -83,8 +83,11 @@ class BinaryFile:
         return np.frombuffer(self._map, kind, count, start).reshape(shape).astype(np.dtype(dtype))
 
     def string(self, count: int, what: str) -> str:
-        """``count`` bytes of UTF-8."""
+        """``count`` bytes of UTF-8 that can be printed, but for a closing zero byte."""
         try:
-            return self.take(count, what).decode("utf-8")
+            text = self.take(count, what).decode("utf-8")
         except UnicodeDecodeError as error:
             raise self.fault(f"{what} is not UTF-8") from error
+        if not text.removesuffix("\0").isprintable():
+            raise self.fault(f"{what} has characters that cannot be printed")
+        return text

@@ -84,7 +84,7 @@ class Checkpoint:
         unknown = sorted(self.tensors.keys() - wanted.keys())
         if missing or unknown:
             kind, name = (
-                ("lacks the weight", missing[0]) if missing else ("has the unknown weight", unknown[0])
+                ("lacks the weight", missing[0]) if missing else ("has the unknown weight", repr(unknown[0]))
             )
             raise self._fault(f"it {kind} {name}")
         for name, shape in wanted.items():

@@ -68,6 +68,7 @@ def read_ctranslate2(folder: str | Path, vocabulary: Callable[[int], WhisperVoca
         raise ModelError("the file has no embeddings of words.", path=path)
     words = _vocabulary(place, len(embeddings), vocabulary)
     heads, weights = _heads(variables, path), _dequantised(variables, path)
+    _require_tied_head(weights, path)
     return Checkpoint(path, named(weights), heads, words, _read_settings(place / "config.json"))
 
 
@@ -111,7 +112,7 @@ def named(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     found: dict[str, torch.Tensor] = {}
     for name, tensor in weights.items():
         if name.startswith("decoder/projection/"):
-            continue  # tied to the embeddings
+            continue  # the embeddings once more
         theirs = name
         for pattern, text in _NAMES:
             theirs = pattern.sub(text, theirs)
@@ -179,6 +180,15 @@ def _dequantised(variables: dict[str, torch.Tensor], path: Path) -> dict[str, to
     return found
 
 
+def _require_tied_head(weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Whisper's head is its embeddings: another one could not be kept, so it is refused."""
+    head = weights.get("decoder/projection/weight")
+    bias = weights.get("decoder/projection/bias")
+    same = head is None or torch.equal(head, weights["decoder/embeddings/weight"])
+    if not same or (bias is not None and bias.any()):
+        raise ModelError("the head is not the embeddings, as Whisper's is: it cannot be imported.", path=path)
+
+
 def _read_settings(path: Path) -> dict[str, Any]:
     """Generation settings in CTranslate2's ``config.json``, by transformers' names."""
     if not path.is_file():
@@ -206,12 +216,9 @@ def _vocabulary(folder: Path, size: int, vocabulary: Callable[[int], WhisperVoca
     path = folder / "tokenizer.json"
     if path.is_file():
         found = read_tokenizer_json(path, multilingual)
-        for token, index in found.specials.items():
-            if (
-                tokens is not None
-                and tokens[index : index + 1] != [token]
-                and token in (END, START, NO_TIMESTAMPS)
-            ):
+        for token in (END, START, NO_TIMESTAMPS):
+            index = found.specials.get(token, size)
+            if tokens is not None and tokens[index : index + 1] != [token]:
                 raise ModelError(f"vocabulary and tokeniser disagree on {token}: copy both anew.", path=path)
         return found
     if tokens is None:

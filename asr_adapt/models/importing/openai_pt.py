@@ -84,7 +84,7 @@ def _parts(tree: Any, path: Path) -> tuple[dict[str, int], dict[str, torch.Tenso
         if not (isinstance(name, str) and isinstance(tensor, torch.Tensor)) or tensor.is_sparse:
             raise _fault(path, f"{name!r} is no weight")
         if not tensor.is_floating_point():
-            raise _fault(path, f"{name} is {tensor.dtype}, not floating-point")
+            raise _fault(path, f"{name!r} is {tensor.dtype}, not floating-point")
         if name.endswith(".mask") or name == "mask":
             continue  # the causal mask, which very old files carry
         kept[name] = tensor
