@@ -29,6 +29,7 @@ FORMATS = "txt, srt, vtt, tsv, json, csv, lrc, jsonl, all"
 class Segmenter(StrEnum):
     """How long audio is cut."""
 
+    auto = "auto"
     windows = "windows"
     silero = "silero"
     energy = "energy"
@@ -190,7 +191,7 @@ def _segmenter(vad: bool, chosen: Segmenter | None) -> str:
     if chosen is not None:
         return chosen.value
     if not vad:
-        return "windows"
+        return "auto"
     from importlib.util import find_spec
 
     if find_spec("silero_vad") is not None:

@@ -18,32 +18,9 @@ from torch import Tensor
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
+from asr_adapt.models.hypothesis import HeardWindow, Hypothesis, Window
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack
-
-
-@dataclass(frozen=True)
-class Word:
-    """One recognised word: ``start`` and ``end`` in seconds, ``probability`` in 0…1."""
-
-    text: str
-    start: float
-    end: float
-    probability: float
-
-
-@dataclass(frozen=True)
-class Hypothesis:
-    """What was heard in one waveform; ``confidence`` is the mean probability of its words.
-
-    ``looped``: the decoder repeated itself over and over, or spoke on beyond what the clip's seconds hold.
-    Guarded (:class:`Search`), the text is what was found instead; else it is the loop.
-    """
-
-    text: str
-    words: tuple[Word, ...] = ()
-    confidence: float | None = None
-    looped: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +62,7 @@ class Search:
     ``guard`` the text is exactly that of transformers' greedy or beam search. ``fallback`` also tries again
     at ``temperatures`` what is improbable (``mean_score``) or compresses too well (``compression``), as
     OpenAI's Whisper does. ``prompt`` is text that stands before every piece: names, spellings, style.
+    Windows of long audio get ``timestamps``.
     """
 
     beams: int = 1
@@ -95,6 +73,7 @@ class Search:
     mean_score: float = -1.0
     compression: float = 2.4
     no_speech: float | None = 0.6
+    timestamps: bool = True
 
 
 @dataclass
@@ -138,6 +117,8 @@ class Recogniser(ABC):
     concurrent: bool = False
     #: Whether the output head was drawn at random: only pretrained, it writes nonsense.
     fresh_head: bool = False
+    #: Whether :meth:`hear_windows` says when what was said, so that long audio is heard as Whisper does.
+    hears_windows: bool = False
     #: What an encoder–decoder family was told; see :meth:`configure`.
     settings: DecoderSettings = DecoderSettings()
     #: How an encoder–decoder family searches; see :meth:`set_search`.
@@ -257,6 +238,10 @@ class Recogniser(ABC):
         self, waveforms: Sequence[np.ndarray], *, words: bool = False, language: str | None = None
     ) -> list[Hypothesis]:
         """Transcribe one batch; a row's text does not depend on the other rows."""
+
+    def hear_windows(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
+        """What is said in each window and when, for families with :attr:`hears_windows`."""
+        raise ModelError("has no timestamps (see hears_windows).", path=self.name)
 
     @abstractmethod
     def transcribe_hidden(

@@ -21,7 +21,8 @@ from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.checkpoint import HEADS
-from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Word
+from asr_adapt.models.contract import Dropout, Hidden, Recogniser
+from asr_adapt.models.hypothesis import Hypothesis, Word
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.packed import PackedEncoder
 from asr_adapt.models.pieces import piece_characters, words_of_phonemes, words_of_pieces

@@ -8,7 +8,7 @@ about a loop (``guard``). A row's tokens do not depend on the other rows of its 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -107,6 +107,7 @@ class Spoken:
     ids: tuple[int, ...]
     scores: tuple[float, ...]
     looped: bool = False
+    temperature: float = 0.0
 
     @property
     def mean_score(self) -> float:
@@ -130,7 +131,7 @@ def speak(network: Network, heard: Heard, rules: Rules, temperature: float = 0.0
         if not batch.living:
             break
         ids = batch.shrunk(following)[:, None]
-    return batch.finished()
+    return [replace(said, temperature=temperature) for said in batch.finished()]
 
 
 class _Batch:

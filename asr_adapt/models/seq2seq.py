@@ -17,8 +17,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import Dropout, Hidden, Hypothesis, Recogniser, Search
+from asr_adapt.models.contract import Dropout, Hidden, Recogniser, Search
 from asr_adapt.models.generation import Spoken
+from asr_adapt.models.hypothesis import Hypothesis
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.word_times import alignment_heads, attention_of, token_times, watched, words_of
 
@@ -195,7 +196,8 @@ class Seq2SeqRecogniser(Recogniser):
         spoken = self.speak(heard, language, [count / self.sample_rate for count in samples])
         times: list[list[float]] = [[]] * len(spoken)
         if words:
-            times = self._times(heard, spoken, [self.clip_frames(count) for count in samples], language)
+            frames = [self.clip_frames(count) for count in samples]
+            times = self.token_times(heard, spoken, frames, [self.prefix(language)] * len(spoken))
         return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
 
     def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
@@ -209,12 +211,19 @@ class Seq2SeqRecogniser(Recogniser):
         words = words_of(tokenizer, spoken, times) if times else ()
         return Hypothesis(text, words, confidence, spoken.looped)
 
-    def _times(
-        self, heard: Hidden, spoken: Sequence[Spoken], frames: Sequence[int], language: str | None
+    def token_times(
+        self,
+        heard: Hidden,
+        spoken: Sequence[Spoken],
+        frames: Sequence[int],
+        prefixes: Sequence[Sequence[int]],
     ) -> list[list[float]]:
-        """Seconds at which each token of each row begins, and its last ends."""
-        prefix = self.prefix(language)
-        given, _ = self._padded([[*prefix, *row.ids, self.end] for row in spoken])
+        """Seconds at which each token of each row begins, and its last ends.
+
+        ``frames`` are the encoder's frames of the clips themselves, ``prefixes`` what the decoder was given.
+        """
+        rows = zip(prefixes, spoken, strict=True)
+        given, _ = self._padded([[*prefix, *row.ids, self.end] for prefix, row in rows])
         decoder = self.network.decoder
         heads = alignment_heads(self.model.generation_config, decoder)
         with watched(decoder, heads) as caught:
@@ -222,8 +231,9 @@ class Seq2SeqRecogniser(Recogniser):
         found = []
         for row, said in enumerate(spoken):
             own = max(1, min(frames[row], heard.states.shape[1]))
-            weights = attention_of(decoder, caught, heads, row, own)[:, : len(prefix) + len(said.ids)]
-            found.append(token_times(weights, len(prefix) - 1, self.frame_seconds))
+            first = len(prefixes[row])
+            weights = attention_of(decoder, caught, heads, row, own)[:, : first + len(said.ids)]
+            found.append(token_times(weights, first - 1, self.frame_seconds))
         return found
 
 

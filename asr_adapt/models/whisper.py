@@ -20,11 +20,13 @@ import torch
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Spoken
+from asr_adapt.models.hypothesis import HeardWindow, Window
 from asr_adapt.models.mel import LogMel
 from asr_adapt.models.seq2seq import Seq2SeqRecogniser, described
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
+from asr_adapt.models.whisper_windows import WhisperWindows
 
 CONTEXTS = ("full", "dynamic")
 #: Encoder frames (20 ms) heard behind a clip's end under ``context: dynamic``; fewer cost accuracy.
@@ -42,6 +44,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
     network: WhisperNetwork
     adaptable = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
     tied_head = True
+    hears_windows = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         super().__init__(model, processor, name)
@@ -177,6 +180,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
     def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
         """Search under the options set, in ``language``, the one saved, or that which is heard."""
         return self.decoding(heard, language or self.settings.language, self.settings.task, seconds)
+
+    def hear_windows(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
+        """Timed phrases under the search set; see :mod:`asr_adapt.models.whisper_windows`."""
+        self.model.eval()
+        return WhisperWindows(self)(windows, words=words)
 
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (20 ms) of the clip itself."""

@@ -56,7 +56,7 @@ class WhisperDecoding:
         """The rows with everything that is given to the decoder before it speaks."""
         states = hidden.states
         heard = Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0))
-        first = self._start(heard) if language is None and self._detects else states.new_empty(len(states), 0)
+        first = self.start(heard) if language is None and self._detects else states.new_empty(len(states), 0)
         given = torch.tensor(self.prefixes(first, language, task), device=states.device)
         return replace(heard, given=given, most=most_tokens(seconds))
 
@@ -65,14 +65,22 @@ class WhisperDecoding:
         if not self.tokens.multilingual:
             return [{"en": 1.0}] * len(hidden.states)
         states = hidden.states
-        logits = self._start(Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0)))
+        heard = Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0))
+        return self.language_shares(self.start(heard))
+
+    def language_shares(self, logits: Tensor) -> list[dict[str, float]]:
+        """Probability of each language from the logits (batch, vocabulary) behind the start."""
+        if not self.tokens.multilingual:
+            return [{"en": 1.0}] * len(logits)
         codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
         shares = logits[:, ids].softmax(-1).tolist()
         return [dict(zip(codes, row, strict=True)) for row in shares]
 
     def prefixes(self, first: Tensor, language: str | None, task: str) -> list[list[int]]:
         """The tokens given to each row; ``first`` (batch, vocabulary) are the logits behind the start."""
-        prompt = self._prompt()
+        prompt = self.prompt_ids()
+        if prompt and self.tokens.previous is not None:
+            prompt = [self.tokens.previous, *prompt]
         if language is not None or not self._detects:
             return [prompt + self.tokens.prefix(language, task)] * len(first)
         codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
@@ -83,14 +91,15 @@ class WhisperDecoding:
     def _detects(self) -> bool:
         return self.tokens.multilingual and self.tokens.saved_language is None
 
-    def _prompt(self) -> list[int]:
-        text, previous = self.options.prompt.strip(), self.tokens.previous
-        if not text or previous is None:
+    def prompt_ids(self) -> list[int]:
+        """The prompt's last tokens, at most half of what the decoder has room for; none where none is set."""
+        text = self.options.prompt.strip()
+        if not text or self.tokens.previous is None:
             return []
         ids = self.tokens.tokenizer(" " + text, add_special_tokens=False).input_ids
-        return [previous, *ids[-(self.model.config.max_target_positions // 2 - 1) :]]
+        return list(ids[-(self.model.config.max_target_positions // 2 - 1) :])
 
-    def _start(self, heard: Heard) -> Tensor:
+    def start(self, heard: Heard) -> Tensor:
         """Logits (batch, vocabulary) behind the start, which tell language and silence."""
         ids = torch.full((len(heard.states), 1), self.tokens.start, device=heard.states.device)
         return self.network.step(ids, heard.states, heard.mask, DecoderCache(1, heard.kept)).float()
@@ -101,7 +110,7 @@ class WhisperDecoding:
         doubtful = [row for row, said in enumerate(found) if said.looped or said.mean_score < least]
         if limit is None or token is None or not doubtful:
             return found
-        shares = self._start(heard.rows(doubtful)).softmax(-1)[:, token].tolist()
+        shares = self.start(heard.rows(doubtful)).softmax(-1)[:, token].tolist()
         for row, share in zip(doubtful, shares, strict=True):
             if share > (limit * LOOPED_SILENCE if found[row].looped else limit):
                 found[row] = replace(found[row], ids=(), scores=found[row].scores[-1:])

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from asr_adapt.models.contract import Word
 from asr_adapt.models.generation import Spoken
+from asr_adapt.models.hypothesis import Word
 from asr_adapt.models.pieces import WORD_MARK
 
 #: Frames of the median filter that smooths attention over time.
@@ -93,7 +93,7 @@ def token_times(weights: Tensor, first: int, second: float) -> list[float]:
         padded = torch.nn.functional.pad(weights, (width // 2, width // 2), mode="reflect")
         weights = padded.unfold(-1, width, 1).median(-1).values
     matrix = weights.mean(0)[first:].cpu().double().numpy()
-    return [second * frame for frame in warp(-matrix)]
+    return [float(second * frame) for frame in warp(-matrix)]
 
 
 def warp(cost: NDArray[np.float64]) -> list[int]:

@@ -5,9 +5,10 @@ Knows what a caller may pass and gets back. Does not know how the run is carried
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, overload
 
@@ -19,13 +20,16 @@ from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.text.spaces import joined
-from asr_adapt.transcription.calibration import calibration_beside, hear
+from asr_adapt.transcription.assembly import assemble
+from asr_adapt.transcription.calibration import calibrated, calibration_beside, hear
 from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.longform import TurnBatches, track_for
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.stitching import Heard, Stitcher
+from asr_adapt.transcription.windows import Piece
 
 DEFAULT_MODEL = "nano-en"
 Input = str | Path | np.ndarray
@@ -94,13 +98,35 @@ def stream(
     with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
-        for piece in pieces_of(sources[0], Hearing(rate, recogniser.window_seconds), chosen):
+        hearing = Hearing.of(recogniser)
+        pieces = pieces_of(sources[0], hearing, chosen)
+        if hearing.timed_windows(sources[0]):
+            yield from _timed(pieces, recogniser, chosen)
+            return
+        for piece in pieces:
             heard = hear(recogniser, [piece.samples], chosen, words=True)[0]
             start = piece.start / rate
             words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
             stitcher.add(Heard(start, piece.stop / rate, words))
             yield from _settled(stitcher, piece.stop / rate - chosen.overlap_seconds)
     yield from _settled(stitcher, float("inf"))
+
+
+def _timed(pieces: Iterable[Piece], recogniser: Recogniser, options: TranscribeOptions) -> Iterator[Segment]:
+    """Segments of a recogniser that tells times, as soon as the windows before them are heard."""
+    rate = recogniser.sample_rate
+    track = track_for(options, rate, round(recogniser.window_seconds * rate))
+    turns: TurnBatches[None] = TurnBatches(recogniser, 1, words=True)
+    given: set[tuple[int, int]] = set()
+    for piece in chain(pieces, [None]):
+        if piece is None:
+            track.end()
+        else:
+            track.add(piece)
+        turns.run([(None, track)], lambda *_: None)
+        fresh = {s: calibrated(h, options) for s, h in track.finished.items() if s not in given}
+        given |= fresh.keys()
+        yield from assemble(fresh, rate)
 
 
 def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:

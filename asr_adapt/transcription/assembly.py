@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from asr_adapt.models import Hypothesis, Word
+from asr_adapt.models import Hypothesis, Phrase, Word
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import Segment, mean_probability, phrases
 from asr_adapt.transcription.stitching import Heard, stitch
@@ -45,11 +45,27 @@ def _runs(spans: Iterable[Span]) -> Iterator[list[Span]]:
 
 def _alone(span: Span, hypothesis: Hypothesis, rate: int) -> Iterator[Segment]:
     start, end = span[0] / rate, span[1] / rate
+    if hypothesis.phrases:
+        yield from (_segment(phrase, start) for phrase in hypothesis.phrases)
+        return
     words = _moved(hypothesis.words, start)
     if words and _joined(words, hypothesis.text) == hypothesis.text:
         yield from _phrases(words, hypothesis.text)
     else:
         yield Segment(start, end, hypothesis.text, words, hypothesis.confidence)
+
+
+def _segment(phrase: Phrase, start: float) -> Segment:
+    """A phrase whose times count from second ``start`` of the file."""
+    return Segment(
+        phrase.start + start,
+        phrase.end + start,
+        phrase.text,
+        _moved(phrase.words, start),
+        phrase.confidence,
+        phrase.tokens,
+        replace(phrase.decoded, seek=start),
+    )
 
 
 def _stitched(run: Sequence[Span], heard: Mapping[Span, Hypothesis], rate: int) -> Iterator[Segment]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asr_adapt.manifest import Utterance
-from asr_adapt.models import Hypothesis, Recogniser, bundled_models
+from asr_adapt.models import Hypothesis, Recogniser, Word, bundled_models
 from asr_adapt.scoring.calibration import Calibration, fit
 from asr_adapt.scoring.reliability import calibration_error, held_out, judge_words
 from asr_adapt.transcription.options import TranscribeOptions
@@ -83,6 +83,26 @@ def hear(
     return found if calibration is None else [_mapped(row, calibration, words) for row in found]
 
 
+def calibrated(hypothesis: Hypothesis, options: TranscribeOptions) -> Hypothesis:
+    """A hypothesis with words, as ``options`` say: mapped, and without the words where nobody wants them."""
+    if options.calibration is None:
+        return hypothesis
+    return _mapped(hypothesis, options.calibration, options.word_timestamps)
+
+
 def _mapped(hypothesis: Hypothesis, calibration: Calibration, keep_words: bool) -> Hypothesis:
-    words = tuple(replace(word, probability=calibration(word.probability)) for word in hypothesis.words)
-    return replace(hypothesis, words=words if keep_words else (), confidence=mean_probability(words))
+    words = _mapped_words(hypothesis.words, calibration)
+    phrases = []
+    for phrase in hypothesis.phrases:
+        own = _mapped_words(phrase.words, calibration)
+        phrases.append(replace(phrase, words=own if keep_words else (), confidence=mean_probability(own)))
+    return replace(
+        hypothesis,
+        words=words if keep_words else (),
+        confidence=mean_probability(words),
+        phrases=tuple(phrases),
+    )
+
+
+def _mapped_words(words: Sequence[Word], calibration: Calibration) -> tuple[Word, ...]:
+    return tuple(replace(word, probability=calibration(word.probability)) for word in words)

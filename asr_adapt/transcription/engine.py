@@ -21,11 +21,12 @@ from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble
 from asr_adapt.transcription.batching import batches
-from asr_adapt.transcription.calibration import hear
+from asr_adapt.transcription.calibration import calibrated, hear
 from asr_adapt.transcription.cores import core_threads
 from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.known_states import States, transcribe_states
+from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches, track_for
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Read, Reader
 from asr_adapt.transcription.result import Transcript
@@ -72,9 +73,13 @@ class _Job:
     seconds: float = 0.0
     journal: Journal | None = None
     remarks: tuple[str, ...] = ()
+    track: Track | None = None
+    counted: float = 0.0  # seconds of audio that progress knows of
 
     @property
     def complete(self) -> bool:
+        if self.track is not None:
+            return self.track.done
         return self.duration is not None and len(self.heard) == self.expected
 
 
@@ -114,7 +119,7 @@ class Engine:
         A failed source does not stop the others unless ``fail_fast``; errors of the recogniser itself do.
         """
         jobs = {number: self._job(source) for number, source in enumerate(sources)}
-        hearing = Hearing(self.recogniser.sample_rate, self.recogniser.window_seconds)
+        hearing = Hearing.of(self.recogniser)
         reader = Reader(list(sources), hearing, self.options)
         try:
             with core_threads(self.recogniser) as cores:
@@ -157,6 +162,17 @@ class Engine:
             yield number, transcript
 
     def _job(self, source: Source) -> _Job:
+        job = self._begun(source)
+        hearing = Hearing.of(self.recogniser)
+        if hearing.timed_windows(source):
+            seconds = min(self.options.window_seconds or hearing.window_seconds, hearing.window_seconds)
+            known = job.journal.heard if job.journal is not None else {}
+            job.track = track_for(
+                self.options, hearing.sample_rate, round(seconds * hearing.sample_rate), known
+            )
+        return job
+
+    def _begun(self, source: Source) -> _Job:
         path = self._journal_path(source) if self._journal_path and source.path else None
         if path is None:
             return _Job(source)
@@ -183,6 +199,9 @@ class Engine:
                 continue
             if event.piece is None:
                 job.duration, job.remarks = event.duration, event.remarks
+            if job.track is not None:
+                _feed(job.track, event.piece)
+            if job.track is not None or event.piece is None:
                 continue
             job.expected += 1
             span = (event.piece.start, event.piece.stop)
@@ -199,6 +218,40 @@ class Engine:
                 self._recognise(batch)
         else:
             self._recognise_at_once(plan, cores)
+        self._take_turns(list(jobs.values()))
+
+    def _take_turns(self, jobs: Sequence[_Job]) -> None:
+        """Hear the windows of all sources that are heard so, as far as their audio was read."""
+        tracks = [(job, job.track) for job in jobs if job.track is not None]
+        if not tracks:
+            return
+        words = self.options.word_timestamps or self.options.calibration is not None
+        turns: TurnBatches[_Job] = TurnBatches(
+            self.recogniser, self.options.batch_size or self._rows(), words=words
+        )
+        turns.run(tracks, self._told)
+        for job, track in tracks:
+            for span in track.finished.keys() - job.heard.keys():
+                job.heard[span] = calibrated(track.finished[span], self.options)
+
+    def _rows(self) -> int:
+        """Windows in one batch."""
+        whole = self.recogniser.window_seconds
+        return CPU_ROWS if self.recogniser.device.type == "cpu" else max(1, int(self._budget / whole))
+
+    def _told(self, job: _Job, turn: Turn, seconds: float) -> None:
+        """Count one window."""
+        job.seconds += seconds
+        self.progress.compute_seconds += seconds
+        stop = turn.piece.start + turn.start + len(turn.window.samples)
+        self._count(job, max(stop, turn.piece.stop) / self.recogniser.sample_rate)
+
+    def _count(self, job: _Job, until: float) -> None:
+        """Every second of a source counts once, whatever was heard twice or left out."""
+        self.progress.audio_seconds += max(0.0, until - job.counted)
+        job.counted = max(job.counted, until)
+        if self._on_progress is not None:
+            self._on_progress(self.progress)
 
     def _recognise_at_once(self, plan: list[list[tuple[_Job, Piece]]], cores: Executor) -> None:
         """Run the batches side by side; each is delivered in its turn, with the time since the one before."""
@@ -235,10 +288,8 @@ class Engine:
         for (job, piece), hypothesis in zip(batch, hypotheses, strict=True):
             job.heard[(piece.start, piece.stop)] = hypothesis
             job.seconds += seconds * len(piece.samples) / total
-        self.progress.audio_seconds += total / self.recogniser.sample_rate
+            self._count(job, piece.stop / self.recogniser.sample_rate)
         self.progress.compute_seconds += seconds
-        if self._on_progress is not None:
-            self._on_progress(self.progress)
 
     def _finished(self, jobs: dict[int, _Job], events: Sequence[Read]) -> Iterator[Outcome]:
         for number in dict.fromkeys(event.job for event in events):
@@ -255,6 +306,7 @@ class Engine:
         self.progress.finished += 1
         for remark in job.remarks:
             logger.warning("%s: %s", shown(job.source.label), remark)
+        self._count(job, job.duration or 0.0)
         segments = assemble(job.heard, self.recogniser.sample_rate)
         transcript = Transcript(
             source=job.source.label,
@@ -273,6 +325,13 @@ class Engine:
 def decoding_name(recogniser: Recogniser) -> str:
     """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
     return str(getattr(recogniser, "description", "greedy"))
+
+
+def _feed(track: Track, piece: Piece | None) -> None:
+    if piece is None:
+        track.end()
+    else:
+        track.add(piece)
 
 
 def _warn_of_other_decoding(recogniser: Recogniser, options: TranscribeOptions) -> None:

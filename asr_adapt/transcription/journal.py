@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from asr_adapt.models import Hypothesis, Word
+from asr_adapt.models import Decoded, Hypothesis, Phrase, Word
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.options import TranscribeOptions
 
@@ -78,7 +78,16 @@ def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
     for row in rows[1:]:
         if not isinstance(row, dict) or "span" not in row:  # the beginning of another run at the same time
             continue
-        words = tuple(Word(**word) for word in row["words"])
-        span = (row["span"][0], row["span"][1])
-        heard[span] = Hypothesis(row["text"], words, row["confidence"], row.get("looped", False))
+        phrases = tuple(_phrase(phrase) for phrase in row["phrases"])
+        found = Hypothesis(row["text"], _words(row), row["confidence"], row.get("looped", False), phrases)
+        heard[(row["span"][0], row["span"][1])] = found
     return heard
+
+
+def _words(row: dict[str, Any]) -> tuple[Word, ...]:
+    return tuple(Word(**word) for word in row["words"])
+
+
+def _phrase(row: dict[str, Any]) -> Phrase:
+    decoded, tokens = Decoded(**row["decoded"]), tuple(row["tokens"])
+    return Phrase(**{**row, "words": _words(row), "tokens": tokens, "decoded": decoded})

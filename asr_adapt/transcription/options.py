@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from asr_adapt.errors import UsageError
 from asr_adapt.scoring.calibration import Calibration
 
-Segmenter = Literal["windows", "silero", "energy"]
+Segmenter = Literal["auto", "windows", "silero", "energy"]
 SEGMENTERS: tuple[str, ...] = get_args(Segmenter)
 
 
@@ -20,8 +20,10 @@ SEGMENTERS: tuple[str, ...] = get_args(Segmenter)
 class TranscribeOptions:
     """Options of one transcription run; raises UsageError for a value out of bounds.
 
-    Seconds everywhere. ``segmenter``: ``windows`` hears every sample in overlapping windows, ``silero`` and
-    ``energy`` keep only what a voice-activity detector calls speech. ``batch_seconds`` is the padded audio in
+    Seconds everywhere. ``segmenter``: ``windows`` hears every sample, ``silero`` and ``energy`` only what a
+    voice-activity detector calls speech; ``auto`` is ``silero`` for recognisers that hear windows with
+    timestamps (Whisper), else ``windows``, which overlap. ``condition_on_previous`` gives such a recogniser
+    what was said before as context. ``batch_seconds`` is the padded audio in
     one batch (None: chosen for the device), ``batch_size`` a further bound on its rows. ``channel`` picks one
     channel (0 is the first); None averages them. ``track`` picks an audio track of a video: a number from 0
     or a language (None: the default track). ``calibration`` maps word confidence (None: as the model gives
@@ -30,11 +32,13 @@ class TranscribeOptions:
 
     language: str | None = None
     word_timestamps: bool = False
-    segmenter: Segmenter = "windows"
+    segmenter: Segmenter = "auto"
+    condition_on_previous: bool = False
     window_seconds: float | None = None
     overlap_seconds: float = 4.0
     min_speech: float = 0.2
     min_silence: float = 0.4
+    max_silence: float = 2.0
     speech_pad: float = 0.2
     speech_threshold: float = 0.5
     batch_seconds: float | None = None

@@ -15,7 +15,9 @@ from itertools import islice
 import numpy as np
 
 from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
+from asr_adapt.models import Recogniser
 from asr_adapt.transcription.inputs import Failure, Source, source_failure
+from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.speech import (
     Detector,
@@ -34,10 +36,24 @@ JOIN_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Hearing:
-    """What the recogniser can take: samples a second, and seconds in one piece."""
+    """What the recogniser can take: samples a second, seconds in one piece, and whether it is one that hears
+    windows and says when what was said."""
 
     sample_rate: int
     window_seconds: float
+    timed: bool = False
+
+    @staticmethod
+    def of(recogniser: Recogniser) -> Hearing:
+        """What ``recogniser`` takes."""
+        return Hearing(recogniser.sample_rate, recogniser.window_seconds, recogniser.hears_windows)
+
+    def timed_windows(self, source: Source) -> bool:
+        """Whether ``source`` is heard in windows with timestamps: a manifest's clip that fits into one window
+        is not, since it is heard as in training."""
+        seconds = source.duration
+        clip = source.row is not None and seconds is not None and seconds <= self.window_seconds
+        return self.timed and not clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,9 @@ def pieces_of(
     window = round(min(options.window_seconds or hearing.window_seconds, hearing.window_seconds) * rate)
     overlap = min(round(options.overlap_seconds * rate), window // 2)
     blocks = tally.counted(_blocks(source, rate, options, None if source.strict else tally.remarks.append))
-    if options.segmenter == "windows":
+    if hearing.timed_windows(source):
+        return _timed_pieces(blocks, window, rate, options)
+    if options.segmenter in ("auto", "windows"):
         return windows(blocks, window, overlap)
     rules = SpeechRules(
         window=window,
@@ -91,8 +109,28 @@ def pieces_of(
         pad=round(options.speech_pad * rate),
         threshold=options.speech_threshold,
     )
-    detector: Detector = SileroDetector(rate) if options.segmenter == "silero" else EnergyDetector(rate)
-    return speech_pieces(blocks, detector, rules)
+    return speech_pieces(blocks, _detector(rate, options), rules)
+
+
+def _timed_pieces(
+    blocks: Iterable[np.ndarray], window: int, rate: int, options: TranscribeOptions
+) -> Iterator[Piece]:
+    """Pieces for a recogniser that tells times: packed speech, or the whole audio without overlap."""
+    if options.segmenter == "windows":
+        return windows(blocks, window, 0)
+    rules = PackingRules(
+        window=window,
+        pause=round(options.min_silence * rate),
+        kept=round(options.max_silence * rate),
+        shortest=round(options.min_speech * rate),
+        pad=round(options.speech_pad * rate),
+        threshold=options.speech_threshold,
+    )
+    return packed_speech(blocks, _detector(rate, options), rules)
+
+
+def _detector(rate: int, options: TranscribeOptions) -> Detector:
+    return EnergyDetector(rate) if options.segmenter == "energy" else SileroDetector(rate)
 
 
 def _blocks(

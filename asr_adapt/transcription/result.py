@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from asr_adapt.models import Word
+from asr_adapt.models import Decoded, Word
 from asr_adapt.text.spaces import joined
 
 #: Mel frames a second in whisper; its JSON counts ``seek`` in them.
@@ -22,13 +22,18 @@ WHISPER_FRAMES_PER_SECOND = 100
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of speech: times in seconds from the start of the file, confidence 0…1 where known."""
+    """A stretch of speech: times in seconds from the start of the file, confidence 0…1 where known.
+
+    ``tokens`` and ``decoded`` are set by recognisers with a decoder that tells times.
+    """
 
     start: float
     end: float
     text: str
     words: tuple[Word, ...] = ()
     confidence: float | None = None
+    tokens: tuple[int, ...] = ()
+    decoded: Decoded | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +119,22 @@ def mean_probability(words: Sequence[Word]) -> float | None:
 
 
 def _segment_json(number: int, segment: Segment) -> dict[str, Any]:
+    found = segment.decoded
+    score = math.log(segment.confidence) if segment.confidence else None
+    seek = segment.start if found is None or found.seek is None else found.seek
     row: dict[str, Any] = {
         "id": number,
-        "seek": round(segment.start * WHISPER_FRAMES_PER_SECOND),
+        "seek": round(seek * WHISPER_FRAMES_PER_SECOND),
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
-        "tokens": [],
-        "temperature": 0.0,
-        "avg_logprob": _rounded(math.log(segment.confidence)) if segment.confidence else None,
-        "compression_ratio": _compression_ratio(segment.text),
-        "no_speech_prob": None,
+        "tokens": list(segment.tokens),
+        "temperature": 0.0 if found is None else found.temperature,
+        "avg_logprob": _rounded(score if found is None else found.mean_score),
+        "compression_ratio": _compression_ratio(segment.text)
+        if found is None
+        else _rounded(found.compression),
+        "no_speech_prob": None if found is None else _rounded(found.no_speech),
         "confidence": _rounded(segment.confidence),
     }
     if segment.words:

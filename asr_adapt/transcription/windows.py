@@ -16,17 +16,21 @@ import numpy as np
 class Piece:
     """Samples ``(n,)`` float32 mono that start at sample ``start`` of their file.
 
-    ``seam`` says that the piece overlaps its neighbour, so that word times are needed to join them.
+    ``seam`` says that the piece overlaps its neighbour, so that word times are needed to join them. Where
+    silence was cut out, ``parts`` has the first sample in the file and the length of each part that was left;
+    ``speech`` are first and last sample, in the piece, of what a detector called speech (empty: not asked).
     """
 
     start: int
     samples: np.ndarray
     seam: bool = False
+    parts: tuple[tuple[int, int], ...] = ()
+    speech: tuple[tuple[int, int], ...] = ()
 
     @property
     def stop(self) -> int:
-        """The sample behind the last."""
-        return self.start + len(self.samples)
+        """The sample of the file behind the last."""
+        return sum(self.parts[-1]) if self.parts else self.start + len(self.samples)
 
 
 def windows(blocks: Iterable[np.ndarray], window: int, overlap: int, *, first: int = 0) -> Iterator[Piece]:

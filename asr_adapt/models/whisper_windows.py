@@ -1,0 +1,213 @@
+"""Windows of long audio as Whisper hears them: timed phrases, doubt and silence, words from cross-attention.
+
+Knows one window at a time and what was said before it. Does not know how windows follow each other
+(:mod:`asr_adapt.transcription.longform`). Sources: OpenAI's whisper/decoding.py and transcribe.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+
+from asr_adapt.models.generation import Heard, Rules, Spoken
+from asr_adapt.models.guard import most_tokens, transcribed
+from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
+from asr_adapt.models.repetition import compression
+from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
+from asr_adapt.models.word_times import words_of
+
+if TYPE_CHECKING:
+    from asr_adapt.models.whisper import WhisperRecogniser
+
+#: A language that is not the expected one is believed from this probability on.
+CERTAIN = 0.9
+
+
+class WhisperWindows:
+    """Hears windows with ``recogniser``, under its settings and its search."""
+
+    def __init__(self, recogniser: WhisperRecogniser) -> None:
+        self.recogniser, self.tokens = recogniser, recogniser.tokens
+        self.decoding, self.network = recogniser.decoding, recogniser.network
+
+    @torch.inference_mode()
+    def __call__(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
+        """What is said in each window; a row does not depend on the others."""
+        own = self.recogniser
+        hidden = own.heard([window.samples for window in windows])
+        states = hidden.states
+        mask = self.network.mask(states, hidden.lengths)
+        start = torch.full((len(states), 1), self.tokens.start, device=states.device)
+        heard = Heard(states, mask, start, self._room(windows))
+        decoded = self._begun(heard, windows)
+        given = [self._given(window, found) for window, found in zip(windows, decoded, strict=True)]
+        spoken = self._spoken(heard, given, decoded)
+        decoded = [self._figures(said, about) for said, about in zip(spoken, decoded, strict=True)]
+        found = [
+            self._window(said, about, window)
+            for said, about, window in zip(spoken, decoded, windows, strict=True)
+        ]
+        if not words:
+            return [_spoken_only(row) for row in found]
+        frames = [own.clip_frames(len(window.samples)) for window in windows]
+        plain = [self._text(said) for said in spoken]
+        prefixes = [self._prefix(about, timed=False) for about in decoded]
+        times = own.token_times(hidden, plain, frames, prefixes)
+        rows = zip(found, plain, times, strict=True)
+        return [_spoken_only(self._with_words(row, said, own)) for row, said, own in rows]
+
+    def _room(self, windows: Sequence[Window]) -> tuple[int, ...]:
+        return most_tokens([len(window.samples) / self.recogniser.sample_rate for window in windows])
+
+    def _begun(self, heard: Heard, windows: Sequence[Window]) -> list[Decoded]:
+        """Language and probability of silence of each window, from what follows the start token."""
+        logits = self.decoding.start(heard)
+        silence = self.tokens.no_speech
+        quiet = [None] * len(windows) if silence is None else logits.softmax(-1)[:, silence].tolist()
+        languages = self.decoding.language_shares(logits)
+        return [
+            self._language(window, shares, share)
+            for window, shares, share in zip(windows, languages, quiet, strict=True)
+        ]
+
+    def _language(self, window: Window, shares: dict[str, float], quiet: float | None) -> Decoded:
+        saved = window.language or self.recogniser.settings.language or self.tokens.saved_language
+        if not self.tokens.multilingual:
+            return Decoded(no_speech=quiet, language="en")
+        likely = max(shares, key=shares.__getitem__)
+        if window.detect and (saved is None or shares[likely] >= CERTAIN):
+            return Decoded(no_speech=quiet, language=likely, language_probability=shares[likely])
+        code = self.tokens.language_code(saved or likely)
+        return Decoded(no_speech=quiet, language=code, language_probability=shares.get(code))
+
+    def _prefix(self, decoded: Decoded, *, timed: bool) -> list[int]:
+        language = decoded.language if self.tokens.multilingual else None
+        return self.tokens.prefix(language, self.recogniser.settings.task, timestamps=timed)
+
+    def _given(self, window: Window, decoded: Decoded) -> list[int]:
+        """Prompt, previous text and prefix; the previous text gives way where both do not fit."""
+        prompt, previous = self.decoding.prompt_ids(), self.tokens.previous
+        room = self.recogniser.positions // 2 - 1 - len(prompt)
+        past = list(window.previous[-room:]) if room > 0 else []
+        front = [previous, *prompt, *past] if previous is not None and (prompt or past) else []
+        return front + self._prefix(decoded, timed=self.timed)
+
+    @property
+    def timed(self) -> bool:
+        """Whether transcripts have timestamps: where they are wanted, and the checkpoint admits them."""
+        first = self.tokens.first_timestamp
+        never = self.recogniser.model.generation_config.suppress_tokens or ()
+        return self.decoding.options.timestamps and first is not None and first not in never
+
+    def _spoken(
+        self, heard: Heard, given: Sequence[Sequence[int]], decoded: Sequence[Decoded]
+    ) -> list[Spoken]:
+        """What is said in each row; rows that were given equally many tokens are decoded together."""
+        groups: dict[int, list[int]] = defaultdict(list)
+        for row, ids in enumerate(given):
+            groups[len(ids)].append(row)
+        found: list[Spoken] = [Spoken((), ())] * len(given)
+        for length, rows in groups.items():
+            part = heard if len(groups) == 1 else heard.rows(rows)
+            front = torch.tensor([given[row] for row in rows], device=heard.states.device)
+            silence = [decoded[row].no_speech for row in rows]
+
+            def doubted(row: int, said: Spoken, silence: list[float | None] = silence) -> bool:
+                return not self._quiet(said, silence[row]) and self._improbable(said)
+
+            search = self.decoding.options
+            said = transcribed(self.network, replace(part, given=front), self._rules(length), search, doubted)
+            for row, own in zip(rows, said, strict=True):
+                found[row] = own
+        return found
+
+    def _rules(self, given: int) -> Rules:
+        plain = self.decoding.rules(given)
+        if not self.timed:
+            return plain
+        assert self.tokens.first_timestamp is not None and self.tokens.no_timestamps is not None
+        latest = getattr(self.recogniser.model.generation_config, "max_initial_timestamp_index", None)
+        return TimedRules(
+            end=plain.end,
+            most=plain.most,
+            never=(*plain.never, self.tokens.no_timestamps),
+            not_first=plain.not_first,
+            first_timestamp=self.tokens.first_timestamp,
+            latest_start=50 if latest is None else int(latest),
+        )
+
+    def _quiet(self, said: Spoken, silence: float | None) -> bool:
+        """Whether nobody speaks: the model says so, and what it wrote is improbable."""
+        limit, search = self.decoding.options.no_speech, self.decoding.options
+        loud = limit is None or silence is None or silence <= limit
+        return not loud and said.mean_score < search.mean_score
+
+    def _improbable(self, said: Spoken) -> bool:
+        search = self.decoding.options
+        return said.mean_score < search.mean_score or compression(self._decode(said.ids)) > search.compression
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        kept = [token for token in ids if token < self.tokens.end or not self._special(token)]
+        return str(self.tokens.tokenizer.decode(kept, skip_special_tokens=True))
+
+    def _special(self, token: int) -> bool:
+        first = self.tokens.first_timestamp
+        return first is not None and token >= first
+
+    def _figures(self, said: Spoken, decoded: Decoded) -> Decoded:
+        text = self._decode(said.ids)
+        return replace(
+            decoded,
+            temperature=said.temperature,
+            mean_score=said.mean_score,
+            compression=compression(text) if text else None,
+        )
+
+    def _window(self, said: Spoken, decoded: Decoded, window: Window) -> HeardWindow:
+        """The phrases of a window; none where nobody speaks."""
+        seconds = len(window.samples) / self.recogniser.sample_rate
+        if self._quiet(said, decoded.no_speech):
+            return HeardWindow((), seconds, decoded, said.looped)
+        first = self.tokens.first_timestamp
+        if not self.timed or first is None:
+            parts, until = [Span(0.0, seconds, 0, len(said.ids))], seconds
+        else:
+            parts, until = spans(said.ids, first, seconds)
+        found = [self._phrase(said, part, decoded) for part in parts]
+        return HeardWindow(tuple(found), until, decoded, said.looped)
+
+    def _phrase(self, said: Spoken, part: Span, decoded: Decoded) -> Phrase:
+        ids, scores = said.ids[part.first : part.stop], said.scores[part.first : part.stop]
+        mean = sum(scores) / max(1, len(scores))
+        text = self._decode(ids).strip()
+        return Phrase(part.start, part.end, text, (), math.exp(mean), tuple(ids), decoded)
+
+    def _text(self, said: Spoken) -> Spoken:
+        """The same without timestamps."""
+        kept = [place for place, token in enumerate(said.ids) if not self._special(token)]
+        ids, scores = [said.ids[p] for p in kept], [said.scores[p] for p in kept]
+        return Spoken(tuple(ids), (*scores, 0.0))
+
+    def _with_words(self, heard: HeardWindow, plain: Spoken, times: Sequence[float]) -> HeardWindow:
+        """Each phrase with its words; ``times`` has one entry a token of ``plain`` and the end."""
+        counts = [sum(not self._special(token) for token in phrase.tokens) for phrase in heard.phrases]
+        edges = [0]
+        for count in counts:
+            edges.append(edges[-1] + count)
+        found = []
+        for phrase, (a, b) in zip(heard.phrases, pairwise(edges), strict=True):
+            own = Spoken(plain.ids[a:b], plain.scores[a:b])
+            words = words_of(self.tokens.tokenizer, own, times[a : b + 1])
+            found.append(replace(phrase, words=words))
+        return replace(heard, phrases=tuple(found))
+
+
+def _spoken_only(heard: HeardWindow) -> HeardWindow:
+    """Without the phrases that have no text."""
+    return replace(heard, phrases=tuple(phrase for phrase in heard.phrases if phrase.text))
