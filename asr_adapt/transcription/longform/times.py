@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from asr_adapt.models import Hypothesis, Phrase, Word
+from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import mean_probability
 from asr_adapt.transcription.windows import Piece
 
@@ -36,7 +37,7 @@ class Clock:
         words = tuple(word for phrase in found for word in phrase.words)
         known = [phrase.confidence for phrase in found if phrase.confidence is not None]
         confidence = mean_probability(words) if words else sum(known) / len(known) if known else None
-        text = " ".join(phrase.text for phrase in found)
+        text = joined([phrase.text for phrase in found])
         return Hypothesis(text, words, confidence, phrases=found)
 
     def _phrase(self, phrase: Phrase) -> Phrase:
