@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from asr_adapt.manifest.check.fix import Splitter
     from asr_adapt.manifest.check.suspects import Suspect
     from asr_adapt.models import Recogniser
+    from asr_adapt.text import Writing
 
 #: Findings of one code shown on screen; ``--json`` has up to 1,000.
 SHOWN = 5
@@ -176,6 +177,8 @@ def _print_report(report: Report) -> None:
                 for c, n in report.unknown.most_common(15)
             ]
         )
+    if report.writing is not None:
+        typer.echo(f"\n{_writing(report.writing)}")
     typer.echo(
         f"\n{report.rows:,} rows, {report.seconds / 3600:.2f} hours: {errors} errors, {warnings} warnings"
     )
@@ -194,6 +197,18 @@ def _kept(repairer: Repairer) -> Iterator[Utterance]:
         )
     yield first
     yield from rows
+
+
+def _writing(writing: Writing) -> str:
+    """What the rows have of capitals and punctuation, and what a model that writes both is taught then."""
+    if writing.written:
+        follows = "the model writes both and is taught the transcripts as written"
+    else:
+        follows = (
+            "the model writes both: training takes them from its own transcripts, the words from yours "
+            "(labels.style model; labels.jsonl shows what came of it)"
+        )
+    return f"{writing.sentence}; {follows}."
 
 
 def _write_repaired(repairer: Repairer, output: str) -> None:

@@ -64,6 +64,7 @@ def show_score(result: Score) -> None:
     )
     if counts.looped_rows:
         out.print(f"[yellow]{loops(counts.looped_rows)}[/yellow]")
+    print_lines(out, result.written.sentences())
     if result.rtfx is not None:
         out.print(f"{result.rtfx:.1f} × real time")
     for by, groups in result.groups.items():
@@ -130,6 +131,8 @@ def show_comparison(result: Comparison) -> None:
         f"{v} {percent(g.difference.detectable)}" for gs in result.groups.values() for v, g in gs.items()
     ]
     out.print(f"smallest difference detectable with 80 % power: {', '.join(parts)}", markup=False)
+    for name, form in (("A", result.written_a), ("B", result.written_b)):
+        print_lines(out, [f"{name}: {sentence}" for sentence in form.sentences()])
     for label, changes in (("worse", result.worse_words), ("better", result.better_words)):
         if changes:
             words = [f"{c.word} ({c.missed_a} → {c.missed_b} of {c.occurrences})" for c in changes[:5]]

@@ -72,6 +72,8 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from asr_adapt.training.outcome import written_changes
+
     console = Console(highlight=False)
     table = Table("set", "utterances", "WER before (95 %)", "WER after (95 %)", box=None, pad_edge=False)
     for name in ("target", "guard"):
@@ -80,6 +82,9 @@ def _show(summary: dict[str, Any], folder: Path) -> None:
             cells = [f"{pair[w]:.1%} ({_range(pair[f'{w}_interval'])})" for w in ("before", "after")]
             table.add_row(name, str(pair["utterances"]), *cells)
     console.print(table)
+    for name in ("target", "guard"):
+        if changes := written_changes(summary.get(name, {})):
+            console.print(f"{name}: {', '.join(changes)}")
     if summary["strategy_advice"]:
         console.print(summary["strategy_advice"])
     steps = f"best model: step {summary['best_step']} of {summary['steps']}"

@@ -15,6 +15,7 @@ from asr_adapt.scoring.report import write_report
 from asr_adapt.scoring.report_data import ReportOptions
 from asr_adapt.scoring.rules import GateRules, load_rules
 from asr_adapt.scoring.score import Score, score
+from asr_adapt.scoring.written import WrittenForm, written_form
 
 __all__ = [
     "Baseline",
@@ -28,6 +29,7 @@ __all__ = [
     "Predictions",
     "ReportOptions",
     "Score",
+    "WrittenForm",
     "compare",
     "count_errors",
     "gate",
@@ -39,4 +41,5 @@ __all__ = [
     "wer_with_interval",
     "word_errors",
     "write_report",
+    "written_form",
 ]

@@ -7,7 +7,7 @@ gate, or how a comparison is shown.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from asr_adapt.scoring.predictions import (
     read_predictions,
 )
 from asr_adapt.scoring.score import group_rows, require_unique_ids, software
+from asr_adapt.scoring.written import WrittenForm, written_form
 from asr_adapt.text import profile as profile_named
 
 MEANINGFUL = 0.10  #: a change of this share of A's WER is worth finding; decides "underpowered"
@@ -59,7 +60,8 @@ class WordChange:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Result of :func:`compare`; ``groups`` maps field → value → comparison. Negative delta: B is better."""
+    """Result of :func:`compare`; ``groups`` maps field → value → comparison. Negative delta: B is better.
+    ``written_a`` and ``written_b`` are about capitals and punctuation, where references have any."""
 
     name_a: str
     name_b: str
@@ -71,6 +73,8 @@ class Comparison:
     #: Rows on which the decoder looped, in A and in B.
     looped_rows: tuple[int, int] = (0, 0)
     level: float = LEVEL
+    written_a: WrittenForm = field(default_factory=WrittenForm)
+    written_b: WrittenForm = field(default_factory=WrittenForm)
 
     @property
     def verdict(self) -> Verdict:
@@ -93,6 +97,7 @@ class Comparison:
             "looped_rows": dict(zip("ab", self.looped_rows, strict=True)),
             "level": self.level,
             "software": software(),
+            "written": {"a": self.written_a.to_json(), "b": self.written_b.to_json()},
         }
 
 
@@ -129,6 +134,8 @@ def compare(
         better_words=better,
         normaliser=profile.to_json(),
         looped_rows=(int(first.looped.sum()), int(second.looped.sum())),
+        written_a=written_form(first.references, first.hypotheses),
+        written_b=written_form(second.references, second.hypotheses),
     )
 
 

@@ -114,12 +114,13 @@ def _set_context(test_set: EvaluationSet) -> dict[str, Any]:
         "words": counts.words,
         "speakers": len(speakers),
         "hours": "" if seconds is None else f"{seconds / 60:.1f} minutes",
+        "written": bool(first.score.written.to_json()),
         "systems": [_system_context(s, c) for s, c in zip(test_set.systems, changes, strict=True)],
     }
 
 
 def _system_context(system: System, change: GroupComparison | None) -> dict[str, Any]:
-    counts = system.score.counts
+    counts, written = system.score.counts, system.score.written
     return {
         "label": system.label,
         "wer": _percent(counts.wer),
@@ -127,6 +128,8 @@ def _system_context(system: System, change: GroupComparison | None) -> dict[str,
         "cer": _percent(counts.cer),
         "ser": _percent(counts.ser),
         "looped": counts.looped_rows,
+        "punctuation": "" if written.punctuation is None else _percent(written.punctuation.total.f1),
+        "case": "" if written.case is None else _percent(written.case.rate),
         "change": None if change is None else _change(change),
     }
 

@@ -28,6 +28,7 @@ from asr_adapt.scoring.predictions import (
     profile_for,
     read_predictions,
 )
+from asr_adapt.scoring.written import WrittenForm, written_form
 from asr_adapt.text import profile as profile_named
 
 CROSS = "+"  #: joins field names and values of a cross, e.g. ``accent+gender``
@@ -37,7 +38,8 @@ CROSS = "+"  #: joins field names and values of a cross, e.g. ``accent+gender``
 class Score(Rates):
     """Result of :func:`score`. ``groups`` maps a field (or cross ``a+b``) to value → :class:`Estimate`.
 
-    Rates are fractions; ``rtfx`` is seconds of audio per second of computing, where rows carry ``time``.
+    ``written`` is about capitals and punctuation, where the references have any. Rates are fractions;
+    ``rtfx`` is seconds of audio per second of computing, where rows carry ``time``.
     """
 
     counts: Counts
@@ -51,22 +53,27 @@ class Score(Rates):
     source: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    written: WrittenForm = field(default_factory=WrittenForm)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: counts and rates at the top level, see ``docs/scoring.md``."""
-        return self.counts.to_json() | {
-            "interval": self.interval.to_json(),
-            "groups": {by: {name: e.to_json() for name, e in g.items()} for by, g in self.groups.items()},
-            "gaps": {by: gap.to_json() for by, gap in self.gaps.items()},
-            "confusions": dict(self.confusions),
-            "normaliser": dict(self.normaliser),
-            "audio_seconds": self.audio_seconds,
-            "rtfx": self.rtfx,
-            "source": self.source,
-            "settings": dict(self.settings),
-            "software": software(),
-            "notes": list(self.notes),
-        }
+        return (
+            self.counts.to_json()
+            | {
+                "interval": self.interval.to_json(),
+                "groups": {by: {name: e.to_json() for name, e in g.items()} for by, g in self.groups.items()},
+                "gaps": {by: gap.to_json() for by, gap in self.gaps.items()},
+                "confusions": dict(self.confusions),
+                "normaliser": dict(self.normaliser),
+                "audio_seconds": self.audio_seconds,
+                "rtfx": self.rtfx,
+                "source": self.source,
+                "settings": dict(self.settings),
+                "software": software(),
+                "notes": list(self.notes),
+            }
+            | self.written.to_json()
+        )
 
 
 def software() -> dict[str, str]:
@@ -132,6 +139,7 @@ def score_table(
         source=predictions.source,
         settings=predictions.settings,
         notes=tuple(_notes(predictions, whole, blocks, normalise)),
+        written=written_form(predictions.references, predictions.hypotheses),
     )
 
 

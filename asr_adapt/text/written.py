@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from asr_adapt.text.normalise import APOSTROPHES, normalise
 
@@ -148,15 +149,32 @@ def has_case(text: str) -> bool:
 class Writing:
     """How many rows of a corpus have capitals (``cased``), punctuation (``marked``), or either of them."""
 
-    rows: int
-    cased: int
-    marked: int
-    either: int
+    rows: int = 0
+    cased: int = 0
+    marked: int = 0
+    either: int = 0
+
+    def __add__(self, other: Writing) -> Writing:
+        return Writing(
+            self.rows + other.rows,
+            self.cased + other.cased,
+            self.marked + other.marked,
+            self.either + other.either,
+        )
 
     @property
     def written(self) -> bool:
         """Whether the corpus counts as written with capitals and punctuation; see :data:`WRITTEN_SHARE`."""
         return self.rows > 0 and self.either >= WRITTEN_SHARE * self.rows
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "rows": self.rows,
+            "rows_with_capitals": self.cased,
+            "rows_with_punctuation": self.marked,
+            "written": self.written,
+        }
 
     @property
     def sentence(self) -> str:

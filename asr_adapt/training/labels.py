@@ -51,13 +51,7 @@ class Taught:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``summary.json``."""
-        values: dict[str, Any] = {
-            "style": self.style,
-            "reason": self.reason,
-            "rows": self.writing.rows,
-            "rows_with_capitals": self.writing.cased,
-            "rows_with_punctuation": self.writing.marked,
-        }
+        values = {"style": self.style, "reason": self.reason} | self.writing.to_json()
         if self.from_base is not None:
             values["rows_styled_by_base"] = self.from_base
         return values

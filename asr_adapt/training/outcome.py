@@ -20,7 +20,7 @@ import asr_adapt
 from asr_adapt.files import atomic_write, write_json
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
-from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring import wer_with_interval, written_form
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
@@ -167,7 +167,22 @@ class Outcome:
             pair[f"{when}_interval"] = scored.interval.to_json()
             pair[f"{when}_cer"] = scored.cer
             pair[f"{when}_looped_rows"] = sum(measured.looped)
+            written = written_form(references, measured.hypotheses)
+            if written.punctuation is not None:
+                pair[f"{when}_punctuation_f1"] = written.punctuation.total.f1
+            if written.case is not None:
+                pair[f"{when}_case_error"] = written.case.rate
         return pair
+
+
+def written_changes(pair: Mapping[str, Any]) -> list[str]:
+    """Punctuation and case before and after, of a set whose references have any."""
+    titles = {"punctuation_f1": "punctuation F1", "case_error": "case errors"}
+    return [
+        f"{title} {pair[f'before_{name}']:.1%} → {pair[f'after_{name}']:.1%}"
+        for name, title in titles.items()
+        if f"before_{name}" in pair
+    ]
 
 
 def versions() -> dict[str, str]:
@@ -248,7 +263,12 @@ def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
         cells = [f"{pair[w]:.1%} ({_interval(pair[f'{w}_interval'])})" for w in ("before", "after")]
         lines.append(f"| {name} | {pair['utterances']} | {pair['speakers']} | {cells[0]} | {cells[1]} |")
     lines += _loops(summary, outcome.tests)
+    for name in outcome.tests:
+        if changes := written_changes(summary[name]):
+            lines += ["", f"On {name}, beside WER: {', '.join(changes)} (right words in wrong case)."]
     normalisation = summary["normalisation"]
+    for name, taught in outcome.labels.items():
+        lines += ["", f"Labels of {name}: style `{taught.style}`; {taught.reason}"]
     if outcome.retained is not None:
         lines += ["", f"Weights blended with the base's: {outcome.retained.sentence()}"]
     lines += [

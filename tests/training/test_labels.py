@@ -196,3 +196,36 @@ def learnt(tree: dict[str, Any], folder: Path) -> tuple[set[str], list[str]]:
     unknown = recogniser.processor.tokenizer.unk_token_id
     assert not any(unknown in ids for ids in found.parts[0].labels)
     return set(recogniser.vocabulary), texts(found)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (str.upper, "0 of 24 rows have capitals, 0 punctuation; the model writes both: training takes them"),
+        (
+            lambda text: f"{text}.",
+            "24 punctuation; the model writes both and is taught the transcripts as written",
+        ),
+    ],
+    ids=["capitals only", "as written"],
+)
+def test_manifest_check_says_what_follows_for_a_cased_model(
+    whisper: Path, retold: Retell, capsys: pytest.CaptureFixture[str], change: Callable[[str], str], told: str
+) -> None:
+    from asr_adapt.cli.app import run
+
+    command = ["manifest", "check", retold(change), "--no-audio", "--no-cache", "--model", str(whisper)]
+    run(command)
+    assert told in capsys.readouterr().out
+    run([*command, "--json"])
+    writing = json.loads(capsys.readouterr().out)["writing"]
+    assert (writing["rows"], writing["written"]) == (24, change is not str.upper)
+
+
+def test_manifest_check_says_nothing_of_case_for_a_model_without(
+    muddled_model: Path, retold: Retell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from asr_adapt.cli.app import run
+
+    run(["manifest", "check", retold(str.upper), "--no-audio", "--no-cache", "--model", str(muddled_model)])
+    assert "capitals" not in capsys.readouterr().out

@@ -18,17 +18,19 @@ from asr_adapt.text import Spelling, normalise
 
 @dataclass(frozen=True, slots=True)
 class LabelRules:
-    """How a transcript becomes labels; ``spelling`` is None when the model writes any character."""
+    """How a transcript becomes labels; ``spelling`` is None when the model writes any character, ``cased``
+    says whether it writes capitals and punctuation."""
 
     profile: str
     spelling: Spelling | None
+    cased: bool = False
 
     @classmethod
     def of(cls, limits: ModelLimits, profile: str) -> LabelRules:
         """Rules of a model: its own spelling, else that of the characters that it can write."""
         known = limits.vocabulary
         plain = None if known is None else Spelling(frozenset(known))
-        return cls(profile, limits.spelling or plain)
+        return cls(profile, limits.spelling or plain, limits.cased)
 
     def prepare(self, text: str) -> str:
         """The normalised transcript."""

@@ -23,6 +23,7 @@ from asr_adapt.manifest.check.text import text_findings
 from asr_adapt.manifest.fingerprints import digest
 from asr_adapt.manifest.manifest import Manifest
 from asr_adapt.manifest.utterance import Utterance
+from asr_adapt.text import Writing, writing_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class RangeResult:
     measured: list[Entry] = field(default_factory=list)
     unknown: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    writing: Writing = field(default_factory=Writing)
 
 
 class RangeChecker:
@@ -99,6 +101,8 @@ class RangeChecker:
         rules = self.settings.rules
         if rules is None or row.text is None:
             return
+        if rules.cased:
+            result.writing += writing_of([row.text])
         prepared = rules.prepare(row.text)
         if not prepared.strip():
             add("empty-after-normalisation", f"nothing of {row.text[:40]!r} is left after normalisation.")

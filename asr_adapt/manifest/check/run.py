@@ -25,6 +25,7 @@ from asr_adapt.manifest.check.limits import LabelRules
 from asr_adapt.manifest.check.rows import RangeChecker, RangeResult, RowSettings
 from asr_adapt.manifest.limits import ModelLimits
 from asr_adapt.manifest.manifest import Manifest
+from asr_adapt.text import Writing
 
 #: Rows a worker takes at once, with and without decoding.
 AUDIO_RANGE, TEXT_RANGE = 64, 20_000
@@ -52,6 +53,8 @@ class Report:
     findings: Findings = field(default_factory=Findings)
     unknown: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
+    #: How many rows have capitals and punctuation; None where the model writes neither, or none was named.
+    writing: Writing | None = None
 
     @property
     def failed(self) -> bool:
@@ -63,6 +66,8 @@ class Report:
         self.findings.extend(result.findings)
         self.unknown.update(result.unknown)
         self.examples = {**result.examples, **self.examples}
+        if self.writing is not None:
+            self.writing += result.writing
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: totals by code with what each means, and the listed findings."""
@@ -80,7 +85,7 @@ class Report:
                 for c, n in self.unknown.most_common()
             ],
             "findings": [finding.to_json() for finding in self.findings],
-        }
+        } | ({} if self.writing is None else {"writing": self.writing.to_json()})
 
 
 def check_manifest(
@@ -106,6 +111,8 @@ def measure_rows(
         cache=options.cache,
     )
     columns, report = Columns.blank(len(manifest)), Report(len(manifest))
+    if limits is not None and limits.cased:
+        report.writing = Writing()
     cache = HealthCache(options.cache) if options.cache is not None and options.audio else None
     done = 0
     try:
