@@ -23,6 +23,7 @@ from huggingface_hub.errors import (
 )
 
 from asr_adapt.errors import ModelError
+from asr_adapt.files import atomic_write
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,14 @@ _PICKLED = re.compile(r"(pytorch_model(-\d+-of-\d+)?|adapter_model)\.bin")
 _TOKENISERS = ("tokenizer.json", "vocab.json", "tokenizer_config.json")
 # The hub's client has changed its HTTP library more than once: take the class of failures from its own error.
 _HTTPError: type[Exception] = HfHubHTTPError.__mro__[1]
+
+
+def _remember(folder: Path) -> None:
+    """Let the cache call this revision ``main``: its library names none that was asked for by number."""
+    reference = folder.parents[1] / "refs" / "main"
+    if not reference.is_file() or reference.read_text(encoding="utf-8") != folder.name:
+        with atomic_write(reference) as handle:
+            handle.write(folder.name)
 
 
 class HubError(ModelError):
@@ -71,6 +80,7 @@ def snapshot(repository: str) -> Path:
     except (_HTTPError, OSError) as error:
         reason = f"the download broke off ({type(error).__name__})"
         return _cached(repository, reason, error)
+    _remember(Path(folder))
     return Path(folder)
 
 

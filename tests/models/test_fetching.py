@@ -22,6 +22,7 @@ from asr_adapt.models.loading import resolve
 from asr_adapt.pretrained.catalogue import MODELS, NamedModel, find
 from asr_adapt.pretrained.store import cached_models, models_folder, remove
 
+from .fake_hub import serving
 from .fake_index import build_index, only
 from .foreign_models import save_ggml, save_openai
 from .whisper_models import save_tiny_whisper
@@ -241,6 +242,24 @@ def test_a_folder_in_the_way_is_named_before_the_download(
     with pytest.raises(UsageError, match="is in the way"):
         fetch(model)
     assert (cache / model.name / "mine.txt").read_text() == "keep me"
+
+
+def test_the_hub_comes_before_the_package_index(tmp_path: Path) -> None:
+    """A hub that answers on this machine; what it gives is used again without asking it."""
+    theirs = save_tiny_whisper(tmp_path / "theirs", multilingual=False, most=8)
+    (theirs / "onnx.bin").write_bytes(b"not needed")
+    with serving("openai/whisper-tiny.en", theirs) as (address, asked):
+        environment = {**os.environ, **only(None), "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": address}
+        environment |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "NO_PROXY": "127.0.0.1"}
+        command = [sys.executable, "-m", "asr_adapt", "models", "fetch", "tiny.en"]
+        first = subprocess.run(command, env=environment, text=True, capture_output=True, check=False)
+        assert first.returncode == 0, first.stderr
+        before = len(asked)
+        again = subprocess.run(command, env=environment, text=True, capture_output=True, check=True)
+    folder = Path(first.stdout.strip())
+    assert (folder / "model.safetensors").read_bytes() == (theirs / "model.safetensors").read_bytes()
+    assert str(folder).startswith(str(tmp_path / "hf")) and not (folder / "onnx.bin").exists()
+    assert again.stdout == first.stdout and len(asked) == before and again.stderr == ""
 
 
 def test_the_hub_cache_is_used_and_left_alone(tmp_path: Path) -> None:
