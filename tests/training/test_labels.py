@@ -12,6 +12,8 @@ import pytest
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring import written_form
+from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.adapt import _open, _recogniser
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
@@ -229,3 +231,25 @@ def test_manifest_check_says_nothing_of_case_for_a_model_without(
 
     run(["manifest", "check", retold(str.upper), "--no-audio", "--no-cache", "--model", str(muddled_model)])
     assert "capitals" not in capsys.readouterr().out
+
+
+@pytest.mark.pretrained
+@pytest.mark.realdata
+def test_a_real_whisper_gives_capitals_and_marks_back(
+    whisper_tiny_en: Path, real_data: Path, tmp_path: Path
+) -> None:
+    """Read sentences in capitals are written again nearly as they were, and no word is another."""
+    rows = list(Manifest.open(real_data / "kathleen" / "manifest.jsonl"))[:600:100]
+    written = [row.text or "" for row in rows]
+    bare = (row.replace(text=normalise(row.text or "").upper()) for row in rows)
+    write_manifest(tmp_path / "train.jsonl", bare)
+    tree = {"model": str(whisper_tiny_en), "device": "cpu"}
+    tree |= {name: str(tmp_path / "train.jsonl") for name in ("train", "dev")}
+    _, found = labelled(tree, tmp_path / "out")
+    assert found.styles["train"].style == "model"
+    assert found.styles["train"].from_base == len(rows)
+    assert [normalise(text) for text in texts(found)] == [normalise(text) for text in written]
+    form = written_form(written, texts(found))
+    assert form.punctuation is not None and form.case is not None
+    assert form.punctuation.total.f1 > 0.8
+    assert form.case.rate < 0.05
