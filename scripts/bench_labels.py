@@ -3,8 +3,8 @@
 python scripts/bench_labels.py kathleen/manifest.jsonl --model whisper-tiny.en --rows 100
 
 The references of a written corpus are put in capitals without punctuation, as in most accent corpora, styled
-by the base (`labels.style: model`), and compared with what they were: punctuation F1 and case errors (words are
-the same by construction). Beside it: the rules of sentence structure alone, and what `plain` labels have.
+by the base (`labels.style: model`), and compared with what they were: punctuation F1 and case errors, as the
+words are the same by construction. Beside it: the rules of sentence structure alone, and `plain` labels.
 """
 
 from __future__ import annotations
