@@ -22,7 +22,7 @@ from asr_adapt.manifest import Manifest, Utterance, write_manifest
 Item = TypeVar("Item")
 SEED = 20261126
 #: Clips of each test speaker of speechocean762 outside the heavy band, which is tested whole.
-PER_SPEAKER = 4
+PER_SPEAKER = 2
 #: Speakers of alnum that choose the best step, and that are only tested.
 ALNUM_DEV, ALNUM_TEST = 4, 14
 #: Clips that choose the best step of a language.
@@ -39,6 +39,8 @@ class Task:
     by: tuple[str, ...] = ()
     profile: str = "basic"
     language: str | None = None
+    rate: float = 3e-5
+    steps: int = 150
 
 
 def native(data: Path, output: Path) -> dict[str, Path]:
@@ -51,7 +53,7 @@ def native(data: Path, output: Path) -> dict[str, Path]:
         takes.setdefault(str(row.extra["prompt"]), row)
     rows = shuffled(takes.values())
     other = list(Manifest.open(data / "librispeech_other" / "manifest.jsonl"))
-    parts = {"replay": rows[:200], "guard_dev": rows[200:240], "guard_test": [*rows[240:300], *other]}
+    parts = {"replay": rows[:100], "guard_dev": rows[200:230], "guard_test": [*rows[240:300], *other]}
     return written(parts, output, "native")
 
 
@@ -62,7 +64,7 @@ def speechocean(data: Path, output: Path) -> Task:
     rest = by_turns([row for row in test if row.accent != "heavy"], _speaker, PER_SPEAKER)
     parts = {
         "train": [row for row in train if row.accent == "heavy" and row.speaker not in DEV_HEAVY],
-        "dev": [row for row in train if row.speaker in DEV_HEAVY],
+        "dev": by_turns([row for row in train if row.speaker in DEV_HEAVY], _speaker, DEV_ROWS // 2),
         "test": [*heavy, *rest],
     }
     title = "English with a Mandarin accent (speechocean762)"
@@ -83,12 +85,16 @@ def alnum(data: Path, output: Path) -> Task:
     return Task("alnum", title, written(parts, output, "alnum"), ("kind",), "alnum-en")
 
 
-def digits(data: Path, output: Path, speaker: str, *, train: int = 150) -> Task:
+def digits(data: Path, output: Path, speaker: str, *, train: int = 100) -> Task:
     """One accented speaker of FSDD: learns digits from ``train`` clips, tested on all four speakers."""
     rows = prepare_fsdd(data, output)
     learnt = by_turns(list(Manifest.open(rows[f"{speaker}_train"])), lambda row: row.text or "", train // 10)
     tests = [row for other in FSDD_ACCENTS for row in Manifest.open(rows[f"{other}_test"])]
-    parts = {"train": learnt, "dev": list(Manifest.open(rows[f"{speaker}_dev"])), "test": tests}
+    parts = {
+        "train": learnt,
+        "dev": by_turns(list(Manifest.open(rows[f"{speaker}_dev"])), lambda row: row.text or "", 2),
+        "test": by_turns(tests, lambda row: f"{row.speaker} {row.text}", 3),
+    }
     accent = FSDD_ACCENTS[speaker].capitalize()
     files = written(parts, output, f"digits_{speaker}")
     return Task(f"digits_{speaker}", f"Digits, {accent} accent (FSDD, {speaker})", files, ("speaker",))
@@ -103,10 +109,10 @@ def swahili(data: Path, output: Path) -> Task:
         "dev": learnt[:DEV_ROWS],
         "test": [row for row in rows if row.extra["split"] == "val"],
     }
-    return Task("swahili", "Swahili", written(parts, output, "swahili"), language="sw")
+    return Task("swahili", "Swahili", written(parts, output, "swahili"), language="sw", rate=1e-4)
 
 
-def hausa(data: Path, output: Path, *, train: int = 300, test: int = 100) -> Task:
+def hausa(data: Path, output: Path, *, train: int = 200, test: int = 80) -> Task:
     """Hausa: learns from a woman, tested on a man, other texts; ``train`` and ``test`` clips of each."""
     rows = prepare_hausa(data, output / "hausa")
     picked = {
@@ -114,7 +120,7 @@ def hausa(data: Path, output: Path, *, train: int = 300, test: int = 100) -> Tas
         "dev": shuffled(Manifest.open(rows["dev"]))[:DEV_ROWS],
         "test": shuffled(Manifest.open(rows["test"]))[:test],
     }
-    return Task("hausa", "Hausa", written(picked, output, "hausa"), language="ha")
+    return Task("hausa", "Hausa", written(picked, output, "hausa"), language="ha", rate=1e-4)
 
 
 def _speaker(row: Utterance) -> str:
