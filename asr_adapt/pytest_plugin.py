@@ -75,7 +75,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _settings(config: pytest.Config) -> _Settings:
-    from asr_adapt.scoring.rules import Rise, parse_rise
+    from asr_adapt.scoring.rise import Rise, parse_rise
 
     fields: dict[str, Rise] = {}
     for text in config.getoption("--wer-fail"):

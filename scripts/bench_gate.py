@@ -19,7 +19,7 @@ from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import GateRules, compare, gate, make_baseline, read_predictions
 from asr_adapt.scoring.gate_output import markdown
-from asr_adapt.scoring.rules import parse_rise
+from asr_adapt.scoring.rise import parse_rise
 from asr_adapt.transcription import evaluate
 
 

@@ -75,7 +75,7 @@ def recipe_tree(model: str, task: corpora.Task, guard: dict[str, Path]) -> dict[
         "guard": str(guard["guard_dev"]),
         "guard_test": str(guard["guard_test"]),
         "replay": {"manifest": str(guard["replay"])},
-        "retention": {"guard_budget": "10%"},
+        "retention": {"guard_budget": "10% or 0.01"},
     }
 
 

@@ -35,9 +35,9 @@ from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import wer_with_interval
+from asr_adapt.scoring.rise import Rise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.blending_run import blend_models
-from asr_adapt.training.budget import Budget
 from asr_adapt.training.evaluation import spread
 from asr_adapt.transcription import evaluate
 
@@ -56,6 +56,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
 }
 TASKS = {"speechocean762, heavy": "guard: mild speakers", "FSDD, yweweler": "guard: synthetic US"}
 BLEND_POINTS = 5
+BUDGET = Rise(0.1, relative=True)
 DEV_ROWS = 40
 
 
@@ -194,7 +195,9 @@ def one(job: dict[str, Any]) -> None:
         }
         result["adapted"] = {name: _after(summary[name]) for name in ("target", "guard")}
         sets = job["recipe"]["dev"], job["recipe"]["guard"]
-        blend = blend_models((job["model"], model), sets, Budget(0.1), BLEND_POINTS, profile=PROFILE)
+        blend = blend_models(
+            (job["model"], model), sets, Rise(0.1, relative=True), BLEND_POINTS, profile=PROFILE
+        )
         share = blend.blend.chosen.share
         whole = share == 1.0  # its figures are there
         blended = result["adapted"] if whole else _scores(blend.recogniser, job["tests"])

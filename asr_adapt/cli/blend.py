@@ -23,7 +23,9 @@ def blend(
     adapted: str = typer.Argument(..., metavar="ADAPTED", help="A model adapted from it."),
     target: Path = typer.Option(..., "--target", help="Dev manifest of the new accent."),
     guard: Path = typer.Option(..., "--guard", help="Dev manifest of the old accent."),
-    budget: str = typer.Option("10%", "--budget", help="Allowed guard rise: 10% (relative) or 0.01 (WER)."),
+    budget: str = typer.Option(
+        "10%", "--budget", help="Allowed guard rise: 10%, 0.01 (a point), or 10% or 0.01."
+    ),
     points: int = typer.Option(11, "--points", min=2, help="Mixtures measured, ends included."),
     groups: int = typer.Option(1, "--groups", min=1, help="Groups of layers with a share of their own."),
     output: Path = typer.Option(None, "--output", "-o", help="Write the chosen model here."),
@@ -36,15 +38,15 @@ def blend(
     import json
 
     require_folder(output, "blend", [base, adapted, target, guard], overwrite=overwrite)
+    from asr_adapt.scoring.rise import parse_rise
     from asr_adapt.training.blending import Point
     from asr_adapt.training.blending_run import blend_models
-    from asr_adapt.training.budget import Budget
 
     with alone(output):
         result = blend_models(
             (base, adapted),
             (target, guard),
-            Budget.parse(budget),
+            parse_rise(budget, place="--budget"),
             points,
             groups=groups,
             profile=profile,

@@ -33,7 +33,10 @@ class Tuning:
 USUAL = Tuning(
     steps=60,
     seconds=80.0,
-    sections={"optimiser": {"learning_rate": 3e-5}, "retention": {"guard_budget": "10%"}},
+    sections={
+        "optimiser": {"learning_rate": 3e-5},
+        "retention": {"guard_budget": "10% or 0.01", "points": 6},
+    },
     accent=RECORDED_ACCENT,
     replay=0.3,
 )

@@ -185,7 +185,7 @@ def _rise_checks(run: _Run, rules: GateRules, noise: float) -> Iterator[Check]:
         yield Check(
             group=_name(by, value),
             kind="rise",
-            rule=str(rise) + (f", noise {100 * noise:.2f}" if noise else ""),
+            rule=f"rise ≤ {rise}" + (f", noise {100 * noise:.2f}" if noise else ""),
             passed=not failed,
             value=difference.wer_b,
             baseline=difference.wer_a,

@@ -6,7 +6,6 @@ Knows how rules are written and which apply to a group. Does not know errors, ro
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,37 +14,9 @@ from typing import Any
 import yaml
 
 from asr_adapt.errors import RecipeError, UsageError
+from asr_adapt.scoring.rise import Rise, parse_rise
 
 ALL_ROWS = "all rows"
-_RISE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%?)\s*$")
-
-
-@dataclass(frozen=True)
-class Rise:
-    """An allowed rise of WER: ``amount`` absolute (0.01 is one point), or relative to the baseline's WER."""
-
-    amount: float = 0.0
-    relative: bool = False
-
-    def allowed(self, baseline: float) -> float:
-        """The allowed rise as an absolute difference of fractions."""
-        return self.amount * baseline if self.relative else self.amount
-
-    def __str__(self) -> str:
-        return f"rise ≤ {100 * self.amount:g}{' % relative' if self.relative else ' points'}"
-
-
-def parse_rise(value: Any, *, place: str = "rise") -> Rise:
-    """``"5%"`` is relative, ``0.01`` absolute; :class:`UsageError` otherwise."""
-    match = _RISE.match(str(value)) if not isinstance(value, bool) else None
-    if not match:
-        raise UsageError(f"{place}: {value!r} is no rise; write 5% (relative) or 0.01 (absolute, one point).")
-    amount = float(match[1])
-    if match[2]:
-        return Rise(amount / 100, relative=True)
-    if amount > 1:
-        raise UsageError(f"{place}: {value!r} would allow {100 * amount:g} points; did you mean {value}%?")
-    return Rise(amount)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models import LayerStack, Recogniser
-from asr_adapt.training.budget import Budget
+from asr_adapt.scoring.rise import Rise
 from asr_adapt.training.contexts import as_pretrained
 
 Weights = Mapping[str, torch.Tensor]
@@ -150,7 +150,7 @@ class Mixer:
                     parameter.copy_(torch.lerp(base, self.adapted[name].to(parameter.device), share))
 
 
-def sweep(mixer: Mixer, measure: Measure, budget: Budget, shares: Sequence[float]) -> Blend:
+def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float]) -> Blend:
     """Measure the mixtures with common ``shares``, then refine group by group; leave the chosen one set.
 
     Chosen is the lowest target WER among the points whose guard WER is within the budget; at equal target the

@@ -17,6 +17,7 @@ from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring.rise import Rise
 from asr_adapt.training.blending import (
     Blend,
     Mixer,
@@ -25,7 +26,6 @@ from asr_adapt.training.blending import (
     sweep,
     weights_of,
 )
-from asr_adapt.training.budget import Budget
 from asr_adapt.training.contexts import choose_context
 from asr_adapt.training.evaluation import measure
 from asr_adapt.training.prefix_measured import MeasuredPrefix
@@ -42,7 +42,7 @@ class BlendResult:
     blend: Blend
     recogniser: Recogniser
     sources: tuple[str, str]
-    budget: Budget
+    budget: Rise
     #: WERs in each context that the model can hear in, and the one that is kept; None where it has no choice.
     context: Mapping[str, Any] | None = None
 
@@ -82,7 +82,7 @@ class BlendResult:
 def blend_models(
     sources: tuple[str, str],
     manifests: tuple[str | Path, str | Path],
-    budget: Budget,
+    budget: Rise,
     points: int,
     *,
     groups: int = 1,

@@ -17,6 +17,7 @@ import numpy as np
 from asr_adapt.errors import MissingExtraError
 from asr_adapt.files import write_json
 from asr_adapt.models import DecoderSettings, Recogniser, load_recogniser
+from asr_adapt.scoring.rise import Rise
 from asr_adapt.training.blending import (
     Blend,
     Mixer,
@@ -26,7 +27,6 @@ from asr_adapt.training.blending import (
     weights_of,
 )
 from asr_adapt.training.blending_plot import write_blend_plot
-from asr_adapt.training.budget import Budget
 from asr_adapt.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class Retained:
     """The finished sweep on the dev sets, and under which budget."""
 
     blend: Blend
-    budget: Budget
+    budget: Rise
 
     @property
     def limit(self) -> float:

@@ -18,7 +18,8 @@ from asr_adapt.scoring import (
 from asr_adapt.scoring.baseline import merge_baselines
 from asr_adapt.scoring.gate_output import junit_xml, markdown
 from asr_adapt.scoring.predictions import Predictions
-from asr_adapt.scoring.rules import Rise, override_rules, parse_rise, rules_from
+from asr_adapt.scoring.rise import Rise, parse_rise
+from asr_adapt.scoring.rules import override_rules, rules_from
 from tests.scoring.conftest import make_rows, spoil
 
 BY_ACCENT = GateRules(by=("accent",))

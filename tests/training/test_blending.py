@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Recogniser
+from asr_adapt.scoring.rise import Rise, parse_rise
 from asr_adapt.training.blending import Mixer, sweep, weights_of
-from asr_adapt.training.budget import Budget
 
 
 def call(*arguments: object) -> int:
@@ -54,7 +54,7 @@ def test_the_ends_of_a_mixture_are_the_models_themselves(muddled_model: Path, to
     for want, wers in ((0, {0.0: (0.1, 0.1), 1.0: (0.5, 0.1)}), (1, {0.0: (0.5, 0.1), 1.0: (0.2, 0.1)})):
         answers = iter(wers.values())
         mixer = Mixer(adapted, *weights)
-        blend = sweep(mixer, lambda answers=answers: next(answers), Budget(0.1), [0.0, 1.0])
+        blend = sweep(mixer, lambda answers=answers: next(answers), Rise(0.1, relative=True), [0.0, 1.0])
         assert blend.chosen.share == float(want)
         now = weights_of(adapted)
         assert all(torch.equal(now[name], weights[want][name]) for name in now)
@@ -75,15 +75,15 @@ def test_models_of_other_shape_are_refused(
 def test_budgets_allow_the_base_itself_and_nothing_above_their_limit(
     base: float, rise: float, value: float
 ) -> None:
-    for budget, limit in ((Budget(value, True), base + value), (Budget(value), base * (1 + value))):
+    for budget, limit in ((Rise(value), base + value), (Rise(value, relative=True), base * (1 + value))):
         assert budget.allows(base, base)
         assert budget.allows(base + rise, base) == (base + rise <= limit + 1e-12)
 
 
-@pytest.mark.parametrize("text", ["", "ten", "-1%", "-0.1"])
+@pytest.mark.parametrize("text", ["", "ten", "-1%", "-0.1", "0.01 or 10%", "0.02 or 0.01", "10% or"])
 def test_a_budget_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="neither a share"):
-        Budget.parse(text)
+    with pytest.raises(UsageError, match="budget.*is no rise"):
+        parse_rise(text, place="budget")
 
 
 def test_equal_heads_of_other_letters_are_refused(
@@ -117,7 +117,7 @@ def test_groups_of_layers_get_shares_of_their_own_where_it_helps(tmp_path: Path)
         )
         return 0.5 - 0.3 * top - 0.1 * bottom, 0.1 + 0.2 * bottom
 
-    blend = sweep(mixer, measure, Budget(0.05, absolute=True), [0.0, 0.25, 0.5, 0.75, 1.0])
+    blend = sweep(mixer, measure, Rise(0.05), [0.0, 0.25, 0.5, 0.75, 1.0])
     common = min(p.target for p in blend.points if p.within and not p.shares)
     assert common == pytest.approx(0.4, abs=1e-3)
     assert blend.chosen.shares == (0.25, 1.0)
@@ -132,3 +132,15 @@ def test_only_what_changed_is_grouped_and_mixed(muddled_model: Path, tone_model:
     mixer = Mixer(adapted, weights_of(base), weights_of(adapted), groups=3)
     assert mixer.changed == {"lm_head.weight"}
     assert [group.name for group in mixer.groups] == ["head"]
+
+
+@given(st.floats(0, 1))
+def test_a_budget_with_two_parts_allows_the_larger(base: float) -> None:
+    budget = parse_rise("10% or 0.01")
+    assert budget.limit(base) == max(base * 1.1, base + 0.01)
+
+
+@pytest.mark.parametrize("text", ["10", "10% or 5"])
+def test_points_above_a_whole_are_taken_for_a_slip(text: str) -> None:
+    with pytest.raises(UsageError, match="did you mean"):
+        parse_rise(text, place="budget")
