@@ -195,9 +195,7 @@ def one(job: dict[str, Any]) -> None:
         }
         result["adapted"] = {name: _after(summary[name]) for name in ("target", "guard")}
         sets = job["recipe"]["dev"], job["recipe"]["guard"]
-        blend = blend_models(
-            (job["model"], model), sets, Rise(0.1, relative=True), BLEND_POINTS, profile=PROFILE
-        )
+        blend = blend_models((job["model"], model), sets, BUDGET, BLEND_POINTS, profile=PROFILE)
         share = blend.blend.chosen.share
         whole = share == 1.0  # its figures are there
         blended = result["adapted"] if whole else _scores(blend.recogniser, job["tests"])

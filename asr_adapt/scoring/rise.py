@@ -46,7 +46,10 @@ class Rise:
 
 
 def parse_rise(value: Any, *, place: str = "rise") -> Rise:
-    """``"5%"`` is relative, ``0.01`` absolute, ``"10% or 0.01"`` the larger; :class:`UsageError` otherwise."""
+    """``"5%"`` is relative, ``0.01`` absolute, ``"10% or 0.01"`` the larger of both.
+
+    Raises :class:`UsageError` for anything else; ``place`` names where it was written.
+    """
     match = _RISE.match(str(value)) if not isinstance(value, bool) else None
     if not match or (match[3] and not match[2]):
         raise UsageError(

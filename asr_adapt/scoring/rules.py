@@ -17,6 +17,7 @@ from asr_adapt.errors import RecipeError, UsageError
 from asr_adapt.scoring.rise import Rise, parse_rise
 
 ALL_ROWS = "all rows"
+NO_RISE = Rise()
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,12 @@ class GateRules:
 
     by: tuple[str, ...] = ()
     level: float = 0.05
-    rise: Rise = Rise()
+    rise: Rise = NO_RISE
     ceiling: float | None = None
     gap: float | None = None
     groups: Mapping[str, GroupRule] = field(default_factory=dict)
     guard: tuple[str, ...] = ()
-    guard_rise: Rise = Rise()
+    guard_rise: Rise = NO_RISE
 
     def for_group(self, by: str, value: str) -> GroupRule:
         """The rule of a group, or of all rows (``by`` empty)."""
