@@ -10,9 +10,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-#: OpenAI's licence of the Whisper weights.
-_WHISPER_LICENCE = "MIT"
-
 
 def listed() -> list[dict[str, Any]]:
     """One row a model: name, state, architecture, megabytes, licence, source, path, summary, other names."""
@@ -26,7 +23,7 @@ def listed() -> list[dict[str, Any]]:
         held, hub = ours.pop(model.name, None), None
         if held is None:
             hub = in_cache(model.hub)
-        row = _row(model.name, f"Whisper, {model.languages}", _WHISPER_LICENCE, also=model.aliases)
+        row = _row(model.name, f"Whisper, {model.languages}", model.licence, also=model.aliases)
         if held is not None:
             row |= {"state": "cached", "megabytes": held.megabytes, "source": held.origin.source}
             row["path"] = str(held.folder)

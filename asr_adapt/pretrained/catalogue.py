@@ -39,6 +39,7 @@ class NamedModel:
     hub: str
     aliases: tuple[str, ...] = ()
     packages: Packages | None = None
+    licence: str = "mit"  # OpenAI's, of the weights
 
     @property
     def languages(self) -> str:

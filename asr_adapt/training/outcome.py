@@ -20,6 +20,7 @@ import asr_adapt
 from asr_adapt.files import atomic_write, write_json
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser
+from asr_adapt.pretrained.catalogue import find
 from asr_adapt.scoring import wer_with_interval, written_form
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.report import write_report
@@ -243,11 +244,13 @@ def predictions_of(folder: Path) -> list[Path]:
 
 def model_card(outcome: Outcome, summary: dict[str, Any]) -> str:
     """A model card with the figures, in the hub's front-matter form."""
+    named = find(outcome.recipe.model)
     lines = [
         "---",
         "library_name: transformers",
         "pipeline_tag: automatic-speech-recognition",
-        f"base_model: {outcome.recipe.model}",
+        f"base_model: {outcome.recipe.model if named is None else named.hub}",
+        *([] if named is None else [f"license: {named.licence}"]),
         "---",
         f"# Adapted from {outcome.recipe.model}",
         "",
