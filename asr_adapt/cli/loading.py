@@ -37,6 +37,7 @@ class ChosenModel:
     runtime: Runtime = Runtime.torch
     device: str = "auto"
     compute_type: str = "auto"
+    task: str = "transcribe"
 
     def load(self) -> Recogniser:
         """The recogniser; raises UsageError for a device that the runtime lacks."""
@@ -45,6 +46,7 @@ class ChosenModel:
 
         if self.runtime is Runtime.torch:
             plain = Recogniser.load(self.name, device=self.device, compute_type=self.compute_type)
+            plain.set_task(self.task)
             return with_decoding(plain, self.decoding)
         if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "fast", "float32"):
             raise UsageError(
@@ -96,6 +98,14 @@ class ChosenModel:
         from asr_adapt.transcription.decoding.fusion import Decoding
 
         return self.decoding == Decoding()
+
+
+def found_in(folder: str | None, model: str) -> str:
+    """The model of that name in ``folder``, where it is there; else the name as it is."""
+    if folder is None:
+        return model
+    path = Path(folder).expanduser() / model
+    return str(path) if path.exists() else model
 
 
 def decoding_from(

@@ -16,7 +16,9 @@ from asr_adapt.text import PROFILE_NAMES
 
 ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name, directory or file, or hub id.")]
-Language = Annotated[str | None, typer.Option(help="BCP-47 language, for models that know several.")]
+Language = Annotated[
+    str | None, typer.Option(help="Language by code or name; auto: what is heard [the model's own].")
+]
 Normalise = Annotated[str, typer.Option(help=f"Text profile: {PROFILE_NAMES}.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
@@ -30,7 +32,10 @@ LanguageModel = Annotated[
     Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
 ]
 Hotwords = Annotated[list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")]
-Prompt = Annotated[str, typer.Option(help="Text before every piece: names, spellings (Whisper).")]
+Prompt = Annotated[
+    str,
+    typer.Option("--prompt", "--initial-prompt", help="Text before every piece: names, spellings (Whisper)."),
+]
 Fallback = Annotated[
     bool, typer.Option("--fallback", help="Improbable text again at other temperatures, as OpenAI does.")
 ]
@@ -38,7 +43,10 @@ NoGuard = Annotated[
     bool, typer.Option("--no-guard", help="Let a decoder loop, and write in silence: plain transformers.")
 ]
 LanguageModelWeight = Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")]
-BeamWidth = Annotated[int | None, typer.Option(min=1, help="Width of the beam [32].")]
+BeamWidth = Annotated[
+    int | None,
+    typer.Option("--beam-width", "--beam-size", min=1, help="Width of the beam [CTC 32, else greedy]."),
+]
 CalibrationFile = Annotated[
     str | None,
     typer.Option(metavar="FILE", help="Map of word confidence [MODEL/calibration.json]; none: raw."),

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asr_adapt.cli import options
-from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from
+from asr_adapt.cli import whisper_options as whisper
+from asr_adapt.cli.grouped import GroupedCommand
+from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, found_in
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
@@ -37,18 +39,34 @@ class Segmenter(StrEnum):
 
 INPUT_HELP = "Audio or video files, folders, globs, manifests (.jsonl), lists (.txt), URLs, - (stdin)."
 Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=INPUT_HELP)]
-Format = Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help=f"One or more of {FORMATS}.")]
-Output = Annotated[str, typer.Option("--output", "-o", help="Folder, or one file; default: standard output.")]
+Format = Annotated[
+    str,
+    typer.Option("--format", "-f", "--output-format", metavar="FORMAT", help=f"One or more of {FORMATS}."),
+]
+Output = Annotated[
+    str, typer.Option("--output", "-o", "--output-dir", help="Folder, or one file; default: standard output.")
+]
 WordTimes = Annotated[
     bool, typer.Option("--word-timestamps", help="Times and confidence of each word (json).")
 ]
 Highlight = Annotated[
-    bool, typer.Option("--highlight-words", help="Underline each word as it is spoken (srt, vtt).")
+    bool,
+    typer.Option(
+        "--highlight-words",
+        help="Underline each word as it is spoken (srt, vtt).",
+        rich_help_panel=whisper.SUBTITLES,
+    ),
 ]
 SpeechOnly = Annotated[
-    bool, typer.Option("--vad", help="Transcribe speech only: silero-vad if installed, else energy.")
+    bool,
+    typer.Option(
+        "--vad", "--vad-filter", help="Transcribe speech only, by silero-vad.", rich_help_panel=whisper.SPEECH
+    ),
 ]
-CutBy = Annotated[Segmenter | None, typer.Option(help="How audio longer than the model's window is cut.")]
+CutBy = Annotated[
+    Segmenter | None,
+    typer.Option(help="How long audio is cut [Whisper: silero].", rich_help_panel=whisper.SPEECH),
+]
 Window = Annotated[float | None, typer.Option(help="Seconds in one window [the model's own].")]
 Overlap = Annotated[float, typer.Option(help="Seconds that windows share.")]
 Channels = Annotated[str, typer.Option(help="mix, each, or a channel number from 0.")]
@@ -57,8 +75,19 @@ Track = Annotated[
     typer.Option(help="Audio track of a video: number from 0 or language, e.g. eng [its default]."),
 ]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")]
-LineLength = Annotated[int, typer.Option(min=10, help="Characters in a subtitle line.")]
-LineCount = Annotated[int, typer.Option(min=1, help="Lines in a subtitle.")]
+LineLength = Annotated[
+    int,
+    typer.Option(
+        "--max-line-length",
+        "--max-line-width",
+        min=10,
+        help="Characters in a subtitle line.",
+        rich_help_panel=whisper.SUBTITLES,
+    ),
+]
+LineCount = Annotated[
+    int, typer.Option(min=1, help="Lines in a subtitle.", rich_help_panel=whisper.SUBTITLES)
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Replace files in the folder that are not from an earlier run.")
 ]
@@ -70,19 +99,27 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first b
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("transcribe", no_args_is_help=True)(transcribe)
+    app.command("transcribe", no_args_is_help=True, cls=GroupedCommand)(transcribe)
 
 
 def transcribe(
     inputs: Inputs,
     model: options.Model = "nano-en",
+    model_dir: whisper.ModelDir = None,
     format: Format = "",
     output: Output = "-",
     language: options.Language = None,
+    task: whisper.TaskName = whisper.Task.transcribe,
     word_timestamps: WordTimes = False,
     highlight_words: Highlight = False,
     vad: SpeechOnly = False,
     segmenter: CutBy = None,
+    vad_threshold: whisper.Threshold = 0.5,
+    vad_min_speech_duration_ms: whisper.LeastSpeech = 200,
+    vad_min_silence_duration_ms: whisper.LeastSilence = 400,
+    vad_max_silence_duration_ms: whisper.MostSilence = 2000,
+    vad_speech_pad_ms: whisper.SpeechPad = 200,
+    clip_timestamps: whisper.Clips = "",
     window: Window = None,
     overlap: Overlap = 4.0,
     channels: Channels = "mix",
@@ -96,6 +133,16 @@ def transcribe(
     no_guard: options.NoGuard = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
+    best_of: whisper.BestOf = 1,
+    patience: whisper.Patience = 1.0,
+    length_penalty: whisper.LengthPenalty = None,
+    temperature: whisper.Temperature = 0.0,
+    temperature_increment_on_fallback: whisper.Increment = "0.2",
+    compression_ratio_threshold: whisper.Compression = "2.4",
+    logprob_threshold: whisper.LogProbability = "-1.0",
+    no_speech_threshold: whisper.NoSpeech = "0.6",
+    condition_on_previous_text: whisper.Previous = False,
+    without_timestamps: whisper.Untimed = False,
     calibration: options.CalibrationFile = None,
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
@@ -103,6 +150,7 @@ def transcribe(
     threads: Threads = None,
     max_line_length: LineLength = 42,
     max_line_count: LineCount = 2,
+    max_words_per_line: whisper.WordsPerLine = None,
     skip_existing: SkipExisting = False,
     overwrite: Overwrite = False,
     fail_fast: FailFast = False,
@@ -116,14 +164,25 @@ def transcribe(
     from asr_adapt.transcription.files_run import RunSettings
     from asr_adapt.transcription.options import TranscribeOptions
 
-    outputs = _outputs(output, format, _writer(max_line_length, max_line_count, highlight_words))
+    given = dict(locals())
+    rules = (max_line_length, max_line_count, max_words_per_line)
+    outputs = _outputs(output, format, _writer(rules, highlight_words))
     each, channel = _channels(channels)
     decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
-    chosen = ChosenModel(model, decoding, runtime, device, compute_type)
+    decoding = replace(decoding, search=whisper.search_from(given))
+    model = found_in(model_dir, model)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type, task.value)
     listening = TranscribeOptions(
         language=language,
         word_timestamps=word_timestamps or outputs.needs_words,
         segmenter=_segmenter(vad, segmenter),  # type: ignore[arg-type]
+        speech_threshold=vad_threshold,
+        min_speech=vad_min_speech_duration_ms / 1000,
+        min_silence=vad_min_silence_duration_ms / 1000,
+        max_silence=vad_max_silence_duration_ms / 1000,
+        speech_pad=vad_speech_pad_ms / 1000,
+        clips=whisper.clips_from(clip_timestamps),
+        condition_on_previous=condition_on_previous_text,
         window_seconds=window,
         overlap_seconds=overlap,
         batch_seconds=batch_seconds,
@@ -158,11 +217,13 @@ def _run(
     return report
 
 
-def _writer(line_length: int, line_count: int, highlight_words: bool) -> WriterOptions:
+def _writer(rules: tuple[int, int, int | None], highlight_words: bool) -> WriterOptions:
     from asr_adapt.transcription.subtitles import CueRules
     from asr_adapt.transcription.writers import WriterOptions
 
-    return WriterOptions(CueRules(line_length=line_length, line_count=line_count), highlight_words)
+    length, count, words = rules
+    cues = CueRules(line_length=length, line_count=count, line_words=words)
+    return WriterOptions(cues, highlight_words)
 
 
 def _outputs(output: str, formats: str, writer: WriterOptions) -> Outputs:
@@ -192,12 +253,7 @@ def _segmenter(vad: bool, chosen: Segmenter | None) -> str:
         return chosen.value
     if not vad:
         return "auto"
-    from importlib.util import find_spec
-
-    if find_spec("silero_vad") is not None:
-        return "silero"
-    print("silero-vad is not installed: speech is found by its energy.", file=sys.stderr)
-    return "energy"
+    return "silero"
 
 
 def _set_threads(threads: int | None) -> None:
@@ -226,4 +282,6 @@ def _report(report: RunReport, quiet: bool) -> None:
         parts.append(
             f"{spoken_time(report.audio_seconds)} of audio in {spoken_time(report.wall_seconds)}, {speed}"
         )
+    for label, code, share in report.languages:
+        print(f"{label}: the language is {code} ({share:.0%}).", file=sys.stderr)
     print("; ".join(parts) + ".", file=sys.stderr)

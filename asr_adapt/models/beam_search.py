@@ -23,6 +23,9 @@ class _Row:
     room: int
     #: Whether the row's own length sets its bound, so that who still speaks there babbles.
     bounded: bool
+    #: How many hypotheses end the search, and the exponent that ranks them.
+    wanted: int = 1
+    length_penalty: float | None = None
     ended: list[Spoken] = field(default_factory=list)
     looped: list[Spoken] = field(default_factory=list)
     done: bool = False
@@ -32,26 +35,41 @@ class _Row:
         if fresh:
             self.scores = [[*self.scores[beam], mark] for beam, _, mark in fresh]
             self.beams = [[*self.beams[beam], token] for beam, token, _ in fresh]
-        self.done = not fresh or len(self.ended) >= beams or len(self.beams[0]) >= self.room
+        self.done = not fresh or len(self.ended) >= self.wanted or len(self.beams[0]) >= self.room
 
     def best(self) -> Spoken:
         """Of those that ended, or else of those still open or cut off."""
         beams = zip(self.beams, self.scores, strict=True)
         overlong = self.bounded and len(self.beams[0]) >= self.room
         still = [Spoken(tuple(ids), tuple(marks), overlong) for ids, marks in beams]
-        return max(self.ended or still + self.looped, key=lambda spoken: spoken.mean_score)
+        return max(self.ended or still + self.looped, key=self._rank)
+
+    def _rank(self, said: Spoken) -> float:
+        """Mean log-probability, or the sum over Wu et al.'s length penalty."""
+        if self.length_penalty is None:
+            return said.mean_score
+        return float(sum(said.scores) / ((5 + len(said.ids)) / 6) ** self.length_penalty)
 
 
 @torch.inference_mode()
-def search(network: Network, heard: Heard, rules: Rules, beams: int) -> list[Spoken]:
-    """Beam search; a row is done when ``beams`` hypotheses have ended, and leaves the batch.
+def search(
+    network: Network,
+    heard: Heard,
+    rules: Rules,
+    beams: int,
+    *,
+    patience: float = 1.0,
+    length_penalty: float | None = None,
+) -> list[Spoken]:
+    """Beam search; a row is done when ``beams`` × ``patience`` hypotheses have ended, and leaves.
 
     The best is the one of the highest mean log-probability, as in OpenAI's Whisper. A hypothesis that loops
     ends there; it wins only where every other one loops too.
     """
     room = heard.room(rules)
     own = heard.most or [0] * len(room)
-    rows = [_Row([[]], [[]], r, r == o) for r, o in zip(room, own, strict=True)]
+    wanted = max(1, round(beams * patience))
+    rows = [_Row([[]], [[]], r, r == o, wanted, length_penalty) for r, o in zip(room, own, strict=True)]
     cache, mask, ids = heard.cache(rules), heard.mask, heard.given
     live, width = [row for row in rows if row.room], 1  # at first all beams of a row are alike: one is enough
     while live:
@@ -96,7 +114,7 @@ def _advance(
             beam, token = divmod(place, vocabulary)
             possible = total > -torch.inf
             if token == rules.end:
-                if possible and len(row.ended) < beams:
+                if possible and len(row.ended) < row.wanted:
                     row.ended.append(Spoken(tuple(row.beams[beam]), (*row.scores[beam], mark)))
             elif possible and rules.ends([*row.beams[beam], token]):
                 row.looped.append(Spoken((*row.beams[beam], token), (*row.scores[beam], mark), looped=True))

@@ -62,7 +62,9 @@ class Search:
     ``guard`` the text is exactly that of transformers' greedy or beam search. ``fallback`` also tries again
     at ``temperatures`` what is improbable (``mean_score``) or compresses too well (``compression``), as
     OpenAI's Whisper does. ``prompt`` is text that stands before every piece: names, spellings, style.
-    Windows of long audio get ``timestamps``.
+    Windows of long audio get ``timestamps``. ``best_of`` draws are made at a temperature above 0; a beam ends
+    once beams times ``patience`` hypotheses have ended; ``length_penalty`` is the exponent of Wu et al.
+    (arXiv 1609.08144), None ranks by mean log-probability.
     """
 
     beams: int = 1
@@ -74,6 +76,9 @@ class Search:
     compression: float = 2.4
     no_speech: float | None = 0.6
     timestamps: bool = True
+    best_of: int = 1
+    patience: float = 1.0
+    length_penalty: float | None = None
 
 
 @dataclass
@@ -184,6 +189,11 @@ class Recogniser(ABC):
                 f"has no decoder to search with (family {self.family}): leave prompt and fallback out.",
                 path=self.name,
             )
+
+    def set_task(self, task: str) -> None:
+        """``transcribe``, or ``translate`` into English; raises ModelError or UsageError where it cannot."""
+        if task != "transcribe":
+            raise ModelError(f"cannot {task}: use a multilingual Whisper.", path=self.name)
 
     @abstractmethod
     def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:

@@ -116,16 +116,18 @@ class Spoken:
 
 
 @torch.inference_mode()
-def speak(network: Network, heard: Heard, rules: Rules, temperature: float = 0.0) -> list[Spoken]:
+def speak(
+    network: Network, heard: Heard, rules: Rules, temperature: float = 0.0, draw: int = 0
+) -> list[Spoken]:
     """The most likely token at every step, or one drawn at ``temperature``; all rows at once.
 
-    The draw of a row depends on its step and the temperature alone, not on its place in the batch.
+    The draw of a row depends on its step, the temperature and ``draw``, not on its place in the batch.
     """
     batch = _Batch(network, heard, rules)
     ids = heard.given
     for number in range(max(batch.room, default=0)):
         logits = rules.allowed(batch.step(ids), batch.said)
-        following = _drawn(logits, temperature, number)
+        following = _drawn(logits, temperature, number + draw * _DRAWS_APART)
         marks = logits.gather(1, following[:, None])[:, 0] - logits.logsumexp(-1)
         batch.hear(following.tolist(), marks.tolist())
         if not batch.living:
@@ -198,6 +200,10 @@ class _Batch:
                 own = own[:-1]
             found.append(Spoken(tuple(own), tuple(marks), looped))
         return found
+
+
+#: Steps between the seeds of two draws: more than a row has.
+_DRAWS_APART = 10_000
 
 
 def _drawn(logits: Tensor, temperature: float, step: int) -> Tensor:

@@ -45,10 +45,11 @@ def transcribed(
     where they always are, the last attempt that did not loop stands.
     """
     if not search.guard:
-        found = attempt(network, replace(heard, most=None), replace(rules, repeats=None), search.beams)
+        plain = replace(heard, most=None), replace(rules, repeats=None)
+        found = attempt(network, *plain, search, search.temperatures[0])
         return [replace(said, looped=REPEATS.first_end(said.ids) is not None) for said in found]
     rules = replace(rules, repeats=REPEATS)
-    found = attempt(network, heard, rules, search.beams)
+    found = attempt(network, heard, rules, search, search.temperatures[0])
     looped = [row for row, said in enumerate(found) if said.looped]
     if looped:
         again = _without_loops(network, heard.rows(looped), rules, [found[row] for row in looped], search)
@@ -62,7 +63,7 @@ def _without_loops(
 ) -> list[Spoken]:
     """The second attempt on rows of which all looped, or what the first said up to its loop."""
     beams = max(RETRY_BEAMS, search.beams)
-    again = attempt(network, heard, replace(rules, repeats=STRICTER), beams)
+    again = attempt(network, heard, replace(rules, repeats=STRICTER), replace(search, beams=beams))
     return [
         cut(before) if said.looped else replace(said, looped=True)
         for before, said in zip(first, again, strict=True)
@@ -78,7 +79,7 @@ def _fallback(
     for temperature in search.temperatures[1:]:
         if not rows:
             break
-        tried = dict(zip(rows, attempt(network, heard.rows(rows), rules, 1, temperature), strict=True))
+        tried = dict(zip(rows, attempt(network, heard.rows(rows), rules, search, temperature), strict=True))
         for row, said in tried.items():
             if not said.looped:
                 found[row] = replace(said, looped=found[row].looped)
@@ -87,12 +88,17 @@ def _fallback(
 
 
 def attempt(
-    network: Network, heard: Heard, rules: Rules, beams: int = 1, temperature: float = 0.0
+    network: Network, heard: Heard, rules: Rules, search: Search, temperature: float = 0.0
 ) -> list[Spoken]:
-    """Every row once: by beam, greedily, or drawn at ``temperature``."""
-    if beams > 1 and temperature == 0:
-        return beam_search(network, heard, rules, beams)
-    return speak(network, heard, rules, temperature)
+    """Every row once: by beam, greedily, or the best of several drawn at ``temperature``."""
+    if search.beams > 1 and temperature == 0:
+        limits = {"patience": search.patience, "length_penalty": search.length_penalty}
+        return beam_search(network, heard, rules, search.beams, **limits)
+    count = search.best_of if temperature > 0 else 1
+    if count == 1:
+        return speak(network, heard, rules, temperature)
+    draws = [speak(network, heard, rules, temperature, draw) for draw in range(count)]
+    return [max(row, key=lambda said: (not said.looped, said.mean_score)) for row in zip(*draws, strict=True)]
 
 
 def cut(said: Spoken) -> Spoken:

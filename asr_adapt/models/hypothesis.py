@@ -73,7 +73,7 @@ class Window:
     """Audio that a recogniser hears at once, at most its ``window_seconds`` long.
 
     ``previous`` are tokens of what was said before. ``language`` is the one to expect (None: the one saved,
-    else the most probable); where ``detect``, another one that is ``certain`` takes its place.
+    else the most probable); where ``detect``, none is saved, and another one that is certain takes its place.
     """
 
     samples: np.ndarray

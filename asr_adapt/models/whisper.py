@@ -110,6 +110,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         """Decode under ``search``: beams, guard, fallback, silence, prompt."""
         self.search = self.decoding.options = search
 
+    def set_task(self, task: str) -> None:
+        """Write ``transcribe`` or ``translate`` from now on; what is saved with the model stays."""
+        self.tokens.prefix(None, task)
+        self.settings = replace(self.settings, task=task)
+
     @property
     def description(self) -> str:
         """How this decodes, for the settings of a predictions file."""

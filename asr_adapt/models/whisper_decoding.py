@@ -56,7 +56,7 @@ class WhisperDecoding:
         """The rows with everything that is given to the decoder before it speaks."""
         states = hidden.states
         heard = Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0))
-        first = self.start(heard) if language is None and self._detects else states.new_empty(len(states), 0)
+        first = self.start(heard) if self._detects(language) else states.new_empty(len(states), 0)
         given = torch.tensor(self.prefixes(first, language, task), device=states.device)
         return replace(heard, given=given, most=most_tokens(seconds))
 
@@ -81,15 +81,16 @@ class WhisperDecoding:
         prompt = self.prompt_ids()
         if prompt and self.tokens.previous is not None:
             prompt = [self.tokens.previous, *prompt]
-        if language is not None or not self._detects:
+        if not self._detects(language):
             return [prompt + self.tokens.prefix(language, task)] * len(first)
         codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
         heard = [codes[best] for best in first[:, ids].argmax(-1).tolist()]
         return [prompt + self.tokens.prefix(code, task) for code in heard]
 
-    @property
-    def _detects(self) -> bool:
-        return self.tokens.multilingual and self.tokens.saved_language is None
+    def _detects(self, language: str | None) -> bool:
+        """Whether the language is what is heard: asked for by ``auto``, or because none is given or saved."""
+        unknown = language is None and self.tokens.saved_language is None
+        return self.tokens.multilingual and (language == "auto" or unknown)
 
     def prompt_ids(self) -> list[int]:
         """The prompt's last tokens, at most half of what the decoder has room for; none where none is set."""

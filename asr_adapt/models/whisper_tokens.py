@@ -80,6 +80,8 @@ class WhisperTokens:
         """The code of a language named by code or English name; raises :class:`UsageError`."""
         code = language.strip().lower().removeprefix("<|").removesuffix("|>")
         code = TO_LANGUAGE_CODE.get(code, code)
+        if code == "auto":  # heard by the decoder; where it has to be written beforehand, the default stands
+            return self.default_language
         if not self.multilingual:
             if code == "en":
                 return code

@@ -77,9 +77,10 @@ class WhisperWindows:
         ]
 
     def _language(self, window: Window, shares: dict[str, float], quiet: float | None) -> Decoded:
-        saved = window.language or self.recogniser.settings.language or self.tokens.saved_language
         if not self.tokens.multilingual:
             return Decoded(no_speech=quiet, language="en")
+        own = self.recogniser.settings.language or self.tokens.saved_language
+        saved = window.language or (None if window.detect else own)
         likely = max(shares, key=shares.__getitem__)
         if window.detect and (saved is None or shares[likely] >= CERTAIN):
             return Decoded(no_speech=quiet, language=likely, language_probability=shares[likely])

@@ -6,6 +6,7 @@ cut or recognised.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -53,6 +54,20 @@ def _alone(span: Span, hypothesis: Hypothesis, rate: int) -> Iterator[Segment]:
         yield from _phrases(words, hypothesis.text)
     else:
         yield Segment(start, end, hypothesis.text, words, hypothesis.confidence)
+
+
+def language_of(segments: Sequence[Segment], asked: str | None) -> tuple[str | None, float | None]:
+    """The language asked for, or that of most of the time, and the model's mean probability of it."""
+    seconds: Counter[str] = Counter()
+    for segment in segments:
+        if segment.decoded is not None and segment.decoded.language is not None:
+            seconds[segment.decoded.language] += max(segment.end - segment.start, 1e-3)  # type: ignore[assignment]
+    if not seconds:
+        return (None if asked == "auto" else asked), None
+    found = max(seconds, key=seconds.__getitem__)
+    about = [s.decoded for s in segments if s.decoded is not None and s.decoded.language == found]
+    shares = [one.language_probability for one in about if one.language_probability is not None]
+    return found, sum(shares) / len(shares) if shares else None
 
 
 def _segment(phrase: Phrase, start: float) -> Segment:

@@ -19,7 +19,7 @@ import torch
 from asr_adapt.errors import shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
-from asr_adapt.transcription.assembly import Span, assemble
+from asr_adapt.transcription.assembly import Span, assemble, language_of
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.calibration import calibrated, hear
 from asr_adapt.transcription.cores import core_threads
@@ -308,12 +308,14 @@ class Engine:
             logger.warning("%s: %s", shown(job.source.label), remark)
         self._count(job, job.duration or 0.0)
         segments = assemble(job.heard, self.recogniser.sample_rate)
+        language, probability = language_of(segments, self.options.language)
         transcript = Transcript(
             source=job.source.label,
             segments=segments,
             duration=job.duration or 0.0,
             model=self.recogniser.name,
-            language=self.options.language,
+            language=language,
+            language_probability=probability,
             compute_seconds=job.seconds,
             warnings=job.remarks,
             fields=job.source.fields,

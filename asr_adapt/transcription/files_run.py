@@ -29,6 +29,8 @@ class RunReport:
     done: int = 0
     skipped: int = 0
     failures: list[Failure] = field(default_factory=list)
+    #: (source, language, probability) of each source whose language was heard, not given.
+    languages: list[tuple[str, str, float]] = field(default_factory=list)
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
 
@@ -171,6 +173,7 @@ class _Run:
         if outcome.failure is not None:
             self.fail(outcome.failure)
         elif outcome.transcript is not None:
+            self._note_language(outcome.transcript)
             self._write(outcome.source, outcome.transcript)
             if self.outputs.directory is None and (self.outputs.file is None or self._journal):
                 text = self.outputs.printed(outcome.transcript, self._sources)
@@ -180,6 +183,11 @@ class _Run:
             self._journal.add(number, text)
         if self.settings.processes.count == 1 and self._journal is None:
             self._in_order()
+
+    def _note_language(self, transcript: Transcript) -> None:
+        share, asked = transcript.language_probability, self.settings.options.language
+        if transcript.language is not None and share is not None and asked in (None, "auto"):
+            self.report.languages.append((transcript.source, transcript.language, share))
 
     def _write(self, source: Source, transcript: Transcript) -> None:
         try:

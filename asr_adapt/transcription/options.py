@@ -23,7 +23,8 @@ class TranscribeOptions:
     Seconds everywhere. ``segmenter``: ``windows`` hears every sample, ``silero`` and ``energy`` only what a
     voice-activity detector calls speech; ``auto`` is ``silero`` for recognisers that hear windows with
     timestamps (Whisper), else ``windows``, which overlap. ``condition_on_previous`` gives such a recogniser
-    what was said before as context. ``batch_seconds`` is the padded audio in
+    what was said before as context. Outside of ``clips`` (from and to second; None: the end) all is silence.
+    ``max_silence`` is the longest that such a recogniser hears. ``batch_seconds`` is the padded audio in
     one batch (None: chosen for the device), ``batch_size`` a further bound on its rows. ``channel`` picks one
     channel (0 is the first); None averages them. ``track`` picks an audio track of a video: a number from 0
     or a language (None: the default track). ``calibration`` maps word confidence (None: as the model gives
@@ -34,6 +35,7 @@ class TranscribeOptions:
     word_timestamps: bool = False
     segmenter: Segmenter = "auto"
     condition_on_previous: bool = False
+    clips: tuple[tuple[float, float | None], ...] = ()
     window_seconds: float | None = None
     overlap_seconds: float = 4.0
     min_speech: float = 0.2

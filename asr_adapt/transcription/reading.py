@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -96,6 +96,8 @@ def pieces_of(
     window = round(min(options.window_seconds or hearing.window_seconds, hearing.window_seconds) * rate)
     overlap = min(round(options.overlap_seconds * rate), window // 2)
     blocks = tally.counted(_blocks(source, rate, options, None if source.strict else tally.remarks.append))
+    if options.clips:
+        blocks = _clipped(blocks, options.clips, rate)
     if hearing.timed_windows(source):
         return _timed_pieces(blocks, window, rate, options)
     if options.segmenter in ("auto", "windows"):
@@ -110,6 +112,21 @@ def pieces_of(
         threshold=options.speech_threshold,
     )
     return speech_pieces(blocks, _detector(rate, options), rules)
+
+
+def _clipped(
+    blocks: Iterable[np.ndarray], clips: Sequence[tuple[float, float | None]], rate: int
+) -> Iterator[np.ndarray]:
+    """The same audio, silent outside of ``clips``."""
+    first = 0
+    for block in blocks:
+        heard = np.zeros_like(block)
+        for start, stop in clips:
+            a = max(0, round(start * rate) - first)
+            b = len(block) if stop is None else max(0, round(stop * rate) - first)
+            heard[a:b] = block[a:b]
+        first += len(block)
+        yield heard
 
 
 def _timed_pieces(

@@ -55,6 +55,8 @@ class Transcript:
     fields: Mapping[str, Any] = field(default_factory=dict)
     #: Whether the decoder looped in some part of it; see :class:`~asr_adapt.models.Hypothesis`.
     looped: bool = False
+    #: The model's probability of ``language``, where it was heard.
+    language_probability: float | None = None
 
     @property
     def text(self) -> str:
@@ -87,8 +89,11 @@ class Transcript:
             remarks
             | {
                 "text": self.text,
-                "segments": [_segment_json(number, segment) for number, segment in enumerate(self.segments)],
+                "segments": [
+                    _segment_json(n, segment, self.language) for n, segment in enumerate(self.segments)
+                ],
                 "language": self.language,
+                "language_probability": _rounded(self.language_probability),
                 "duration": round(self.duration, 3),
                 "model": self.model,
                 "confidence": _rounded(self.confidence),
@@ -118,7 +123,7 @@ def mean_probability(words: Sequence[Word]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _segment_json(number: int, segment: Segment) -> dict[str, Any]:
+def _segment_json(number: int, segment: Segment, language: str | None) -> dict[str, Any]:
     found = segment.decoded
     score = math.log(segment.confidence) if segment.confidence else None
     seek = segment.start if found is None or found.seek is None else found.seek
@@ -137,6 +142,8 @@ def _segment_json(number: int, segment: Segment) -> dict[str, Any]:
         "no_speech_prob": None if found is None else _rounded(found.no_speech),
         "confidence": _rounded(segment.confidence),
     }
+    if found is not None and found.language is not None and found.language != language:
+        row["language"], row["language_probability"] = found.language, _rounded(found.language_probability)
     if segment.words:
         row["words"] = [word_json(word) for word in segment.words]
     return row

@@ -22,7 +22,10 @@ _GLIMPSE = 0.2
 
 @dataclass(frozen=True)
 class CueRules:
-    """Line length in characters, lines a cue, reading speed in characters a second, times in seconds."""
+    """Line length in characters, lines a cue, reading speed in characters a second, times in seconds.
+
+    ``line_words`` bounds the words of a line.
+    """
 
     line_length: int = 42
     line_count: int = 2
@@ -31,6 +34,7 @@ class CueRules:
     longest: float = 7.0
     pause: float = 0.7
     gap: float = 0.04
+    line_words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class _Layout:
         """Greedy lines of at most ``width`` columns."""
         lines: list[list[Word]] = []
         for word in words:
-            if lines and self._wide([*lines[-1], word]) <= width:
+            full = self.rules.line_words is not None and lines and len(lines[-1]) >= self.rules.line_words
+            if lines and not full and self._wide([*lines[-1], word]) <= width:
                 lines[-1].append(word)
             else:
                 lines.append([word])

@@ -28,7 +28,8 @@ class Decoding:
     """What a beam search uses: a language model's path, hotwords with boosts, and weights.
 
     ``prompt``, ``fallback`` (improbable text is tried again) and ``guard`` (loops end, silence is empty) are
-    for encoder–decoder models; a CTC model cannot loop.
+    for encoder–decoder models; a CTC model cannot loop. ``search`` has the
+    rest of what they may be told.
     ``options`` None takes the weights tuned for the language model where they lie beside it.
     """
 
@@ -38,6 +39,7 @@ class Decoding:
     prompt: str = ""
     fallback: bool = False
     guard: bool = True
+    search: Search = field(default_factory=Search)
 
 
 class FusionRecogniser(CtcRecogniser):
@@ -128,9 +130,10 @@ def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
     if recogniser.has_decoder:
         recogniser.set_search(_search(decoding))
         return recogniser
-    if decoding.prompt or decoding.fallback:
+    if decoding.prompt or decoding.fallback or decoding.search != Search():
         raise UsageError(
-            f"{recogniser.name} is a CTC model and takes no prompt and no fallback: leave them out."
+            f"{recogniser.name} is a CTC model and takes no prompt, no fallback and none of the options for "
+            "Whisper's decoding: leave them out."
         )
     if replace(decoding, guard=True) == Decoding():
         return recogniser
@@ -145,7 +148,9 @@ def _search(decoding: Decoding) -> Search:
     prompt = " ".join(part for part in (decoding.prompt, ", ".join(decoding.hotwords)) if part)
     if decoding.fallback and not decoding.guard:
         raise UsageError("--fallback tries again what the guard doubts: leave --fallback or --no-guard out.")
-    return Search(beams, prompt, decoding.guard, decoding.fallback)
+    return replace(
+        decoding.search, beams=beams, prompt=prompt, guard=decoding.guard, fallback=decoding.fallback
+    )
 
 
 def parse_hotwords(items: Sequence[str], boost: float = 6.0) -> dict[str, float]:

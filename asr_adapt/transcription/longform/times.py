@@ -31,14 +31,14 @@ class Clock:
             before += length
         self._speech = [(a / rate, b / rate) for a, b in piece.speech]
 
-    def placed(self, phrases: Iterable[Phrase]) -> Hypothesis:
-        """Phrases of the piece at their times in the file."""
+    def placed(self, phrases: Iterable[Phrase], *, looped: bool = False) -> Hypothesis:
+        """Phrases of the piece at their times in the file; ``looped`` as in :class:`Hypothesis`."""
         found = tuple(self._phrase(phrase) for phrase in phrases)
         words = tuple(word for phrase in found for word in phrase.words)
         known = [phrase.confidence for phrase in found if phrase.confidence is not None]
         confidence = mean_probability(words) if words else sum(known) / len(known) if known else None
         text = joined([phrase.text for phrase in found])
-        return Hypothesis(text, words, confidence, phrases=found)
+        return Hypothesis(text, words, confidence, looped, found)
 
     def _phrase(self, phrase: Phrase) -> Phrase:
         words = tuple(self._word(word) for word in phrase.words)

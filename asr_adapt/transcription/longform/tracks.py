@@ -44,7 +44,7 @@ class Track(ABC):
         self.options, self.rate, self.known = options, rate, known
         self.finished: dict[Span, Hypothesis] = {}
         self.ended = False
-        self.language: str | None = options.language
+        self.language = None if options.language == "auto" else options.language
         self._previous: tuple[int, ...] = ()
 
     @abstractmethod
@@ -69,7 +69,7 @@ class Track(ABC):
         self.ended = True
 
     def _turn(self, piece: Piece, start: int, samples: np.ndarray) -> Turn:
-        detect = self.options.language is None
+        detect = self.options.language == "auto"
         return Turn(Window(samples, self._previous, self.language, detect), piece, start)
 
     def _remember(self, hypothesis: Hypothesis) -> None:
@@ -89,6 +89,7 @@ class PieceTrack(Track):
         super().__init__(options, rate, known)
         self._waiting: list[Piece] = []
         self._said: dict[Span, list[Phrase]] = {}  # of pieces that are being heard
+        self._looped: set[Span] = set()
         self._again: list[Turn] = []
 
     def add(self, piece: Piece) -> None:
@@ -119,6 +120,7 @@ class PieceTrack(Track):
         span = (piece.start, piece.stop)
         said = self._said[span]
         kept, until = self._kept(turn, heard)
+        self._looped |= {span} if heard.looped else set()
         said += [_moved(phrase, offset) for phrase in kept]
         start = turn.start + round(until * self.rate)
         if self._unheard(piece, start) and until >= LEAST_STEP:
@@ -127,7 +129,7 @@ class PieceTrack(Track):
             self._again.append(self._turn(piece, start, piece.samples[start:]))
             return
         del self._said[span]
-        self._finish(span, Clock(piece, self.rate).placed(said))
+        self._finish(span, Clock(piece, self.rate).placed(said, looped=span in self._looped))
 
     def _kept(self, turn: Turn, heard: HeardWindow) -> tuple[list[Phrase], float]:
         """What is believed of a window, and the second from which more is to be heard, if anything is.
@@ -195,7 +197,8 @@ class StreamTrack(Track):
         length = len(turn.piece.samples)
         step = round(max(LEAST_STEP, heard.until) * self.rate)
         short = length - step < LEAST_STEP * self.rate  # what little is left is not heard for itself
-        self._advance(length if short else step, Clock(turn.piece, self.rate).placed(heard.phrases))
+        found = Clock(turn.piece, self.rate).placed(heard.phrases, looped=heard.looped)
+        self._advance(length if short else step, found)
 
     def _advance(self, samples: int, hypothesis: Hypothesis) -> None:
         self.finished[(self._seek, self._seek + samples)] = hypothesis
