@@ -41,6 +41,7 @@ class _Settings:
     normalise: str
     model: str
     level: float
+    metric: str = "wer"
 
 
 class WerFailure(Exception):
@@ -66,6 +67,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="normalisation profile [the one of evaluate, else the baseline's, else basic]",
     )
     group.addoption("--wer-level", type=float, default=0.05, metavar="P", help="false-alarm level [0.05]")
+    group.addoption("--wer-metric", choices=("wer", "cer"), default="wer", help="words or characters [wer]")
+    group.addoption(
+        "--wer-subset", action="store_true", help="let rows of the baseline be missing from this run"
+    )
     group.addoption("--wer-model", default="", metavar="MODEL", help="transcribe manifests with this model")
 
 
@@ -91,6 +96,7 @@ def _settings(config: pytest.Config) -> _Settings:
         normalise=config.getoption("--wer-normalise"),
         model=config.getoption("--wer-model"),
         level=config.getoption("--wer-level"),
+        metric=config.getoption("--wer-metric"),
     )
 
 
@@ -177,7 +183,8 @@ def _judge(
     if settings.baseline is None or settings.update:
         return
     line["outcome"] = "not comparable"
-    rules = GateRules(level=min(1.0, settings.level / tests) if settings.level < 1 else 1.0, rise=rise)
+    level = min(1.0, settings.level / tests) if settings.level < 1 else 1.0
+    rules = GateRules(level=level, rise=rise, metric=settings.metric)
     try:
         result = gate(predictions, settings.baseline, rules, normalise=profile, subset=True)
     except NotComparableError as error:
@@ -191,17 +198,18 @@ def _judge(
 def _baseline_profile(settings: _Settings) -> str:
     """The profile of the baseline that is compared with; ``basic`` where there is none, or a new one."""
     from asr_adapt.scoring import Baseline
+    from asr_adapt.text import stored_profile
 
     if settings.baseline is None or settings.update:
         return "basic"
-    return str(Baseline.load(settings.baseline).normaliser["name"])
+    return stored_profile(Baseline.load(settings.baseline).normaliser)
 
 
 def _message(name: str, result: GateResult) -> str:
     from asr_adapt.scoring.gate_output import headline, worst_lines
 
     check = next(check for check in result.checks if not check.passed)
-    text = headline(check).replace(f"{check.group}:", f"{name}:", 1)
+    text = headline(check, result.metric).replace(f"{check.group}:", f"{name}:", 1)
     return "\n".join([text, "rows that lost most:", *(f"  {line}" for line in worst_lines(check))])
 
 
@@ -244,6 +252,8 @@ class _Session:
         self.rows: list[dict[str, Any]] = []
         self.lines: list[dict[str, Any]] = []
         self.written = ""
+        self.missing = ""
+        self.picked = False
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Collect once per test."""
@@ -256,8 +266,15 @@ class _Session:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the baseline under ``--wer-update``: in one process, from the rows of all tests."""
-        is_worker = hasattr(self.config, "workerinput")
-        if is_worker or not self.config.getoption("--wer-update") or not self.rows:
+        if hasattr(self.config, "workerinput"):
+            return
+        if not self.config.getoption("--wer-update"):
+            if session.exitstatus == pytest.ExitCode.OK:
+                self.missing = self._missing()
+            if self.missing:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        if not self.rows:
             return
         from asr_adapt.scoring import Baseline
         from asr_adapt.scoring.baseline import merge_baselines
@@ -274,9 +291,42 @@ class _Session:
         merged.save(path)
         self.written = f"wrote {path}: {len(merged.ids)} rows, WER {100 * merged.wer:.2f} %"
 
+    def pytest_deselected(self, items: list[pytest.Item]) -> None:
+        """Whoever picks some tests by hand does not ask for all rows."""
+        self.picked |= bool(items)
+
+    def _missing(self) -> str:
+        """A sentence where rows of the baseline were judged by no test; else nothing.
+
+        Asked for on this command line, or where any row was judged; not where tests were picked by hand.
+        """
+        config = self.config
+        given = [str(word) for word in config.invocation_params.args]
+        asked = self.rows or any(w.startswith("--wer-baseline") or w.endswith(".jsonl") for w in given)
+        picked = self.picked or any("::" in word for word in given) or config.getoption("--wer-subset")
+        baseline = _settings(config).baseline if asked and not picked else None
+        if baseline is None:
+            return ""
+        from asr_adapt.scoring import Baseline
+        from asr_adapt.scoring.pairing import paired_ids
+
+        try:
+            known = Baseline.load(baseline).ids
+        except AsrAdaptError as error:
+            return f"nothing was compared: {error}"
+        judged, wanted = paired_ids([name for rows in self.rows for name in rows["ids"]], known)
+        gone = sorted(set(wanted) - set(judged))
+        if not gone:
+            return ""
+        some = ", ".join(gone[:3]) + (", …" if len(gone) > 3 else "")
+        return (
+            f"{len(gone)} of {len(known)} rows of {baseline} were judged by no test ({some}): "
+            "name all files, write a new baseline with --wer-update, or allow it with --wer-subset."
+        )
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """A line per group."""
-        if not self.lines and not self.written:
+        """A line per group, and what was not judged."""
+        if not self.lines and not self.written and not self.missing:
             return
         terminalreporter.section("word error rate")
         for line in sorted(self.lines, key=lambda line: line["name"]):
@@ -287,3 +337,5 @@ class _Session:
             )
         if self.written:
             terminalreporter.line(self.written)
+        if self.missing:
+            terminalreporter.line(self.missing, red=True)

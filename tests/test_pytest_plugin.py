@@ -59,7 +59,7 @@ def test_unlike_rows_are_not_compared(pytester, baseline):
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*NOT COMPARABLE*1 reference transcripts have changed (scottish-0)*"])
     result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-normalise=none")
-    result.stdout.fnmatch_lines(["*normaliser was basic@1, is none@1*"])
+    result.stdout.fnmatch_lines(["*normaliser was basic@2, is none@1*"])
     assert result.ret == 1 and "Traceback" not in result.stdout.str()
 
 
@@ -150,4 +150,58 @@ def test_the_profile_of_evaluate_is_taken(pytester):
     run(pytester, "digits.jsonl", "--wer-baseline=d.json").assert_outcomes(passed=1)
     result = run(pytester, "digits.jsonl", "--wer-baseline=d.json", "--wer-normalise=basic")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*NOT COMPARABLE*normaliser was alnum-en@1, is basic@1*"])
+    result.stdout.fnmatch_lines(["*NOT COMPARABLE*normaliser was alnum-en@1, is basic@2*"])
+
+
+OTHER = "def test_other():\n    assert True\n"
+
+
+def missing_rows(pytester, rows, *options):
+    pytester.makepyfile(test_other=OTHER)
+    write_rows(pytester.path / "some.jsonl", rows)
+    return run(pytester, "test_other.py", "some.jsonl", "--wer-baseline=b.json", *options)
+
+
+def test_an_accent_that_is_gone_fails_the_run(pytester, baseline):
+    scottish = [row for row in ROWS if row["accent"] == "scottish"]
+    result = missing_rows(pytester, scottish, "--wer-fail=accent:5%")
+    result.assert_outcomes(passed=2)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["120 of 240 rows of *b.json were judged by no test (us-*"])
+    assert missing_rows(pytester, scottish, "--wer-fail=accent:5%", "--wer-subset").ret == 0
+
+
+def test_a_gate_without_rows_is_no_passed_gate(pytester, baseline):
+    result = missing_rows(pytester, [])
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["240 of 240 rows of *"])
+
+
+def test_a_baseline_that_is_not_there_fails_though_no_row_needs_it(pytester):
+    result = missing_rows(pytester, [])
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["nothing was compared: *b.json: there is no baseline*"])
+
+
+def test_tests_picked_by_hand_ask_for_no_more(pytester, baseline):
+    options = ("--wer-baseline=b.json", "--wer-fail=accent:5%")
+    assert run(pytester, "good.jsonl::accent=us", *options).ret == 0
+    assert run(pytester, "good.jsonl", "-k", "scottish", *options).ret == 0
+
+
+def test_options_kept_in_the_settings_ask_nothing_of_other_tests(pytester, baseline):
+    pytester.makeini("[pytest]\naddopts = --wer-baseline=b.json")
+    pytester.makepyfile(test_other=OTHER)
+    assert run(pytester, "test_other.py").ret == 0
+
+
+def test_characters_are_compared_where_asked(pytester):
+    heard = {"text": "今日はいい天気", "pred_text": "今日はいい"}
+    rows = [{"id": str(n), "audio_filepath": f"{n}.wav", **heard} for n in range(30)]
+    write_rows(pytester.path / "now.jsonl", rows)
+    write_rows(pytester.path / "good.jsonl", [row | {"pred_text": "今日はいい天"} for row in rows])
+    assert run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-update").ret == 0
+    assert run(pytester, "now.jsonl", "--wer-baseline=b.json").ret == 0
+    result = run(pytester, "now.jsonl", "--wer-baseline=b.json", "--wer-metric=cer")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*CER 14.29 % → 28.57 %*"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from asr_adapt.destinations import expanded, require_file, require_files, require_new_names
-from asr_adapt.errors import EXIT_OK
+from asr_adapt.errors import EXIT_OK, AsrAdaptError
 from asr_adapt.text import PROFILE_NAMES
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ def gate_command(
     gap: float | None = typer.Option(None, "--gap", help="Largest gap between groups allowed, a fraction."),
     guard: list[str] = typer.Option([], "--guard", help="Group that must not rise at all, e.g. us."),
     level: float | None = typer.Option(None, "--level", help="False-alarm level [0.05]; 1: any rise fails."),
+    metric: str = typer.Option("", "--metric", help="wer [default], or cer: characters, not words."),
     accept: list[str] = typer.Option(
         [], "--accept", help="A difference that is wanted, e.g. rows, decoding."
     ),
@@ -148,7 +149,13 @@ def gate_command(
         typer.echo(f"wrote {baseline}: {len(made.ids)} rows, WER {100 * made.wer:.2f} %", err=True)
         return EXIT_OK
     options = {"by": by, "rise": rise, "ceiling": ceiling, "gap": gap, "guard": guard, "level": level}
-    result = gate(predictions, baseline, _rules(rules, options), accept=accept, normalise=normalise or None)
+    options["metric"] = metric
+    try:
+        judged = _rules(rules, options)
+        result = gate(predictions, baseline, judged, accept=accept, normalise=normalise or None)
+    except AsrAdaptError as error:
+        _write_refusal(str(error), junit, markdown)
+        raise
     _write_gate(result, junit, markdown)
     if as_json:
         print_json(result.to_json())
@@ -194,6 +201,17 @@ def _rules(path: Path | None, options: dict[str, Any]) -> GateRules:
 
     given = {name: value for name, value in options.items() if value not in (None, "", [])}
     return override_rules(load_rules(path) if path else None, given)
+
+
+def _write_refusal(reason: str, junit: Path | None, markdown: Path | None) -> None:
+    """Say in the files that nothing was judged: those of an earlier run would be taken for this one's."""
+    from asr_adapt.files import atomic_write
+    from asr_adapt.scoring import gate_output
+
+    for path, render in ((junit, gate_output.refusal_junit), (markdown, gate_output.refusal_markdown)):
+        if path is not None:
+            with atomic_write(path) as handle:
+                handle.write(render(reason))
 
 
 def _write_gate(result: GateResult, junit: Path | None, markdown: Path | None) -> None:

@@ -16,15 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import DataError, UsageError
+from asr_adapt.errors import DataError, NotComparableError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.scoring.compare import paired_rows, shorten
 from asr_adapt.scoring.counts import ErrorTable, count_errors
+from asr_adapt.scoring.pairing import composed, paired_ids
 from asr_adapt.scoring.predictions import Predictions, PredictionSource, read_predictions
 from asr_adapt.scoring.score import require_unique_ids, software
 from asr_adapt.text import profile as profile_named
 
 FORMAT = 1
+#: Fields that a baseline of before may lack.
+_LATER = frozenset({"characters", "character_errors"})
 #: Settings that say what ran; all others say how it was decoded and must agree. Profiles are compared apart.
 INFORMATIVE = frozenset({"model", "runtime", "device", "noise_floor", "normaliser"})
 
@@ -41,6 +44,9 @@ class Baseline:
     settings: Mapping[str, Any] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
+    #: Characters and their errors in each row; empty in a baseline of before they were kept.
+    characters: list[int] = field(default_factory=list)
+    character_errors: list[int] = field(default_factory=list)
 
     @property
     def wer(self) -> float:
@@ -62,14 +68,29 @@ class Baseline:
         except ValueError as error:
             raise DataError(f"is not JSON ({error}); {fix}", path=path) from None
         names = cls.__dataclass_fields__.keys()
-        if not isinstance(value, dict) or not names <= value.keys():
+        if not isinstance(value, dict) or not names - _LATER <= value.keys():
             raise DataError(f"is not a baseline; {fix}", path=path)
         if value["format"] != FORMAT:
             raise DataError(f"has format {value['format']}, this version reads {FORMAT}; {fix}", path=path)
-        baseline = cls(**{name: value[name] for name in names})
-        if len({len(getattr(baseline, name)) for name in ("ids", "references", "errors", "words")}) != 1:
+        baseline = cls(**{name: value[name] for name in names & value.keys()})
+        columns = ["ids", "references", "errors", "words"]
+        columns += sorted(name for name in _LATER if getattr(baseline, name))
+        if len({len(getattr(baseline, name)) for name in columns}) != 1:
             raise DataError(f"has columns of unequal length; {fix}", path=path)
         return baseline
+
+    def counted_in(self, metric: str) -> Baseline:
+        """The baseline itself for ``wer``; for ``cer`` one whose words are the characters of this one.
+
+        Raises :class:`NotComparableError` where it holds none.
+        """
+        if metric == "wer":
+            return self
+        if self.ids and not self.characters:
+            raise NotComparableError(
+                "the baseline was written before characters were counted: write a new one with --update."
+            )
+        return replace(self, errors=self.character_errors, words=self.characters)
 
 
 def require_replaceable(path: Path) -> None:
@@ -112,6 +133,8 @@ def make_baseline(
         references=[reference_hash(text) for text in predictions.references],
         errors=table.errors.tolist(),
         words=table.words.tolist(),
+        characters=table.characters.tolist(),
+        character_errors=table.character_errors.tolist(),
         normaliser=profile.to_json(),
         settings=settings,
         software=software(),
@@ -139,16 +162,20 @@ def merge_baselines(parts: Sequence[Baseline]) -> Baseline:
         raise DataError("rows of one baseline were scored under different profiles: use one for all tests.")
     rows: dict[str, tuple[object, ...]] = {}
     for part in parts:
-        for name, *row in zip(part.ids, part.references, part.errors, part.words, strict=True):
+        columns = (part.references, part.errors, part.words, part.characters, part.character_errors)
+        for name, *row in zip(part.ids, *columns, strict=True):
             if rows.setdefault(name, tuple(row)) != tuple(row):
                 raise DataError(f"two tests scored the row {name!r} differently: give each its own baseline.")
-    references, errors, words = (list(column) for column in zip(*rows.values(), strict=True))
-    return replace(first, ids=list(rows), references=references, errors=errors, words=words)
+    names = ("references", "errors", "words", "characters", "character_errors")
+    merged: dict[str, Any] = {
+        name: list(column) for name, column in zip(names, zip(*rows.values(), strict=True), strict=True)
+    }
+    return replace(first, ids=list(rows), **merged)
 
 
 def reference_hash(text: str) -> str:
-    """Sixteen hexadecimal digits that identify a reference transcript."""
-    return hashlib.blake2b(text.strip().encode("utf-8"), digest_size=8).hexdigest()
+    """Sixteen hexadecimal digits that identify a reference transcript, in whichever Unicode form it is."""
+    return hashlib.blake2b(composed(text.strip()).encode("utf-8"), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -171,16 +198,17 @@ class Pairing:
 
 def pair_with(baseline: Baseline, current: Baseline, *, subset: bool = False) -> Pairing:
     """Pair rows by id and list every difference; ``subset`` allows the baseline to hold further rows."""
-    places = {name: row for row, name in enumerate(baseline.ids)}
-    rows = [row for row, name in enumerate(current.ids) if name in places]
-    pairs = [places[current.ids[row]] for row in rows]
+    ids, known = paired_ids(current.ids, baseline.ids)
+    places = {name: row for row, name in enumerate(known)}
+    rows = [row for row, name in enumerate(ids) if name in places]
+    pairs = [places[ids[row]] for row in rows]
     changed = [
         current.ids[row]
         for row, place in zip(rows, pairs, strict=True)
         if current.references[row] != baseline.references[place]
     ]
-    added = [name for name in current.ids if name not in places]
-    missing = [] if subset else sorted(places.keys() - set(current.ids))
+    added = [name for name in ids if name not in places]
+    missing = [] if subset else sorted(places.keys() - set(ids))
     mismatches = [
         *_rows("rows", added, "rows are not in the baseline"),
         *_rows("rows", missing, "rows of the baseline are missing"),

@@ -16,6 +16,7 @@ from asr_adapt.errors import NotComparableError
 from asr_adapt.scoring.bootstrap import LEVEL, speaker_blocks
 from asr_adapt.scoring.counts import ErrorTable, count_errors
 from asr_adapt.scoring.paired import Difference, PairedErrors, Verdict, holm, paired_difference, verdict
+from asr_adapt.scoring.pairing import composed, paired_ids
 from asr_adapt.scoring.predictions import (
     Predictions,
     PredictionSource,
@@ -141,13 +142,15 @@ def compare(
 
 def paired_rows(a: Predictions, b: Predictions) -> Predictions:
     """``b`` in the order of ``a``; :class:`NotComparableError` names missing, added or changed rows."""
-    rows_a, rows_b = require_unique_ids(a), require_unique_ids(b)
+    require_unique_ids(a), require_unique_ids(b)
+    ids_a, ids_b = paired_ids(a.ids, b.ids)
+    rows_a, rows_b = ({name: row for row, name in enumerate(ids)} for ids in (ids_a, ids_b))
     problems = []
     for missing, where in ((rows_a.keys() - rows_b.keys(), b), (rows_b.keys() - rows_a.keys(), a)):
         if missing:
             problems.append(f"{len(missing)} rows are not in {where.source} ({shorten(missing)})")
     shared = rows_a.keys() & rows_b.keys()
-    changed = [i for i in shared if a.references[rows_a[i]].strip() != b.references[rows_b[i]].strip()]
+    changed = [i for i in shared if _text(a, rows_a[i]) != _text(b, rows_b[i])]
     if changed:
         problems.append(f"{len(changed)} references differ ({shorten(changed)})")
     if problems:
@@ -155,7 +158,11 @@ def paired_rows(a: Predictions, b: Predictions) -> Predictions:
             f"{a.source} and {b.source} cannot be compared: {'; '.join(problems)}. "
             "Evaluate both models on the same manifest."
         )
-    return b.take([rows_b[name] for name in a.ids])
+    return b.take([rows_b[name] for name in ids_a])
+
+
+def _text(predictions: Predictions, row: int) -> str:
+    return composed(predictions.references[row].strip())
 
 
 def shorten(ids: Collection[str]) -> str:

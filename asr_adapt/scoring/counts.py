@@ -11,9 +11,10 @@ sclite, and is reported apart as insertions on silence.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jiwer
@@ -23,7 +24,9 @@ from rapidfuzz.process import cpdist
 
 from asr_adapt.errors import DataError
 from asr_adapt.text import profile as profile_named
+from asr_adapt.text.spaces import UNSPACED
 
+_SPACE_BESIDE_UNSPACED = re.compile(f"(?<={UNSPACED.pattern}) +| +(?={UNSPACED.pattern})")
 BATCH = 2_000  #: utterances per jiwer call: its alignment objects live only that long
 
 
@@ -58,7 +61,11 @@ class Counts:
 
     @property
     def cer(self) -> float:
-        """Corpus character error rate; spaces between words are characters, as in jiwer."""
+        """Corpus character error rate; spaces between words are characters, as in jiwer.
+
+        Beside a letter of a script that puts none between words a space is not: there, writers set them as
+        they like, and punctuation becomes one. Profile ``none`` counts every character.
+        """
         return self.character_errors / max(self.characters, 1)
 
     @property
@@ -127,6 +134,20 @@ class ErrorTable:
     def __len__(self) -> int:
         return len(self.words)
 
+    def counted_in(self, metric: str) -> ErrorTable:
+        """The table itself for ``wer``; for ``cer`` one whose words are the characters of this one."""
+        if metric == "wer":
+            return self
+        none = np.zeros_like(self.words)
+        return replace(
+            self,
+            words=self.characters,
+            hits=np.maximum(self.characters - self.character_errors, 0),
+            substitutions=self.character_errors,
+            deletions=none,
+            insertions=none,
+        )
+
     def total(self, rows: np.ndarray | slice = slice(None)) -> Counts:
         """Totals over ``rows`` (indices, a mask or a slice; default all)."""
         words, errors, insertions = self.words[rows], self.errors[rows], self.insertions[rows]
@@ -166,6 +187,8 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], profile: 
         batch = slice(start, start + BATCH)
         _count_words(reference[batch], hypothesis[batch], counts[batch], confusions)
     hits, substitutions, deletions, insertions = counts.T
+    if profile != "none":  # which leaves texts as they stand
+        reference, hypothesis = list(map(_letters, reference)), list(map(_letters, hypothesis))
     distances = cpdist(reference, hypothesis, scorer=Levenshtein.distance, dtype=np.int32, workers=1)
     return ErrorTable(
         words=hits + substitutions + deletions,
@@ -178,6 +201,11 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], profile: 
         hypothesis_words=hits + substitutions + insertions,
         confusions=confusions,
     )
+
+
+def _letters(text: str) -> str:
+    """What the characters of a normalised text are counted in."""
+    return text if text.isascii() else _SPACE_BESIDE_UNSPACED.sub("", text)
 
 
 def _count_words(

@@ -26,6 +26,7 @@ from asr_adapt.scoring.paired import PairedErrors, holm
 from asr_adapt.scoring.predictions import Predictions, PredictionSource, profile_for, read_predictions
 from asr_adapt.scoring.rules import ALL_ROWS, GateRules
 from asr_adapt.scoring.score import group_rows
+from asr_adapt.text import stored_profile
 
 WORST_ROWS = 5
 
@@ -43,7 +44,7 @@ class WorstRow:
 
 @dataclass(frozen=True)
 class Check:
-    """One rule applied to one group. ``value`` and ``baseline`` are WERs (or gaps), fractions.
+    """One rule applied to one group. ``value`` and ``baseline`` are error rates (or gaps), fractions.
 
     ``p`` is Holm-adjusted; ``detectable`` the rise that would have been found with 80 % power.
     """
@@ -68,6 +69,7 @@ class GateResult:
     notes: tuple[str, ...]
     baseline: str
     source: str
+    metric: str = "wer"
 
     @property
     def passed(self) -> bool:
@@ -85,6 +87,7 @@ class GateResult:
             "passed": self.passed,
             "source": self.source,
             "baseline": self.baseline,
+            "metric": self.metric,
             "checks": [asdict(check) for check in self.checks],
             "notes": list(self.notes),
         }
@@ -121,15 +124,18 @@ def gate(
     stored = baseline if isinstance(baseline, Baseline) else Baseline.load(baseline)
     predictions = read_predictions(source)
     profile = profile_for(normalise, predictions, default=stored.normaliser["name"])
+    if profile == stored.normaliser["name"]:
+        profile = stored_profile(stored.normaliser)  # in the version of the baseline, while that is known
     table = count_errors(predictions.references, predictions.hypotheses, profile)
     current = make_baseline(predictions, profile, table)
     pairing = pair_with(stored, current, subset=subset)
     name = "baseline" if isinstance(baseline, Baseline) else str(baseline)
     _refuse(pairing, accept, predictions.source, name)
-    run = _paired_run(predictions, profile, stored, pairing, rules)
-    checks = [*_rise_checks(run, rules, _noise_floor(stored)), *_limits(run, rules)]
+    run = _paired_run(predictions, profile, stored.counted_in(rules.metric), pairing, rules)
+    noise = _noise_floor(stored) if rules.metric == "wer" else 0.0  # which was measured in words
+    checks = [*_rise_checks(run, rules, noise), *_limits(run, rules)]
     notes = [*pairing.notes, *_accepted(pairing), *_power_notes(checks, rules)]
-    return GateResult(tuple(checks), tuple(notes), name, predictions.source)
+    return GateResult(tuple(checks), tuple(notes), name, predictions.source, rules.metric)
 
 
 def _refuse(pairing: Pairing, accept: Collection[str], source: str, baseline: str) -> None:
@@ -149,7 +155,7 @@ def _paired_run(
     predictions: Predictions, profile: str, stored: Baseline, pairing: Pairing, rules: GateRules
 ) -> _Run:
     predictions = predictions.take(pairing.rows)
-    table = count_errors(predictions.references, predictions.hypotheses, profile)
+    table = count_errors(predictions.references, predictions.hypotheses, profile).counted_in(rules.metric)
     pairs = PairedErrors(
         np.array(stored.errors)[pairing.baseline_rows],
         np.array(stored.words)[pairing.baseline_rows],
@@ -206,7 +212,7 @@ def _limits(run: _Run, rules: GateRules) -> Iterator[Check]:
         if ceiling is not None:
             wer = run.table.total(rows).wer
             worst = worst_rows(run.predictions, run.pairs, rows) if wer > ceiling else ()
-            rule = f"WER ≤ {100 * ceiling:g} %"
+            rule = f"{rules.metric.upper()} ≤ {100 * ceiling:g} %"
             yield Check(_name(by, value), "ceiling", rule, wer <= ceiling, wer, rows=len(rows), worst=worst)
     if rules.gap is None:
         return

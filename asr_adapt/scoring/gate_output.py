@@ -1,6 +1,6 @@
 """A gate's result for machines and reviewers: JUnit XML and GitHub-flavoured Markdown.
 
-Knows those formats. Does not judge anything.
+Knows those formats. Does not judge anything; says as well that nothing could be judged.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def junit_xml(result: GateResult) -> str:
         name = f"{check.group}: {check.rule}"
         case = ElementTree.SubElement(suite, "testcase", classname="asr_adapt.gate", name=_clean(name))
         if not check.passed:
-            failure = ElementTree.SubElement(case, "failure", message=_clean(headline(check)))
+            failure = ElementTree.SubElement(case, "failure", message=_clean(headline(check, result.metric)))
             failure.text = _clean("\n".join(worst_lines(check)))
     for note in result.notes:
         ElementTree.SubElement(suite, "system-out").text = _clean(note)
@@ -31,21 +31,35 @@ def junit_xml(result: GateResult) -> str:
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
 
 
+def refusal_junit(reason: str) -> str:
+    """A suite of one test that ended in an error: nothing could be judged, for ``reason``."""
+    suite = ElementTree.Element("testsuite", name="asr-adapt gate", tests="1", failures="0", errors="1")
+    case = ElementTree.SubElement(suite, "testcase", classname="asr_adapt.gate", name="nothing was judged")
+    ElementTree.SubElement(case, "error", message=_clean(reason))
+    ElementTree.indent(suite)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def refusal_markdown(reason: str) -> str:
+    """A heading that says that nothing was judged, and why."""
+    return f"### Error rate gate: nothing was judged ⚠️\n\n{_cell(reason)}\n"
+
+
 def _clean(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)
 
 
-def headline(check: Check) -> str:
+def headline(check: Check, metric: str = "wer") -> str:
     """One sentence about a check, percentages labelled."""
     now = f"{100 * check.value:.2f} %"
     if check.kind == "gap":
         return f"{check.group}: {100 * check.value:.2f} points apart ({check.rule})"
     if check.baseline is None:
-        return f"{check.group}: WER {now} ({check.rule})"
+        return f"{check.group}: {metric.upper()} {now} ({check.rule})"
     change = 100 * (check.value - check.baseline)
     return (
-        f"{check.group}: WER {100 * check.baseline:.2f} % → {now} ({change:+.2f} points, p = {check.p:.3g}, "
-        f"{check.rule})"
+        f"{check.group}: {metric.upper()} {100 * check.baseline:.2f} % → {now} "
+        f"({change:+.2f} points, p = {check.p:.3g}, {check.rule})"
     )
 
 
@@ -62,7 +76,11 @@ def worst_lines(check: Check) -> list[str]:
 def markdown(result: GateResult) -> str:
     """A heading, a table of all checks, worst rows folded away, notes."""
     outcome = "passed ✅" if result.passed else "failed ❌"
-    lines = [f"### WER gate {outcome}", "", "| group | baseline | now | change | p | rule | |"]
+    lines = [
+        f"### {result.metric.upper()} gate {outcome}",
+        "",
+        "| group | baseline | now | change | p | rule | |",
+    ]
     lines.append("|---|---:|---:|---:|---:|---|---|")
     for check in sorted(result.checks, key=lambda check: check.passed):
         lines.append(_markdown_row(check))

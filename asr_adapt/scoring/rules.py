@@ -36,7 +36,7 @@ class GateRules:
     above the allowed one fails. ``rise``, ``ceiling``: for all rows and every group. ``gap``: ceiling of the
     gap between worst and best group of each field. ``groups``: exceptions by value (``scottish``) or
     ``field=value``. ``guard``: groups held to ``guard_rise`` instead, e.g. the accents that must not be
-    forgotten.
+    forgotten. ``metric``: ``wer``, or ``cer`` for languages without spaces, whose sentence is one word.
     """
 
     by: tuple[str, ...] = ()
@@ -47,6 +47,7 @@ class GateRules:
     groups: Mapping[str, GroupRule] = field(default_factory=dict)
     guard: tuple[str, ...] = ()
     guard_rise: Rise = NO_RISE
+    metric: str = "wer"
 
     def for_group(self, by: str, value: str) -> GroupRule:
         """The rule of a group, or of all rows (``by`` empty)."""
@@ -57,7 +58,8 @@ class GateRules:
         return GroupRule(own.rise or general, ceiling)
 
 
-_KEYS = ("by", "level", "rise", "ceiling", "gap", "groups", "guard", "guard_rise")
+_KEYS = ("by", "level", "rise", "ceiling", "gap", "groups", "guard", "guard_rise", "metric")
+METRICS = ("wer", "cer")
 _GROUP_KEYS = ("rise", "ceiling")
 
 
@@ -96,6 +98,8 @@ def rules_from(value: Mapping[str, Any], path: str = "rules", base: GateRules | 
     for name in ("rise", "guard_rise"):
         if name in value:
             changes[name] = _rise(value[name], path, name)
+    if "metric" in value:
+        changes["metric"] = _metric(value["metric"], path)
     groups = value.get("groups") or {}
     if not isinstance(groups, Mapping):
         raise RecipeError(
@@ -105,6 +109,12 @@ def rules_from(value: Mapping[str, Any], path: str = "rules", base: GateRules | 
         str(name): _group(rule, path, f"groups.{name}") for name, rule in groups.items()
     }
     return replace(base, **changes)
+
+
+def _metric(value: Any, path: str) -> str:
+    if value not in METRICS:
+        raise RecipeError(f"{value!r} is not one of {', '.join(METRICS)}.", path=path, field="metric")
+    return str(value)
 
 
 def _group(rule: Any, path: str, place: str) -> GroupRule:

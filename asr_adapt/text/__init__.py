@@ -3,7 +3,7 @@
 Knows text only. Does not know audio, manifests, networks or scores, and never imports torch.
 """
 
-from asr_adapt.text.normalise import PROFILE_NAMES, PROFILES, Profile, normalise, profile
+from asr_adapt.text.normalise import PROFILE_NAMES, PROFILES, Profile, normalise, profile, stored_profile
 from asr_adapt.text.spelling import Spelling, spelling_of
 from asr_adapt.text.vocabulary import (
     PAD,
@@ -40,6 +40,7 @@ __all__ = [
     "normalise",
     "profile",
     "spelling_of",
+    "stored_profile",
     "tidy",
     "unknown_characters",
     "writing_of",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from asr_adapt.errors import UsageError
@@ -20,9 +20,16 @@ from asr_adapt.text.english_spelling import american_spellings
 from asr_adapt.text.spoken import spoken_forms
 
 #: Characters that typists use for an apostrophe, by code point; NFKC would turn some of them into a space
-#: and a mark.
-APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇", "'"))
+#: and a mark. Version 1 of ``basic`` knew the first seven.
+APOSTROPHES = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇‛′ʻʽˈꞌ՚׳ߴߵ᾽᾿΄", "'"))
+_APOSTROPHES_1 = str.maketrans(dict.fromkeys("’‘ʼʹ´`＇", "'"))
 _EDGE_APOSTROPHES = re.compile(r"(?<!\S)'+|'+(?!\S)|''+")
+#: Marks inside a word that part nothing: Catalan ``col·legi``, the Hebrew quotation mark of ``צה״ל``.
+_INNER_MARKS = re.compile("(?<=[^\\W\\d_])[\u00b7\u0387\u2027\u05f4](?=[^\\W\\d_])")
+#: Letters and marks that nobody sees: selectors of a glyph, fillers, joiners, the Arabic stretching line.
+_UNSEEN = re.compile(
+    "[\u034f\u0640\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\uffa0\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
 _ORPHAN_MARKS = re.compile(r"(?<!\S)'*[\u0300-\u036f]+")
 
 
@@ -69,7 +76,16 @@ def _none(text: str) -> str:
 
 
 def _basic(text: str) -> str:
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text.translate(APOSTROPHES)).lower())
+    if text.isascii():
+        return _basic_1(text)
+    seen = _UNSEEN.sub("", text.translate(APOSTROPHES)).replace("\u20e3", "").replace("İ", "i")
+    return _basic_1(_INNER_MARKS.sub("", unicodedata.normalize("NFC", seen)))
+
+
+def _basic_1(text: str) -> str:
+    folded = unicodedata.normalize(
+        "NFKC", unicodedata.normalize("NFKC", text.translate(_APOSTROPHES_1)).lower()
+    )
     kept = _EDGE_APOSTROPHES.sub(" ", folded.translate(_BASIC))
     return unicodedata.normalize("NFKC", " ".join(_ORPHAN_MARKS.sub("", kept).split()))
 
@@ -92,9 +108,9 @@ PROFILES: dict[str, Profile] = {
         Profile("none", "1", "the text as it stands", _none),
         Profile(
             "basic",
-            "1",
+            "2",
             "NFKC, lower case, punctuation and symbols to spaces, apostrophes inside words and combining "
-            "marks (Mn, Mc) kept, white space folded; for every language",
+            "marks (Mn, Mc) kept, marks that nobody sees left out, white space folded; for every language",
             _basic,
         ),
         Profile(
@@ -121,16 +137,36 @@ PROFILES: dict[str, Profile] = {
 }
 
 
+#: Versions of before, by label (``basic@1``): what was scored under one can be compared under it.
+EARLIER: dict[str, Profile] = {
+    profile.label: profile
+    for profile in (
+        Profile("basic", "1", "basic, with variation selectors, fillers and tatweel as letters", _basic_1),
+    )
+}
+
 #: The names for a person to choose from.
 PROFILE_NAMES = ", ".join(PROFILES)
 
 
 def profile(name: str) -> Profile:
-    """The profile called ``name``; :class:`UsageError` names the known ones otherwise."""
+    """The profile called ``name``, or that of a label with a version, such as ``basic@1``.
+
+    :class:`UsageError` names the known ones otherwise.
+    """
+    current = PROFILES.get(name.partition("@")[0])
+    if current is not None and name in (current.name, current.label):
+        return current
     try:
-        return PROFILES[name]
+        return EARLIER[name]
     except KeyError:
         raise UsageError(f"unknown normalisation profile {name!r}: choose one of {PROFILE_NAMES}.") from None
+
+
+def stored_profile(value: Mapping[str, str]) -> str:
+    """What :func:`profile` takes for a stored name and version: with the version if it is an earlier one."""
+    label = f"{value['name']}@{value['version']}"
+    return label if label in EARLIER else value["name"]
 
 
 def normalise(text: str, profile: str = "basic") -> str:

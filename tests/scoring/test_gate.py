@@ -110,7 +110,7 @@ def test_each_difference_is_named_and_can_be_accepted(rows):
     for part in (
         "[rows] 1 rows of the baseline are missing (us-119)",
         "[references] 1 reference transcripts have changed (scottish-0)",
-        "[normaliser] normaliser was basic@1, is none@1",
+        "[normaliser] normaliser was basic@2, is none@1",
         "[decoding] decoding was greedy, is beam 5",
         "--accept rows",
     ):

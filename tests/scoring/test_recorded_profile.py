@@ -52,7 +52,7 @@ def test_score_takes_the_recorded_profile(evaluated: Any, capsys: Any, profile: 
 
 def test_another_version_of_the_profile_is_said(evaluated: Any, capsys: Any) -> None:
     assert run(["score", evaluated("a", "basic", version="0"), "--json"]) == 0
-    assert out(capsys)["notes"][0].startswith("Evaluated under basic@0, scored under basic@1")
+    assert out(capsys)["notes"][0].startswith("Evaluated under basic@0, scored under basic@2")
 
 
 def test_a_profile_of_another_version_of_the_package_is_named(evaluated: Any, capsys: Any) -> None:
@@ -101,7 +101,7 @@ def test_gate_takes_the_recorded_profile_then_the_baselines(
     assert run(["gate", evaluated("b", None), "--baseline", baseline]) == 0
     capsys.readouterr()
     assert run(["gate", evaluated("b", "basic"), "--baseline", baseline]) == 4
-    assert "normaliser was alnum-en@1, is basic@1" in capsys.readouterr().err
+    assert "normaliser was alnum-en@1, is basic@2" in capsys.readouterr().err
     assert run(["gate", evaluated("b", "basic"), "--baseline", baseline, "--normalise", "alnum-en"]) == 0
 
 

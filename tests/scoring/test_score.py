@@ -28,7 +28,7 @@ def test_json_has_the_promised_fields(predictions):
     value = json.loads(json.dumps(score(predictions, by=["accent"]).to_json(), allow_nan=False))
     rates, kinds = {"wer", "cer", "ser"}, {"substitutions", "deletions", "insertions", "hits"}
     assert rates | kinds | {"errors", "words", "rows", "groups"} < set(value)
-    assert value["normaliser"] == {"name": "basic", "version": "1"}
+    assert value["normaliser"] == {"name": "basic", "version": "2"}
     assert {"jiwer", "numpy", "python", "asr_adapt"} <= set(value["software"])
     assert value["errors"] == value["substitutions"] + value["deletions"] + value["insertions"]
     assert value["words"] == value["hits"] + value["substitutions"] + value["deletions"]
