@@ -65,6 +65,7 @@ def evaluate(
     device: options.Device = "auto",
     compute_type: options.ComputeType = "auto",
     repeat: Repeat = 1,
+    fresh: options.Fresh = False,
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -96,7 +97,13 @@ def evaluate(
         alone(output if is_main() else None),
         audio_progress("Evaluating", quiet=quiet or not is_main()) as start,
     ):
-        runs = _Runs(rows, chosen.load(), processes, start, listening)
+        recogniser = chosen.load()
+        if not fresh and repeat == 1 and chosen.keeps:
+            from asr_adapt.models import weights_fingerprint
+            from asr_adapt.transcription.known_states import Known
+
+            listening["known"] = Known(weights=weights_fingerprint(recogniser))
+        runs = _Runs(rows, recogniser, processes, start, listening)
         evaluation, compared = runs.scored(context, output, normalise)
         again = [runs.once(path, told=False) for path in _repeats(output, repeat)]
     if is_main():
@@ -187,6 +194,12 @@ def _show(
 ) -> None:
     from asr_adapt.scoring import score
 
+    if evaluation.kept:
+        print(
+            f"{evaluation.kept} of {len(evaluation.rows)} rows: transcripts of an earlier run with the same "
+            "model and settings are used; --fresh transcribes anew.",
+            file=sys.stderr,
+        )
     for failure in evaluation.failures:
         print(f"asr-adapt: {failure.message}", file=sys.stderr)
     if not evaluation.rows:
@@ -203,6 +216,7 @@ def _show(
         "model": evaluation.model,
         "failed_rows": len(evaluation.failures),
         "wall_seconds": evaluation.wall_seconds,
+        "kept_rows": evaluation.kept,
     }
     if compared is not None:
         extra["context"] = compared.to_json()

@@ -94,6 +94,13 @@ class ChosenModel:
         return [path for path in found if path != without or path.name != CALIBRATION_FILE]
 
     @property
+    def keeps(self) -> bool:
+        """Whether transcripts follow from weights and settings alone, so that they may be kept and reused."""
+        from asr_adapt.transcription.decoding.fusion import Decoding
+
+        return self.runtime is Runtime.torch and replace(self.decoding, guard=Decoding().guard) == Decoding()
+
+    @property
     def _plain(self) -> bool:
         from asr_adapt.transcription.decoding.fusion import Decoding
 

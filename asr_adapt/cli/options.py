@@ -55,3 +55,4 @@ CalibrationFile = Annotated[
 RuntimeName = Annotated[Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 ComputeType = Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Use no transcripts kept from earlier runs.")]

@@ -27,6 +27,7 @@ def train(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the result folder."),
     curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
     curve_wer: list[float] = typer.Option(None, "--curve-wer", help="With --curve: data for this WER (0.2)?"),
+    fresh: bool = typer.Option(False, "--fresh", help="Use no transcripts kept from earlier runs."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
 ) -> int:
@@ -57,6 +58,10 @@ def train(
         else:
             show_curve(found, folder)
         return 0
+    if fresh:
+        resolved = resolved.model_copy(
+            update={"cache": resolved.cache.model_copy(update={"transcripts": False})}
+        )
     summary = adapt(resolved, folder, resume=resume, overwrite=overwrite, quiet=quiet).summary()
     if not is_main():
         return 0

@@ -5,7 +5,7 @@ Knows networks and processors. Does not know recipes, manifests' origins, or how
 
 from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Recogniser, Search
 from asr_adapt.models.ctc import CtcRecogniser
-from asr_adapt.models.fingerprint import prefix_fingerprint
+from asr_adapt.models.fingerprint import prefix_fingerprint, settings_fingerprint, weights_fingerprint
 from asr_adapt.models.flops import Costs, count_costs, forward_costs, peak_flops
 from asr_adapt.models.heads import set_vocabulary
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Hypothesis, Phrase, Window, Word
@@ -41,4 +41,6 @@ __all__ = [
     "peak_flops",
     "prefix_fingerprint",
     "set_vocabulary",
+    "settings_fingerprint",
+    "weights_fingerprint",
 ]

@@ -1,4 +1,4 @@
-"""What identifies the frozen part of a recogniser: its weights, its settings, how its inputs are made.
+"""What identifies a recogniser or the frozen part of one: weights, settings, how its inputs are made.
 
 Knows hashing. Does not know who asks or where results are kept.
 """
@@ -7,10 +7,28 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from asr_adapt.models.contract import Recogniser
+
+
+def settings_fingerprint(recogniser: Recogniser) -> str:
+    """SHA-256 over all but the weights: configuration, inputs, what a decoder was told, torch's version."""
+    settings = {
+        "config": recogniser.model.config.to_dict(),
+        "inputs": recogniser.processor.feature_extractor.to_dict(),
+        "settings": repr(recogniser.settings),
+        "torch": torch.__version__,
+    }
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def weights_fingerprint(recogniser: Recogniser) -> str:
+    """SHA-256 over every weight and buffer."""
+    return _hashed(hashlib.sha256(), recogniser, lambda _: True)
 
 
 def prefix_fingerprint(recogniser: Recogniser, boundary: int) -> str:
@@ -18,19 +36,16 @@ def prefix_fingerprint(recogniser: Recogniser, boundary: int) -> str:
 
     Two recognisers with equal fingerprints give equal outputs of :meth:`Recogniser.encode` on equal sound.
     """
-    digest = hashlib.sha256()
-    settings = {
-        "boundary": boundary,
-        "config": recogniser.model.config.to_dict(),
-        "inputs": recogniser.processor.feature_extractor.to_dict(),
-        "settings": repr(recogniser.settings),
-        "torch": torch.__version__,
-    }
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(f"{boundary}\n{settings_fingerprint(recogniser)}".encode())
     below = recogniser.stack.stages[:boundary]
+    return _hashed(digest, recogniser, lambda name: any(stage.owns(name) for stage in below))
+
+
+def _hashed(digest: Any, recogniser: Recogniser, wanted: Callable[[str], bool]) -> str:
+    """The digest of what it holds and of the ``wanted`` tensors."""
     for name, tensor in sorted(recogniser.model.state_dict().items()):
-        if any(stage.owns(name) for stage in below):
+        if wanted(name):
             digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
             raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
             digest.update(raw.numpy().tobytes())
-    return digest.hexdigest()
+    return str(digest.hexdigest())

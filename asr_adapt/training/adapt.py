@@ -31,6 +31,7 @@ from asr_adapt.models import (
     choose_device,
     load_recogniser,
     set_vocabulary,
+    weights_fingerprint,
 )
 from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
@@ -60,10 +61,12 @@ from asr_adapt.training.retention import retain
 from asr_adapt.training.run_folder import KIND, Identity, clear, finished_summary, settle_identity, taken
 from asr_adapt.training.schedule import parameter_groups
 from asr_adapt.training.speedups import Speedups
+from asr_adapt.training.starting_values import with_starting_values
 from asr_adapt.training.strategies import LearningPlan, expected_boundary, learning_plan
 from asr_adapt.training.throughput import Meter
 from asr_adapt.training.tracking import Tracker
 from asr_adapt.training.unfreezing import Unfreezing
+from asr_adapt.training.watching import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -123,16 +126,17 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     recipe = resumed_batch(recipe, folder, resume)
     accelerator = _accelerator(recipe, folder)
     _seed(recipe.seed)
-    ready = _ready(recipe, accelerator, ways.prepare, folder)
-    recipe, recogniser = ready.recipe, ready.recogniser
+    watch = Watch(quiet=ways.quiet or not accelerator.is_main_process)
+    watch.begin("other")
+    ready = _ready(recipe, accelerator, ways.prepare, folder, watch)
+    recipe, recogniser, measuring = ready.recipe, ready.recogniser, ready.measuring
     _begin(ready, folder, ways)
     added = attach(recogniser, recipe)
     plan = learning_plan(recogniser.stack, recipe.strategy, added)
     plan.apply(0)
     outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
-    tracker = Tracker(folder, recipe, accelerator, resume=resume, quiet=ways.quiet)
+    tracker = Tracker(folder, recipe, accelerator, watch, resume=resume)
     meter = Meter(recogniser, accelerator)
-    measuring = Measuring(recipe, ready.sets.dev, ready.sets.guard, _tests(recipe), ready.prefix)
     run, shown = _run(ready, plan, tracker, meter, measuring)
     batch_size = settle_batch(run, ways.memory)
     recipe = run.recipe
@@ -140,14 +144,17 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
         save_recipe(recipe, folder / "recipe.yaml")  # as it is carried out
     meter.on_boundary(recogniser.stack.boundary)
     measuring.prefix.on_boundary(recogniser.stack.boundary)
+    cache = _prefix_cache(run, watch)
+    if not resume:
+        cache.on_boundary(recogniser.stack.boundary)
+    measuring.prepare(recogniser)
     with as_pretrained(recogniser):
-        before = measuring.whole(recogniser)
-    cache = _prefix_cache(run)
-    with _fast(run, cache, measuring.prefix):
+        before = measuring.whole(recogniser, as_base=True)
+    with _fast(run, cache, measuring.prefix), tracker.training():
         progress = train(run, resume=resume)
     tracker.close()
     accelerator.wait_for_everyone()
-    settled = _settled(run, shown(), tracker.best_path(progress.best_step), added)
+    settled = _settled(run, shown(), tracker.best_path(progress.best_step), added, watch)
     outcome = replace(
         outcome,
         recipe=recipe,
@@ -159,9 +166,11 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
         measured_prefix=measuring.prefix.decisions,
         tests=measuring.tests,
         before=before,
-        after=measuring.whole(run.recogniser),
+        after=measuring.whole(run.recogniser, as_base=False),
+        time=watch.breakdown(),
         **settled,
     )
+    tracker.phases(watch.breakdown())
     measuring.prefix.close()
     if accelerator.is_main_process:
         _write(outcome, run, added, folder)
@@ -206,27 +215,44 @@ class Ready:
     batches: BatchPlan
     advice: Any
     labelled: LabelledRows
-    prefix: MeasuredPrefix
+    measuring: Measuring
 
 
 def _ready(
-    recipe: Recipe, accelerator: Accelerator, prepare: Callable[[Recogniser], Recogniser], folder: Path
+    recipe: Recipe,
+    accelerator: Accelerator,
+    prepare: Callable[[Recogniser], Recogniser],
+    folder: Path,
+    watch: Watch,
 ) -> Ready:
     """Load and check everything that the recipe names; labels that had to be made are kept in ``folder``."""
     sets = _open(recipe)
     loaded, spell = _recogniser(recipe, sets, accelerator)
     recogniser = prepare(loaded)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
-    prefix = MeasuredPrefix(recipe.cache, times_measured(recipe))
-    prefix.on_boundary(expected_boundary(recogniser.stack, recipe.strategy))
+    recipe = with_starting_values(recipe, recogniser)
+    measuring = _measuring(recipe, sets, recogniser, watch)
+
+    def hear(rows: Manifest) -> list[str]:
+        return measuring.heard(recogniser, rows)
+
     if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
-        sets = replace(sets, replay=self_labelled(recipe, recogniser, sets.replay, prefix))
-    labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, prefix)
+        sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
+    labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
-    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, prefix)
+    return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, measuring)
+
+
+def _measuring(recipe: Recipe, sets: Sets, recogniser: Recogniser, watch: Watch) -> Measuring:
+    """What the run measures; dev and guard in part where the recipe says so, the tests whole."""
+    boundary = expected_boundary(recogniser.stack, recipe.strategy)
+    prefix = MeasuredPrefix(recipe.cache, times_measured(recipe), boundary, watch)
+    keeps = recipe.cache.transcripts and recipe.initialise == "pretrained"
+    known = weights_fingerprint(recogniser) if keeps else None
+    return Measuring(recipe, sets.dev, sets.guard, _tests(recipe), prefix, watch, known)
 
 
 def _run(
@@ -270,14 +296,17 @@ def _fast(run: Run, cache: PrefixCache, measured: MeasuredPrefix) -> Iterator[No
         cache.close()
 
 
-def _settled(run: Run, whole: Recogniser, best: Path, added: Attachment | None) -> dict[str, Any]:
+def _settled(
+    run: Run, whole: Recogniser, best: Path, added: Attachment | None, watch: Watch
+) -> dict[str, Any]:
     """Leave the weights that the run ends with in the plain network ``whole``; what was decided."""
     run.recogniser, run.learning = whole, replace(run.learning, model=whole.model)
     averaging = choose_weights(run.learning, best, run.averages, run.progress, run.measure)
     if added is not None:
         added.detach()
     context = choose_context(run.recogniser, run.measure)  # the one in which mixtures are heard
-    retained = retain(run.recipe, run.recogniser, run.measure)
+    with watch.phase("blending", "blending", unit="mixtures"):
+        retained = retain(run.recipe, run.recogniser, run.measure)
     if retained is not None:
         context = choose_context(run.recogniser, run.measure)
     return {"averaging": averaging, "retained": retained, "context": context}
@@ -390,7 +419,7 @@ def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Lea
     return Learning(recogniser.model, plan.names, optimiser, average)
 
 
-def _prefix_cache(run: Run) -> PrefixCache:
+def _prefix_cache(run: Run, watch: Watch) -> PrefixCache:
     """The cache of the run's frozen prefix; how often rows are drawn follows from recipe and phase."""
     recipe, accelerator = run.recipe, run.accelerator
 
@@ -398,7 +427,7 @@ def _prefix_cache(run: Run) -> PrefixCache:
         per_step = recipe.batch.accumulate * accelerator.num_processes
         return expected_draws(run.plan, per_step * run.unfreezing.phase_steps(run.progress))
 
-    return PrefixCache(recipe, run.recogniser, run.corpus, run.meter, draws)
+    return PrefixCache(recipe, run.recogniser, run.corpus, run.meter, draws, watch)
 
 
 def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:

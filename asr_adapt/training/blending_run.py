@@ -31,6 +31,7 @@ from asr_adapt.training.evaluation import measure
 from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Cache
 from asr_adapt.training.retention import write_plot
+from asr_adapt.transcription.known_states import Known
 
 BATCH_SECONDS = 160.0
 
@@ -105,10 +106,11 @@ def blend_models(
     prefix = MeasuredPrefix(Cache(), points, mixer.boundary)
 
     def both() -> tuple[float, float]:
-        found = [
-            measure(adapted, m, profile, BATCH_SECONDS, prefix.of(adapted, m)).wer for m in (target, guard)
-        ]
-        return found[0], found[1]
+        wers = []
+        for rows in (target, guard):
+            known = Known(prefix.of(adapted, rows))
+            wers.append(measure(adapted, rows, profile, BATCH_SECONDS, known).wer)
+        return wers[0], wers[1]
 
     with closing(prefix):
         blend = sweep(mixer, both, budget, shares)

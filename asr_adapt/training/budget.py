@@ -30,8 +30,7 @@ class Retention(Section):
     guard_budget: Annotated[str | None, BeforeValidator(_checked)] = Field(
         None,
         description="How much guard WER may rise: 10% (of the base's), 0.01 (a point), or "
-        "10% or 0.01 (the larger); "
-        "empty: no blending.",
+        "10% or 0.01 (the larger); empty: no blending. Left out: chosen for the model.",
     )
     points: Annotated[int, Field(ge=2)] = Field(11, description="Mixtures measured, both ends included.")
     groups: Count = Field(

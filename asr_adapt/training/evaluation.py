@@ -14,8 +14,9 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
+from asr_adapt.training.watching import Phase
 from asr_adapt.transcription import Evaluation, Processes, evaluate
-from asr_adapt.transcription.known_states import States
+from asr_adapt.transcription.known_states import UNKNOWN, Known
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,28 @@ def spread(manifest: Manifest, rows: int | None) -> Manifest:
 
 
 def transcribed(
-    recogniser: Recogniser, manifest: Manifest, batch_seconds: float, states: States | None = None
+    recogniser: Recogniser,
+    manifest: Manifest,
+    batch_seconds: float,
+    known: Known = UNKNOWN,
+    phase: Phase | None = None,
 ) -> Evaluation:
     """What the recogniser writes for each row; raises the first error of a row that cannot be read.
 
-    Rows of which ``states`` holds the frozen prefix's output are decoded from there. Processes that train
+    What is ``known`` is not computed again; ``phase`` is told the rows that are done. Processes that train
     together each transcribe a share and all get the whole.
     """
+    before = 0.0 if phase is None else phase.count
     found = evaluate(
         manifest,
         model=recogniser,
         batch_seconds=batch_seconds,
         processes=Processes.current(),
-        states=states,
+        known=known,
+        on_progress=None if phase is None else lambda progress: phase.done(before + progress.finished),
     )
+    if phase is not None:
+        phase.done(before + len(manifest))
     if found.failures:
         raise found.failures[0].error
     return found
@@ -63,10 +72,11 @@ def measure(
     manifest: Manifest,
     profile: str,
     batch_seconds: float,
-    states: States | None = None,
+    known: Known = UNKNOWN,
+    phase: Phase | None = None,
 ) -> Measured:
     """Transcribe every row, as :func:`transcribed` does, and count word errors."""
-    found = transcribed(recogniser, manifest, batch_seconds, states)
+    found = transcribed(recogniser, manifest, batch_seconds, known, phase)
     counts = word_errors(found.references, found.hypotheses, profile)
     empty = sum(not normalise(text, profile) for text in found.hypotheses) / max(len(found.hypotheses), 1)
     return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses, found.looped)

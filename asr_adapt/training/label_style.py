@@ -24,7 +24,6 @@ from asr_adapt.text.truecase import VERSION, learn_style, styled, trusted
 from asr_adapt.training.contexts import as_pretrained
 from asr_adapt.training.evaluation import spread, transcribed
 from asr_adapt.training.labels import Taught, label_text, with_texts
-from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.transcription import Processes
 from asr_adapt.transcription.engine import decoding_name
 
@@ -37,13 +36,12 @@ SAMPLE_ROWS = 16
 Hear = Callable[[Manifest], list[str]]
 
 
-def hearing(recogniser: Recogniser, batch_seconds: float, prefix: MeasuredPrefix | None = None) -> Hear:
-    """Transcripts of rows as dev is measured, by the base as it was pretrained; through ``prefix``."""
+def hearing(recogniser: Recogniser, batch_seconds: float) -> Hear:
+    """Transcripts of rows as dev is measured, by the base as it was pretrained."""
 
     def hear(rows: Manifest) -> list[str]:
         with as_pretrained(recogniser):
-            states = None if prefix is None else prefix.of(recogniser, rows)
-            return transcribed(recogniser, rows, batch_seconds, states).hypotheses
+            return transcribed(recogniser, rows, batch_seconds).hypotheses
 
     return hear
 

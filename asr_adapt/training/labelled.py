@@ -14,9 +14,8 @@ from pathlib import Path
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.training.data import Corpus, check_characters, check_rows, unwritable
-from asr_adapt.training.label_style import finish, hearing
+from asr_adapt.training.label_style import Hear, finish, hearing
 from asr_adapt.training.labels import Taught, begin
-from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
@@ -38,11 +37,11 @@ def labelled_rows(
     replay: Manifest | None,
     folder: Path,
     spell: Callable[[str], str],
-    prefix: MeasuredPrefix | None = None,
+    hear: Hear | None = None,
 ) -> LabelledRows:
     """Check and label every row; the style of each manifest is chosen by itself.
 
-    Labels in the base's style are kept in ``folder``; the base hears rows through ``prefix``, where given.
+    Labels in the base's style are kept in ``folder``; ``hear`` gives what the base hears in rows.
     Raises :class:`~asr_adapt.errors.DataError` naming the first row that cannot be learnt from, before the
     base is heard.
     """
@@ -58,7 +57,7 @@ def labelled_rows(
                 replace(taught, rows=Manifest.of(valid.rows)),
                 recogniser,
                 path,
-                hearing(recogniser, recipe.evaluation.batch_seconds, prefix),
+                hear or hearing(recogniser, recipe.evaluation.batch_seconds),
                 spell,
                 forced=recipe.labels.style == "model",
             )

@@ -1,53 +1,90 @@
 """What a run measures: dev and guard while it learns, the tests before and after.
 
-Knows the recipe's sets and that their frozen prefix is computed once. Does not know when anything is
-measured, nor how a row is transcribed (:mod:`asr_adapt.training.evaluation`).
+Knows the recipe's sets, that their frozen prefix is computed once and that the base's own figures are kept.
+Does not know when anything is measured, nor how a row is transcribed (:mod:`asr_adapt.training.evaluation`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.training.contexts import as_pretrained
-from asr_adapt.training.evaluation import Measured, measure
+from asr_adapt.training.evaluation import Measured, measure, transcribed
 from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.watching import Phase, Watch
+from asr_adapt.transcription.known_states import Known
 
 
 @dataclass
 class Measuring:
-    """Manifests to measure: ``dev`` and ``guard`` (as many rows as the recipe says), and whole ``tests``."""
+    """Manifests to measure: ``dev`` and ``guard`` (as many rows as the recipe says), and whole ``tests``.
+
+    ``base`` is the fingerprint of the base's weights: what they write is kept for later runs, and read back
+    (None: neither).
+    """
 
     recipe: Recipe
     dev: Manifest
     guard: Manifest | None
     tests: Mapping[str, Manifest]
     prefix: MeasuredPrefix
+    watch: Watch
+    base: str | None = None
+
+    def prepare(self, recogniser: Recogniser) -> None:
+        """Compute the frozen prefix of all rows in one pass, as the base is measured."""
+        with as_pretrained(recogniser):
+            self.prefix.prepare(recogniser, [*self._watched.values(), *self.tests.values()])
 
     def progress(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Any]:
         """``dev`` and ``guard`` WER (fractions), the share of empty transcripts, and rows that looped.
 
         The base is heard as it was pretrained.
         """
+        label = "dev and guard" if self.guard is not None else "dev"
         with as_pretrained(recogniser, when=as_base):
-            dev = self._measured(recogniser, self.dev)
-            values = {"dev": dev.wer, "empty_rate": dev.empty_rate, "looped_rows": sum(dev.looped)}
-            if self.guard is not None:
-                guard = self._measured(recogniser, self.guard)
-                values |= {"guard": guard.wer, "guard_looped_rows": sum(guard.looped)}
+            found = self._measured(recogniser, self._watched, label, as_base=as_base)
+        dev = found["dev"]
+        values = {"dev": dev.wer, "empty_rate": dev.empty_rate, "looped_rows": sum(dev.looped)}
+        if "guard" in found:
+            guard = found["guard"]
+            values |= {"guard": guard.wer, "guard_looped_rows": sum(guard.looped)}
         return values
 
-    def whole(self, recogniser: Recogniser) -> dict[str, Measured]:
+    def whole(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Measured]:
         """Figures of the tests, by name."""
-        return {name: self._measured(recogniser, rows) for name, rows in self.tests.items()}
+        label = "measuring the base" if as_base else "measuring the adapted model"
+        return self._measured(recogniser, self.tests, label, as_base=as_base)
 
-    def _measured(self, recogniser: Recogniser, rows: Manifest) -> Measured:
-        states = self.prefix.of(recogniser, rows)
-        return measure(recogniser, rows, self.recipe.normalise, self.recipe.evaluation.batch_seconds, states)
+    def heard(self, recogniser: Recogniser, rows: Manifest) -> list[str]:
+        """What the base, as it was pretrained, writes for rows whose labels come from it."""
+        with as_pretrained(recogniser), self._phase("what the base hears", len(rows)) as phase:
+            known = Known(self.prefix.of(recogniser, rows), self.base)
+            seconds = self.recipe.evaluation.batch_seconds
+            return transcribed(recogniser, rows, seconds, known, phase).hypotheses
+
+    @property
+    def _watched(self) -> dict[str, Manifest]:
+        return {"dev": self.dev} | ({} if self.guard is None else {"guard": self.guard})
+
+    def _phase(self, label: str, rows: int) -> AbstractContextManager[Phase]:
+        return self.watch.phase("measuring", label, rows)
+
+    def _measured(
+        self, recogniser: Recogniser, sets: Mapping[str, Manifest], label: str, *, as_base: bool
+    ) -> dict[str, Measured]:
+        known = Known(self.prefix.prepare(recogniser, sets.values()), self.base if as_base else None)
+        profile, seconds = self.recipe.normalise, self.recipe.evaluation.batch_seconds
+        with self._phase(label, sum(map(len, sets.values()))) as phase:
+            return {
+                name: measure(recogniser, rows, profile, seconds, known, phase) for name, rows in sets.items()
+            }
 
 
 def times_measured(recipe: Recipe) -> float:

@@ -66,6 +66,8 @@ class Outcome:
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
     retained: Retained | None = None
+    #: Seconds of each kind of phase, and the share of measuring.
+    time: Mapping[str, Any] = field(default_factory=dict)
     #: The summary of a run that was finished before; then nothing above but the recipe is known.
     former: Mapping[str, Any] | None = None
 
@@ -122,6 +124,7 @@ class Outcome:
             "averaging": None if self.averaging is None else dict(self.averaging),
             "batch_size": None if self.batch_size is None else self.batch_size.to_json(),
             "prefix_cache": [dict(decision) for decision in self.prefix_cache],
+            "time": dict(self.time),
             "measured_prefix": [dict(decision) for decision in self.measured_prefix],
             "normalisation": {
                 "profile": self.recipe.normalise,

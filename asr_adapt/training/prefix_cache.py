@@ -23,6 +23,7 @@ from torch import Tensor
 
 from asr_adapt.audio.augment import audio_files
 from asr_adapt.errors import DataError
+from asr_adapt.manifest import file_print, sound_fields, sound_print
 from asr_adapt.models import Hidden, Recogniser, count_costs
 from asr_adapt.models.prefix_store import PrefixStore
 from asr_adapt.models.states import same_shape, stack_states
@@ -30,21 +31,21 @@ from asr_adapt.training.data import Corpus, Example
 from asr_adapt.training.prefix_estimate import GIGABYTE, Estimate, Use, estimate
 from asr_adapt.training.prefix_shards import (
     Shard,
+    Told,
     build,
     compute_shards,
     cut_shards,
     encoded,
-    file_print,
     open_store,
-    plain_row,
     prefix_key,
-    row_print,
 )
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.throughput import Meter
+from asr_adapt.training.watching import Watch
 
 logger = logging.getLogger(__name__)
 
+LABEL = "frozen prefix of the training rows"
 #: Keeps the seeds of runs, epochs and rows apart.
 SEED_STRIDE = 1_000_003
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -62,13 +63,18 @@ class PrefixCache:
     corpus: Corpus
     meter: Meter
     draws: Callable[[], np.ndarray]
+    watch: Watch = field(default_factory=lambda: Watch(quiet=True))
     #: What was decided at each boundary, for summary.json.
     decisions: list[dict[str, Any]] = field(default_factory=list)
     _store: PrefixStore | None = None
+    _boundary: int | None = None
 
     def on_boundary(self, boundary: int) -> None:
         """Build, or go without, for the prefix that now ends at ``boundary``."""
+        if boundary == self._boundary:
+            return
         self.close()
+        self._boundary = boundary
         if self.recipe.cache.mode == "off" or boundary == 0:
             return
         found = self._estimate(boundary)
@@ -139,7 +145,8 @@ class PrefixCache:
         store = None
         try:
             store = open_store(self.recipe.cache, key)
-            build(store, shards, room, self._compute(boundary))
+            with self.watch.phase("prefix", LABEL, len(self.corpus) * self.copies) as phase:
+                build(store, shards, room, self._compute(boundary, phase.add), phase.add)
         except DataError as problem:
             if store is not None:
                 store.close()
@@ -158,7 +165,7 @@ class PrefixCache:
             for shard in cut_shards(durations, self.copies, self._row_print, part)
         ]
 
-    def _compute(self, boundary: int) -> Callable[[PrefixStore, Sequence[Shard]], None]:
+    def _compute(self, boundary: int, told: Told) -> Callable[[PrefixStore, Sequence[Shard]], None]:
         def encode(shard: Shard, waveforms: Sequence[np.ndarray]) -> Hidden:
             seeds = [row_seed(self.recipe.seed, shard.copy, number) for number in shard.numbers]
             with self.accelerator.autocast():
@@ -166,16 +173,16 @@ class PrefixCache:
             return Hidden(hidden.states.to(self.dtype), hidden.lengths)
 
         return lambda store, shards: compute_shards(
-            store, shards, self.corpus.waveform, encode, ahead=self.recipe.batch.prefetch
+            store, shards, self.corpus.waveform, encode, ahead=self.recipe.batch.prefetch, told=told
         )
 
     def _row_print(self, number: int, copy: int) -> str:
         """Names the sound of one version of a row."""
         row = self.corpus.rows[number]
         if not self.varied:
-            return plain_row(row)
+            return sound_print(row)
         own = {"id": row.id, "number": number, "copy": copy, "augment": self._augmentation}
-        identity = row_print(row) | own | {"seed": self.recipe.seed}  # a single copy is not the plain row
+        identity = sound_fields(row) | own | {"seed": self.recipe.seed}  # a single copy is not the plain row
         return json.dumps(identity, sort_keys=True, default=str)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,24 +18,26 @@ import torch
 from torch import Tensor
 
 from asr_adapt.errors import DataError
-from asr_adapt.manifest import Manifest, Utterance, read_waveform
+from asr_adapt.manifest import Manifest, Utterance, read_waveform, sound_print
 from asr_adapt.models import Costs, Hidden, Recogniser, forward_costs
 from asr_adapt.models.prefix_store import PrefixStore
 from asr_adapt.training.prefix_estimate import GIGABYTE, Estimate, Use, estimate
 from asr_adapt.training.prefix_shards import (
     Shard,
+    Told,
     build,
     compute_shards,
     cut_shards,
     encoded,
     open_store,
-    plain_row,
     prefix_key,
 )
 from asr_adapt.training.recipe import Cache
+from asr_adapt.training.watching import Watch
 
 logger = logging.getLogger(__name__)
 
+LABEL = "frozen prefix of the measured rows"
 #: Shards decoded ahead.
 AHEAD = 4
 #: Clips are kept only if they are surely heard in one piece: seconds of the window left free.
@@ -54,6 +56,7 @@ class MeasuredPrefix:
     cache: Cache
     times: float
     boundary: int = 0
+    watch: Watch = field(default_factory=lambda: Watch(quiet=True))
     #: What was decided, for summary.json.
     decisions: list[dict[str, Any]] = field(default_factory=list)
     _costs: Costs | None = None
@@ -80,14 +83,19 @@ class MeasuredPrefix:
         None where nothing is kept: no frozen prefix, switched off, or too little room. Every process must
         call this.
         """
+        return self.prepare(recogniser, [manifest])
+
+    def prepare(self, recogniser: Recogniser, manifests: Iterable[Manifest]) -> KeptStates | None:
+        """The same of several manifests, computed in one pass; each has shards of its own."""
         if self.boundary == 0 or self.cache.mode == "off":
             return None
         key = prefix_key(recogniser, self.boundary, str(torch.float32), "no")
-        rows = [row for row in manifest if _heard_at_once(row, recogniser)]
-        fresh = {plain_row(row): row for row in rows}
-        fresh = {name: row for name, row in fresh.items() if (key, name) not in self._kept}
-        if fresh and not self._add(recogniser, key, fresh):
-            return None
+        parts = self._fresh(recogniser, key, manifests)
+        total = sum(map(len, parts))
+        if total:
+            with self.watch.phase("prefix", LABEL, total) as phase:
+                if not all([self._add(recogniser, key, part, phase.add) for part in parts]):
+                    return None
         places = {name: place for (own, name), place in self._kept.items() if own == key}
         if not places:
             return None
@@ -98,7 +106,20 @@ class MeasuredPrefix:
 
         return KeptStates(self.boundary, self._stores[key], places, anew)
 
-    def _add(self, recogniser: Recogniser, key: str, fresh: dict[str, Utterance]) -> bool:
+    def _fresh(
+        self, recogniser: Recogniser, key: str, manifests: Iterable[Manifest]
+    ) -> list[dict[str, Utterance]]:
+        """Rows by their sound that are not kept yet, of each manifest; a row of two belongs to the first."""
+        seen = {name for own, name in self._kept if own == key}
+        parts = []
+        for manifest in manifests:
+            rows = {sound_print(row): row for row in manifest if _heard_at_once(row, recogniser)}
+            fresh = {name: row for name, row in rows.items() if name not in seen}
+            seen |= fresh.keys()
+            parts.append(fresh)
+        return [part for part in parts if part]
+
+    def _add(self, recogniser: Recogniser, key: str, fresh: dict[str, Utterance], told: Told) -> bool:
         names, rows = list(fresh), list(fresh.values())
         durations = np.array([row.duration for row in rows], dtype=np.float64)
         found = self._estimate(recogniser, durations)
@@ -108,20 +129,20 @@ class MeasuredPrefix:
         shards = cut_shards(durations, 1, lambda number, _: names[number])
 
         def encode(_: Shard, waveforms: Sequence[np.ndarray]) -> Hidden:
-            return encoded(recogniser, waveforms, self.boundary, None)
+            return encoded(recogniser, waveforms, self.boundary)
 
         def load(number: int, _: int) -> np.ndarray:
             return read_waveform(rows[number], recogniser.sample_rate)
 
         def compute(store: PrefixStore, absent: Sequence[Shard]) -> None:
-            compute_shards(store, absent, load, encode, ahead=AHEAD)
+            compute_shards(store, absent, load, encode, ahead=AHEAD, told=told)
 
         started = time.perf_counter()
         recogniser.model.eval()
         try:
             if key not in self._stores:
                 self._stores[key] = open_store(self.cache, key)
-            build(self._stores[key], shards, int(found.gigabytes * GIGABYTE), compute)
+            build(self._stores[key], shards, int(found.gigabytes * GIGABYTE), compute, told)
         except DataError as problem:
             logger.warning("rows are measured from the sound: %s", problem)
             self._decide(replace(found, pays=False, reason=f"the cache cannot be used: {problem}"), 0.0)
@@ -154,11 +175,11 @@ class KeptStates:
 
     def has(self, row: Utterance) -> bool:
         """Whether the row's states are kept."""
-        return plain_row(row) in self.places
+        return sound_print(row) in self.places
 
     def read(self, row: Utterance) -> Tensor:
         """States (frames, width) of the row."""
-        found = self.store.read(*self.places[plain_row(row)])
+        found = self.store.read(*self.places[sound_print(row)])
         return self.anew(row) if found is None else found
 
 

@@ -8,12 +8,10 @@ shards are cut from rows sorted by length, and computed whole.
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +19,6 @@ from filelock import Timeout
 from torch import nn
 
 from asr_adapt.errors import DataError
-from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hidden, Recogniser, prefix_fingerprint
 from asr_adapt.models.prefix_store import PrefixStore, default_store
 from asr_adapt.training.data import prefetched
@@ -36,8 +33,8 @@ SHARD_SECONDS = 60.0
 #: Seconds of sound, as the network hears it, that are computed at once: on a CPU, on an accelerator. On a CPU
 #: two windows of Whisper at a time take half as long as sixteen.
 ENCODED_SECONDS = 60.0, 600.0
-#: Told the rows and seconds of sound of each shard when it is done.
-Told = Callable[[int, float], None]
+#: Told of so many more rows that are done.
+Told = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,6 @@ class Shard:
     name: str
     copy: int
     numbers: tuple[int, ...]
-    seconds: float
 
     def place(self, number: int) -> str:
         """The name of a row's tensor in the shard."""
@@ -73,12 +69,7 @@ def cut_shards(
         groups[-1].append(number)
         filled += float(durations[number])
     return [
-        Shard(
-            _shard_name([describe(n, copy) for n in numbers]),
-            copy,
-            tuple(numbers),
-            float(durations[numbers].sum()),
-        )
+        Shard(_shard_name([describe(n, copy) for n in numbers]), copy, tuple(numbers))
         for copy in range(copies)
         for numbers in groups
     ]
@@ -91,7 +82,7 @@ def compute_shards(
     encode: Callable[[Shard, Sequence[np.ndarray]], Hidden],
     *,
     ahead: int,
-    told: Told | None = None,
+    told: Told,
 ) -> None:
     """Write ``shards``: ``load`` gives the waveform of a row in a version, ``encode`` the states of a shard.
 
@@ -105,8 +96,7 @@ def compute_shards(
         hidden = encode(shard, loaded)
         rows = zip(hidden.states.cpu(), hidden.lengths.tolist(), strict=True)
         store.write(shard.name, {str(place): row[:length] for place, (row, length) in enumerate(rows)})
-        if told is not None:
-            told(len(shard.numbers), shard.seconds)
+        told(len(shard.numbers))
 
 
 def open_store(cache: Cache, key: str) -> PrefixStore:
@@ -120,15 +110,17 @@ def build(
     shards: Sequence[Shard],
     room: int,
     compute: Callable[[PrefixStore, Sequence[Shard]], None],
+    told: Told,
 ) -> None:
     """Have ``compute`` write the shards that are missing or damaged, each process its share.
 
-    ``room`` is the bytes that all shards take. Raises :class:`DataError` on every process where there is too
-    little, or where one fails.
+    ``told`` hears of the rows that are there already. ``room`` is the bytes that all shards take. Raises
+    :class:`DataError` on every process where there is too little, or where one fails.
     """
     processes = Processes.current()
     found = processes.gather({s.name for s in processes.share(shards) if store.has(s.name)})
     absent = [shard for shard in shards if not any(shard.name in whole for whole in found)]
+    told(sum(len(shard.numbers) for shard in shards) - sum(len(shard.numbers) for shard in absent))
     needed = int(room * len(absent) / max(1, len(shards)))
 
     def make_room() -> None:
@@ -176,29 +168,6 @@ def prefix_key(recogniser: Recogniser, boundary: int, *computed: str) -> str:
     """The store's key: weights and settings below ``boundary``, device, how states are computed and kept."""
     parts = [prefix_fingerprint(recogniser, boundary), *computed, recogniser.device.type]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
-
-
-def row_print(row: Utterance) -> dict[str, Any]:
-    """What identifies the sound of a row: its file as it is now, segment and channel."""
-    return {"file": file_print(row.audio_path), "segment": [row.offset, row.duration, row.get("channel")]}
-
-
-def plain_row(row: Utterance) -> str:
-    """:func:`row_print` as text."""
-    return json.dumps(row_print(row), sort_keys=True, default=str)
-
-
-def file_print(path: Path) -> list[Any]:
-    """Place, size and time of change of the file, or of the shard that holds it; a URL by its name alone."""
-    for candidate in (path, *path.parents):
-        try:
-            status = candidate.stat()
-        except (OSError, ValueError):
-            continue
-        if candidate.is_dir():
-            break
-        return [os.path.realpath(candidate), str(path.name), status.st_size, status.st_mtime_ns]
-    return [str(path)]
 
 
 def _shard_name(prints: Sequence[str]) -> str:

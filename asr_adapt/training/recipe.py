@@ -28,7 +28,9 @@ class Optimiser(Section):
         "adamw",
         description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch.",
     )
-    learning_rate: Positive = Field(2e-4, description="Peak rate of the top trainable layer.")
+    learning_rate: Positive = Field(
+        2e-4, description="Peak rate of the top trainable layer; left out: chosen for the model."
+    )
     head_learning_rate: Positive | None = Field(
         None, description="Peak rate of the head; default: learning_rate."
     )
@@ -50,7 +52,7 @@ class Optimiser(Section):
 class Schedule(Section):
     """How long, and how the rate moves."""
 
-    steps: Count = Field(400, description="Optimiser steps.")
+    steps: Count = Field(400, description="Optimiser steps; left out: chosen for the model.")
     kind: Literal["tri_stage", "linear", "cosine", "constant"] = Field(
         "tri_stage",
         description="After warm-up: hold then exponential decay, linear or cosine to zero, or constant.",
@@ -133,6 +135,10 @@ class Cache(Section):
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: the type of the run's precision."
+    )
+    transcripts: bool = Field(
+        True,
+        description="Use what the base wrote for equal rows in earlier runs, and keep it for later ones.",
     )
     copies: Count = Field(
         4, description="Versions of each row where waveforms are augmented; epochs take turns."

@@ -10,21 +10,19 @@ import logging
 
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
 from asr_adapt.text import normalise
-from asr_adapt.training.label_style import hearing
-from asr_adapt.training.prefix_measured import MeasuredPrefix
+from asr_adapt.training.label_style import Hear
 from asr_adapt.training.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
 
-def self_labelled(recipe: Recipe, base: Recogniser, rows: Manifest, prefix: MeasuredPrefix) -> Manifest:
-    """``rows`` with the text that ``base`` hears in them; rows in which it hears nothing are left out.
+def self_labelled(recipe: Recipe, rows: Manifest, hear: Hear) -> Manifest:
+    """``rows`` with the text that the base hears in them (``hear``); where that is none, a row is left out.
 
     Raises :class:`DataError` where it hears nothing in any of them.
     """
-    heard = hearing(base, recipe.evaluation.batch_seconds, prefix)(rows)
+    heard = hear(rows)
     kept = [
         row.replace(text=text)
         for row, text in zip(rows, heard, strict=True)

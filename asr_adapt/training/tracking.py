@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from safetensors.torch import save
 from torch import Tensor
 
 from asr_adapt.files import atomic_write
 from asr_adapt.training.checkpoints import newest_checkpoint, oldest_checkpoint
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.watching import Phase, Watch
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Tracker:
     """The loop's observer; only the main process writes."""
 
     def __init__(
-        self, folder: Path, recipe: Recipe, accelerator: Accelerator, *, resume: bool, quiet: bool
+        self, folder: Path, recipe: Recipe, accelerator: Accelerator, watch: Watch, *, resume: bool
     ) -> None:
         self.folder, self.accelerator = folder, accelerator
         self.main = accelerator.is_main_process
@@ -37,14 +37,25 @@ class Tracker:
         if self.main:
             self._keep_metrics_until(self._resumed_step() if resume else -1)
         accelerator.init_trackers("tensorboard", config={"model": recipe.model, "seed": recipe.seed})
-        self.bar = self._bar(recipe.schedule.steps, quiet)
+        self.watch, self.steps = watch, recipe.schedule.steps
+        self._phase: Phase | None = None
+        self._step = 0
+        watch.ended = self._ended
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Steps are made inside the block."""
+        with self.watch.phase("training", "training", self.steps, "steps") as self._phase:
+            yield
+        self._phase = None
 
     def step(self, values: dict[str, Any]) -> None:
         """One line in metrics.jsonl and one point in TensorBoard."""
         self._append({"kind": "step", **values})
         self.accelerator.log({f"train/{k}": v for k, v in values.items() if k != "step"}, step=values["step"])
-        if self.bar is not None:
-            self.bar.update(self.task, completed=values["step"], note=f"loss {values['loss']:.3f}")
+        self._step = values["step"]
+        if self._phase is not None:
+            self._phase.done(values["step"], f"loss {values['loss']:.3f}")
 
     def evaluation(self, values: dict[str, Any]) -> None:
         """The WERs of an evaluation, on stderr too."""
@@ -54,10 +65,15 @@ class Tracker:
         guard = f", guard {values['guard']:.1%}" if "guard" in values else ""
         star = " (best)" if values["best"] else ""
         text = f"step {values['step']}: dev WER {values['dev']:.1%}{guard}{star}"
-        if self.bar is not None:
-            self.bar.console.print(text, highlight=False)
-        else:
-            logger.info(text)
+        self.watch.say(text)
+
+    def phases(self, values: dict[str, Any]) -> None:
+        """What the phases took in all."""
+        self._append({"kind": "time", "step": self._step, **values})
+
+    def _ended(self, kind: str, label: str, seconds: float) -> None:
+        values = {"kind": "phase", "step": self._step, "phase": kind, "label": label, "seconds": seconds}
+        self._append(values)
 
     def best(self, state: dict[str, Tensor], values: dict[str, Any]) -> None:
         """Keep the best trainable weights beside the checkpoints.
@@ -77,9 +93,7 @@ class Tracker:
         return self.checkpoints / "best" / f"step_{step:06d}.safetensors"
 
     def close(self) -> None:
-        """Stop the bar and flush the trackers; the processes stay together, for there is more to measure."""
-        if self.bar is not None:
-            self.bar.stop()
+        """Flush the trackers; the processes stay together, for there is more to measure."""
         for tracker in self.accelerator.trackers:
             tracker.finish()
 
@@ -111,12 +125,3 @@ class Tracker:
                 kept.append(line)
         with atomic_write(self.metrics) as handle:
             handle.writelines(f"{line}\n" for line in kept)
-
-    def _bar(self, steps: int, quiet: bool) -> Progress | None:
-        if quiet or not self.main or not sys.stderr.isatty():
-            return None
-        columns = [TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
-        self.task = bar.add_task("training", total=steps, note="")
-        bar.start()
-        return bar

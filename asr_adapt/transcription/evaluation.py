@@ -6,7 +6,7 @@ Knows the predictions file. Does not know how it is scored; the same file serves
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from asr_adapt.text import profile as profile_named
 from asr_adapt.transcription.api import DEFAULT_MODEL, guarding, load, make_options
 from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
-from asr_adapt.transcription.known_states import States
+from asr_adapt.transcription.kept_predictions import KeptPredictions
+from asr_adapt.transcription.known_states import UNKNOWN, Known
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
@@ -44,6 +45,8 @@ class Evaluation:
     audio_seconds: float
     compute_seconds: float
     wall_seconds: float
+    #: Rows whose prediction was kept from an earlier run; they cost no time in this one.
+    kept: int = 0
 
     @property
     def references(self) -> list[str]:
@@ -74,7 +77,7 @@ def evaluate(
     on_progress: Callable[[Progress], None] | None = None,
     processes: Processes = ALONE,
     normalise: str | None = None,
-    states: States | None = None,
+    known: Known = UNKNOWN,
     **options: Any,
 ) -> Evaluation:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
@@ -84,21 +87,28 @@ def evaluate(
     cannot be read becomes a failure, the others are done. Raises DataError for a manifest without rows and
     ModelError for a model that cannot be loaded.
 
-    Rows of which ``states`` holds the frozen prefix's output are decoded from there. With ``output`` a killed
-    run goes on where it was. Among several ``processes`` each does its share of the rows, all get the whole
-    result, and the main one writes.
+    What is ``known`` of model and rows is not computed again. With ``output`` a killed run goes on where it
+    was. Among several ``processes`` each does its share of the rows, all get the whole result, and the main
+    one writes.
     """
     noted = {} if normalise is None else {"normaliser": profile_named(normalise).to_json()}
     rows = require_rows(_manifest(manifest))
     guard = options.pop("guard", None)
     recogniser = load(model, options)
     with guarding(recogniser, guard):
-        engine = Engine(recogniser, make_options(options), on_progress=on_progress, states=states)
-        return _evaluated(rows, engine, output, processes, noted)
+        engine = Engine(recogniser, make_options(options), on_progress=on_progress, states=known.states)
+        weights = known.weights
+        kept = None if weights is None else KeptPredictions(recogniser, engine.options, weights)
+        return _evaluated(rows, engine, output, processes, noted, kept)
 
 
 def _evaluated(
-    rows: Manifest, engine: Engine, output: str | Path | None, processes: Processes, noted: dict[str, Any]
+    rows: Manifest,
+    engine: Engine,
+    output: str | Path | None,
+    processes: Processes,
+    noted: dict[str, Any],
+    kept: KeptPredictions | None,
 ) -> Evaluation:
     recogniser = engine.recogniser
     started = time.perf_counter()
@@ -106,7 +116,10 @@ def _evaluated(
     if output is not None:
         key = run_key(recogniser, engine.options, map(source_of_row, rows))
         journal = RowJournal(output, key, processes.index)
-    found, failed = run_rows(engine, rows, processes, journal)
+    known = {} if kept is None else kept.of(rows)
+    found, failed = run_rows(engine, rows, processes, journal, known)
+    if kept is not None and processes.main:
+        kept.add(rows, {number: value for number, value in found.items() if number not in known})
     wall = time.perf_counter() - started
     predictions = tuple(_with(rows[number], found[number]) for number in sorted(found))
     if output is not None and journal is not None and processes.main:
@@ -121,17 +134,22 @@ def _evaluated(
         audio_seconds=sum(part.audio_seconds for part in progress),
         compute_seconds=sum(part.compute_seconds for part in progress),
         wall_seconds=max(processes.gather(wall)),
+        kept=len(known),
     )
 
 
 def run_rows(
-    engine: Engine, rows: Manifest, processes: Processes, journal: RowJournal | None
+    engine: Engine,
+    rows: Manifest,
+    processes: Processes,
+    journal: RowJournal | None,
+    kept: Mapping[int, Prediction] | None = None,
 ) -> tuple[dict[int, Prediction], dict[int, Failure]]:
-    """Predictions and failures by row number, from all processes and what the journal knows.
+    """Predictions and failures by row number, from all processes, the journal and what was ``kept`` before.
 
     The longest rows are read first, so that a pool holds rows of like length and the shares are alike.
     """
-    known = journal.read() if journal is not None else {}
+    known = {**(kept or {}), **(journal.read() if journal is not None else {})}
     processes.wait()  # all have read before one writes, so that all deal out the same rows
     order = processes.share([number for number in reading_order(rows.durations) if number not in known])
     found: dict[int, Prediction] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -34,6 +35,21 @@ class States(Protocol):
 
     def read(self, row: Utterance) -> Tensor:
         """States (frames, width) of a row that :meth:`has`."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What need not be computed again: ``states`` of rows, and what a model wrote before.
+
+    With the fingerprint of its ``weights``, what they wrote under equal settings is read back, and what they
+    write is kept (:mod:`asr_adapt.transcription.kept_predictions`).
+    """
+
+    states: States | None = None
+    weights: str | None = None
+
+
+UNKNOWN = Known()
 
 
 def transcribe_states(

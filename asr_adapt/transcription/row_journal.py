@@ -23,7 +23,7 @@ from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.options import TranscribeOptions
 
 #: Options that change how fast a run is, not what it writes.
-_SPEED_ONLY = ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast")
+SPEED_ONLY = ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast")
 
 
 _ENTRY = {"number", "value"}
@@ -74,7 +74,7 @@ def run_key(recogniser: Recogniser, options: TranscribeOptions, sources: Iterabl
     digest = hashlib.sha256()
     for source in sources:
         digest.update(repr((str(source.path), source.offset, source.duration, source.channel)).encode())
-    chosen = {k: v for k, v in asdict(options).items() if k not in _SPEED_ONLY}
+    chosen = {k: v for k, v in asdict(options).items() if k not in SPEED_ONLY}
     return {
         "sources": digest.hexdigest(),
         "model": recogniser.name,

@@ -1,0 +1,93 @@
+"""What the base wrote is kept from run to run; phases are timed and told; a run can be estimated."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asr_adapt.cli.app import main
+from asr_adapt.models import Recogniser, weights_fingerprint
+from asr_adapt.training import adapt, build_recipe
+from asr_adapt.transcription import evaluate
+from asr_adapt.transcription.known_states import Known
+
+KEPT = "transcripts of an earlier run"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def test_another_rate_finds_the_base_s_figures_and_fresh_does_without(
+    tree: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    quick = tree | {"schedule": {"steps": 2}, "evaluation": {"every": 2}}
+
+    def run(name: str, rate: float, *, fresh: bool) -> tuple[str, list[float], dict[str, Any]]:
+        caplog.clear()
+        with caplog.at_level(logging.INFO):
+            changed = {"optimiser": {"learning_rate": rate}, "cache": {"transcripts": not fresh}}
+            summary = adapt(build_recipe(quick | changed), tmp_path / name).summary()
+        lines = "\n".join(record.getMessage() for record in caplog.records)
+        return lines, [summary["target"]["before"], summary["evaluations"][0]["dev"]], summary
+
+    first, figures, _ = run("one", 1e-3, fresh=False)
+    second, again, summary = run("two", 1e-4, fresh=False)
+    third, anew, _ = run("three", 1e-4, fresh=True)
+    assert figures == again == anew
+    assert KEPT not in third
+    assert f"6 of 6 rows: {KEPT}" in second
+    assert second.count(KEPT) == 2 * 2, "dev and guard, as tests and before the first step"
+    assert first.count(KEPT) < second.count(KEPT)
+    assert set(summary["time"]["seconds"]) >= {"other", "prefix", "measuring", "training"}
+    assert 0 < summary["time"]["measuring_share"] < 1
+    rows = map(json.loads, (tmp_path / "two" / "metrics.jsonl").read_text("utf-8").splitlines())
+    phases = [row for row in rows if row["kind"] == "phase"]
+    assert [row["label"] for row in phases].count("dev and guard") == 2
+    assert {"measuring the base", "measuring the adapted model", "training"} <= {r["label"] for r in phases}
+    assert sum(summary["time"]["seconds"].values()) == pytest.approx(
+        summary["time"]["whole_seconds"], abs=0.1
+    )
+
+
+def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
+    tree: dict[str, Any], corpus: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    manifest = tmp_path / "corpus" / "dev.jsonl"
+    recogniser = Recogniser.load(tree["model"], device="cpu")
+
+    def kept(**more: Any) -> int:
+        known = Known(weights=weights_fingerprint(recogniser))
+        return evaluate(manifest, model=recogniser, known=known, **more).kept
+
+    assert [kept(), kept()] == [0, 6]
+    assert kept(batch_seconds=5.0) == 6, "speed changes no text"
+    assert kept(word_timestamps=True) == 0
+    first = tmp_path / "corpus" / json.loads(manifest.read_text("utf-8").splitlines()[0])["audio_filepath"]
+    first.write_bytes(first.read_bytes() + b"\0\0")
+    assert kept() == 5
+    recogniser.model.lm_head.bias.data[0] += 1.0
+    assert kept() == 0
+
+
+def test_evaluate_says_that_it_uses_them(
+    tree: dict[str, Any], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["evaluate", str(corpus / "dev.jsonl"), "--model", tree["model"], "--json"]
+    results = []
+    for more in ([], [], ["--fresh"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *more])
+        assert ended.value.code == 0
+        out, err = capsys.readouterr()
+        results.append((json.loads(out), KEPT in err))
+    assert [said for _, said in results] == [False, True, False]
+    assert [found["kept_rows"] for found, _ in results] == [0, 6, 0]
+    assert len({found["overall"]["wer"] if "overall" in found else found["wer"] for found, _ in results}) == 1

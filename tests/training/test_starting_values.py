@@ -1,0 +1,56 @@
+"""What a recipe leaves out is chosen by the model's kind and size; what it says stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from asr_adapt.models import Recogniser
+from asr_adapt.training import build_recipe
+from asr_adapt.training.starting_values import TABLE, starting_values, with_starting_values
+
+
+class _Sized:
+    """Only what the table asks a recogniser for."""
+
+    def __init__(self, millions: float, *, has_decoder: bool) -> None:
+        self.has_decoder = has_decoder
+        self.model = nn.ParameterList([nn.Parameter(torch.empty(round(millions * 1e6), device="meta"))])
+
+
+def recipe(**more: Any) -> Any:
+    return build_recipe({"train": "a.jsonl", "dev": "b.jsonl"} | more)
+
+
+@pytest.mark.parametrize(
+    ("millions", "rate"), [(7, 2e-4), (39, 3e-5), (74, 3e-5), (244, 1.25e-5), (1550, 6e-6)]
+)
+def test_a_larger_whisper_learns_more_slowly(millions: float, rate: float) -> None:
+    sized: Any = _Sized(millions, has_decoder=True)
+    found = with_starting_values(recipe(), sized)
+    assert found.optimiser.learning_rate == rate
+    assert found.schedule.steps == starting_values(sized).steps
+    assert found.retention.guard_budget is None, "nothing to blend for without a guard"
+
+
+def test_what_the_recipe_says_stays_and_a_guard_brings_a_budget() -> None:
+    sized: Any = _Sized(39, has_decoder=True)
+    said = recipe(optimiser={"learning_rate": 1e-3}, schedule={"steps": 7}, guard="g.jsonl")
+    found = with_starting_values(said, sized)
+    assert found.optimiser.learning_rate == 1e-3 and found.schedule.steps == 7
+    assert found.retention.guard_budget == "10% or 0.01"
+    off = recipe(guard="g.jsonl", retention={"guard_budget": None})
+    assert with_starting_values(off, sized).retention.guard_budget is None
+    lora = with_starting_values(recipe(strategy="lora"), sized)
+    plain = with_starting_values(recipe(), sized)
+    assert lora.optimiser.learning_rate == pytest.approx(10 * plain.optimiser.learning_rate)
+
+
+def test_every_model_has_a_line_and_the_bundled_one_keeps_its_rate(tone_model: Path) -> None:
+    assert {line.kind for line in TABLE if line.millions == float("inf")} == {"attention", "ctc"}
+    small = Recogniser.load(tone_model, device="cpu")
+    assert with_starting_values(recipe(), small) == recipe()
