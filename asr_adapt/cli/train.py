@@ -41,7 +41,7 @@ def train(
     logging.basicConfig(level=level, format="%(message)s")
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    resolved = load_recipe(recipe, overrides or [])
+    resolved = load_recipe(recipe, [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])])
     folder = output or Path("runs") / recipe.stem
     if overwrite and (resume or curve is not None):
         raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
@@ -58,10 +58,6 @@ def train(
         else:
             show_curve(found, folder)
         return 0
-    if fresh:
-        resolved = resolved.model_copy(
-            update={"cache": resolved.cache.model_copy(update={"transcripts": False})}
-        )
     summary = adapt(resolved, folder, resume=resume, overwrite=overwrite, quiet=quiet).summary()
     if not is_main():
         return 0
