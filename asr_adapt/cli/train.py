@@ -28,6 +28,7 @@ def train(
     curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
     curve_wer: list[float] = typer.Option(None, "--curve-wer", help="With --curve: data for this WER (0.2)?"),
     fresh: bool = typer.Option(False, "--fresh", help="Use no transcripts kept from earlier runs."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Check everything, say what it takes, and stop."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
 ) -> int:
@@ -42,6 +43,13 @@ def train(
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
     resolved = load_recipe(recipe, [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])])
+    if dry_run:
+        from asr_adapt.training.adapt import estimate
+
+        found = estimate(resolved)
+        if is_main():
+            print(json.dumps(found.to_json(), indent=2) if as_json else found.sentence())
+        return 0
     folder = output or Path("runs") / recipe.stem
     if overwrite and (resume or curve is not None):
         raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")

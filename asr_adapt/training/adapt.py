@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,7 @@ from asr_adapt.training.contexts import as_pretrained, choose_context
 from asr_adapt.training.data import Corpus
 from asr_adapt.training.device_memory import DeviceMemory
 from asr_adapt.training.evaluation import spread
+from asr_adapt.training.forecast import Forecast, forecast, worth_telling
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
 from asr_adapt.training.labels import fitted, speller, train_vocabulary
 from asr_adapt.training.loop import Run, train
@@ -131,20 +133,13 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     ready = _ready(recipe, accelerator, ways.prepare, folder, watch)
     recipe, recogniser, measuring = ready.recipe, ready.recogniser, ready.measuring
     _begin(ready, folder, ways)
-    added = attach(recogniser, recipe)
-    plan = learning_plan(recogniser.stack, recipe.strategy, added)
-    plan.apply(0)
-    outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
-    tracker = Tracker(folder, recipe, accelerator, watch, resume=resume)
-    meter = Meter(recogniser, accelerator)
-    run, shown = _run(ready, plan, tracker, meter, measuring)
-    batch_size = settle_batch(run, ways.memory)
-    recipe = run.recipe
+    started = _started(ready, folder, watch, ways)
+    run, tracker, cache = started.run, started.tracker, started.cache
+    recipe, outcome = run.recipe, started.outcome
     if accelerator.is_main_process:
         save_recipe(recipe, folder / "recipe.yaml")  # as it is carried out
-    meter.on_boundary(recogniser.stack.boundary)
-    measuring.prefix.on_boundary(recogniser.stack.boundary)
-    cache = _prefix_cache(run, watch)
+    if worth_telling(run):
+        watch.say(forecast(run, cache, measuring).sentence())
     if not resume:
         cache.on_boundary(recogniser.stack.boundary)
     measuring.prepare(recogniser)
@@ -154,11 +149,11 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
         progress = train(run, resume=resume)
     tracker.close()
     accelerator.wait_for_everyone()
-    settled = _settled(run, shown(), tracker.best_path(progress.best_step), added, watch)
+    best = tracker.best_path(progress.best_step)
+    settled = _settled(run, started.shown(), best, started.added, watch)
     outcome = replace(
         outcome,
         recipe=recipe,
-        batch_size=batch_size,
         progress=progress,
         advice=ready.advice,
         labels=ready.labelled.styles,
@@ -173,9 +168,56 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     tracker.phases(watch.breakdown())
     measuring.prefix.close()
     if accelerator.is_main_process:
-        _write(outcome, run, added, folder)
+        _write(outcome, run, started.added, folder)
     accelerator.end_training()  # the processes part
     return outcome
+
+
+@dataclass(frozen=True)
+class Started:
+    """A run that is ready for its first step."""
+
+    run: Run
+    shown: Callable[[], Recogniser]
+    tracker: Tracker
+    cache: PrefixCache
+    added: Attachment | None
+    outcome: Outcome
+
+
+def _started(ready: Ready, folder: Path, watch: Watch, ways: Ways) -> Started:
+    """What learns is chosen, the batch is settled, and what a step costs is counted."""
+    recipe, recogniser = ready.recipe, ready.recogniser
+    added = attach(recogniser, recipe)
+    plan = learning_plan(recogniser.stack, recipe.strategy, added)
+    plan.apply(0)
+    outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
+    tracker = Tracker(folder, recipe, ready.accelerator, watch, resume=ways.resume)
+    meter = Meter(recogniser, ready.accelerator)
+    run, shown = _run(ready, plan, tracker, meter, ready.measuring)
+    outcome = replace(outcome, batch_size=settle_batch(run, ways.memory))
+    meter.on_boundary(recogniser.stack.boundary)
+    ready.measuring.prefix.on_boundary(recogniser.stack.boundary)
+    return Started(run, shown, tracker, _prefix_cache(run, watch), added, outcome)
+
+
+def estimate(recipe: Recipe) -> Forecast:
+    """What :func:`adapt` would take on this computer; every row is checked, nothing is written or trained.
+
+    Labels that the base would give are left out of the trial: their rows count as measured ones.
+    """
+    unheard = {"labels": recipe.labels.model_copy(update={"style": "plain"})}
+    if recipe.replay is not None and recipe.replay.labels == "base":
+        unheard["replay"] = None
+    ways = Ways(False, False, True, _as_it_is, None)
+    with TemporaryDirectory(prefix="asr-adapt-") as place:
+        accelerator = _accelerator(recipe, Path(place))
+        watch = Watch(quiet=True)
+        ready = _ready(recipe.model_copy(update=unheard), accelerator, ways.prepare, Path(place), watch)
+        started = _started(ready, Path(place), watch, ways)
+        found = forecast(started.run, started.cache, ready.measuring)
+        started.tracker.close()
+    return found
 
 
 def _begin(ready: Ready, folder: Path, ways: Ways) -> None:

@@ -121,7 +121,7 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
     lengths = _lengths(run.plan)
     costs = run.plan.limits.cost(np.ceil(lengths / LENGTH_STEP) * LENGTH_STEP)
     ceiling = min(CEILING[memory.device.type], float(costs.max()) * len(costs))
-    with _untouched(run):
+    with untouched(run):
         most = largest(holds, float(costs.max()), ceiling)
     if most is None:
         raise RecipeError(
@@ -186,7 +186,7 @@ def _step(run: Run, numbers: list[int], seconds: float) -> None:
 
 
 @contextmanager
-def _untouched(run: Run) -> Iterator[None]:
+def untouched(run: Run) -> Iterator[None]:
     """Let all that ever learns learn in the block; afterwards nothing has changed, chance included."""
     model, plan = run.recogniser.model, run.unfreezing.plan
     kept = {name: buffer.clone() for name, buffer in model.named_buffers()}

@@ -62,6 +62,14 @@ class Measuring:
         label = "measuring the base" if as_base else "measuring the adapted model"
         return self._measured(recogniser, self.tests, label, as_base=as_base)
 
+    def counts(self, steps: int) -> tuple[int, int]:
+        """Rows that are measured, and transcripts of them in a run of ``steps``."""
+        watched = sum(map(len, self._watched.values()))
+        tests = sum(map(len, self.tests.values()))
+        evaluations = 1 + -(-steps // self.recipe.evaluation.every)
+        blends = self.recipe.retention.points if self.recipe.retention.budget else 0
+        return watched + tests, watched * (evaluations + blends) + 2 * tests
+
     def heard(self, recogniser: Recogniser, rows: Manifest) -> list[str]:
         """What the base, as it was pretrained, writes for rows whose labels come from it."""
         with as_pretrained(recogniser), self._phase("what the base hears", len(rows)) as phase:

@@ -91,3 +91,24 @@ def test_evaluate_says_that_it_uses_them(
     assert [said for _, said in results] == [False, True, False]
     assert [found["kept_rows"] for found, _ in results] == [0, 6, 0]
     assert len({found["overall"]["wer"] if "overall" in found else found["wer"] for found, _ in results}) == 1
+
+
+def test_a_dry_run_says_what_it_takes_and_leaves_nothing(
+    recipe_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path for path in tmp_path.rglob("*") if "cache" not in path.parts}
+    command = ["train", str(recipe_path), "--output", str(tmp_path / "out"), "--dry-run"]
+    found = []
+    for more in ([], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*command, *more])
+        assert ended.value.code == 0
+        found.append(capsys.readouterr().out)
+    assert found[0].startswith("estimate: 24 training rows; the frozen prefix of 48 rows ")
+    values = json.loads(found[1])
+    assert values["steps"] == 60 and values["step_seconds"] > 0
+    assert values["decoded_rows"] == 12 * 4 + 2 * 12, "four evaluations of dev and guard, the tests twice"
+    assert values["seconds"] == pytest.approx(
+        values["encoding_seconds"] + values["training_seconds"] + values["decoding_seconds"]
+    )
+    assert {path for path in tmp_path.rglob("*") if "cache" not in path.parts} == before
