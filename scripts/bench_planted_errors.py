@@ -21,7 +21,7 @@ from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.manifest.check.findings import Findings
 from asr_adapt.manifest.check.suspects import add_suspects, score_rows
 from asr_adapt.models import Recogniser
-from asr_adapt.models.alignment import transcript_fits
+from asr_adapt.models.alignment import DECODER_SUSPECT, transcript_fits
 from asr_adapt.text import normalise
 
 
@@ -92,7 +92,8 @@ def main() -> None:
     worst = {suspect.row for suspect in suspects[: round(options.worst * len(suspects))]}
     ranks = sorted(rank for rank, suspect in enumerate(suspects) if suspect.row in planted)
     findings = Findings()
-    bound = add_suspects(planted_manifest, suspects, findings)
+    least = DECODER_SUSPECT if recogniser.has_decoder else 0.0
+    bound = add_suspects(planted_manifest, suspects, findings, least)
     flagged = set(findings.rows.get("suspect-transcript", ()))
     result = {
         "model": options.model,

@@ -89,7 +89,7 @@ def _load(model: str) -> Recogniser:
 def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: Report) -> list[Suspect]:
     """Score every transcript, worst first; outliers also become findings."""
     from asr_adapt.manifest.check.suspects import add_suspects, score_rows
-    from asr_adapt.models.alignment import transcript_fits
+    from asr_adapt.models.alignment import DECODER_SUSPECT, transcript_fits
     from asr_adapt.text import normalise
 
     suspects = score_rows(
@@ -99,7 +99,8 @@ def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: 
         prepare=lambda text: normalise(text, profile),
         progress=row_counter(len(manifest), "rows aligned"),
     )
-    add_suspects(manifest, suspects, report.findings)
+    least = DECODER_SUSPECT if recogniser.has_decoder else 0.0
+    add_suspects(manifest, suspects, report.findings, least)
     return suspects
 
 

@@ -59,17 +59,20 @@ def score_rows(
     return sorted(suspects, key=lambda suspect: (-suspect.score, suspect.row))
 
 
-def add_suspects(manifest: Manifest, suspects: Sequence[Suspect], findings: Findings) -> float:
+def add_suspects(
+    manifest: Manifest, suspects: Sequence[Suspect], findings: Findings, least: float = 0.0
+) -> float:
     """Record outliers as findings; returns the score above which a row is suspect.
 
-    The bound is median + 4 robust standard deviations (MAD) of the finite scores: wrong transcripts are few.
+    The bound is median + 4 robust standard deviations (MAD) of the finite scores, since wrong transcripts are
+    few, but at least ``least``.
     """
     scores = np.array([suspect.score for suspect in suspects if math.isfinite(suspect.score)])
     if not len(scores):
         return math.inf
     middle = float(np.median(scores))
     spread = 1.4826 * float(np.median(np.abs(scores - middle)))
-    bound = middle + _SUSPECT * max(spread, 0.05)
+    bound = max(middle + _SUSPECT * max(spread, 0.05), least)
     for suspect in suspects:
         if suspect.score > bound:
             row = manifest[suspect.row]
