@@ -23,7 +23,7 @@ from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.viterbi import LogProbabilities, forced_alignment
 from asr_adapt.text import UNKNOWN, WORD_DELIMITER, normalise
 
-#: A decoder agrees with most transcripts to the letter, so that a spread says little; scores below this one are
+#: A decoder agrees with most transcripts to the letter, so that a spread says little; lower scores are
 #: of words misheard. Whisper tiny.en on accented speech: those reach 1.2, foreign transcripts begin at 1.9.
 DECODER_SUSPECT = 1.5
 #: Profile under which a decoder compares transcripts: how a corpus writes them is no fault of theirs.
