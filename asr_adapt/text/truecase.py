@@ -34,9 +34,8 @@ from asr_adapt.text.written import (
 TRUSTED = 0.5
 #: A word is written with capitals inside a sentence when it was seen so this often, and mostly.
 FORM_COUNT = 2
-VERSION = "1"  #: of the rules; labels made under other rules are made again
+VERSION = "2"  #: of the rules; labels made under other rules are made again
 _QUESTION = ("?", "？", "؟")
-_PRONOUN = "i"  # English: what is true of it is true of i'm, i'll, i'd, i've
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,8 @@ def learn_style(hypotheses: Iterable[str]) -> Style:
         lasts[mark] += 1
         for opening in _openings(words):
             openings[opening][mark] += 1
-        seen = {
-            (w.key, w.text) for w, begins in zip(words, sentence_starts(words), strict=True) if not begins
-        }
+        inside = [w for w, begins in zip(words, sentence_starts(words), strict=True) if not begins]
+        seen = {(w.key, w.text) for w in inside} | {(_head(w.key), _head(w.text)) for w in inside}
         for key, form in seen:  # once a text, whatever loops
             forms[key][form] += 1
     if not lasts:
@@ -111,6 +109,11 @@ def learn_style(hypotheses: Iterable[str]) -> Style:
 def _asks(marks: Counter[str]) -> bool:
     asked = sum(marks[mark] for mark in _QUESTION)
     return asked >= FORM_COUNT and 2 * asked > marks.total()
+
+
+def _head(word: str) -> str:
+    """What stands before an apostrophe: ``John`` of ``John's``, ``I`` of ``I'm``."""
+    return word.replace("’", "'").partition("'")[0]
 
 
 def _openings(words: Sequence[WrittenWord]) -> list[str]:
@@ -188,7 +191,8 @@ def _gaps(
     begins = sentence_starts(heard)
     gaps, starts = [], [True]
     for number, word in enumerate(words[:-1]):
-        taken = None if word.gap != " " else _place(heard, pairs[number], pairs[number + 1])
+        spelled = len(word.key) == len(words[number + 1].key) == 1
+        taken = None if word.gap != " " else _place(heard, pairs[number], pairs[number + 1], spelled=spelled)
         gaps.append(word.gap if taken is None else _gap(heard, taken))
         starts.append(taken is not None and begins[taken + 1] and _ends(gaps[-1]))
     last = words[-1].gap
@@ -199,15 +203,21 @@ def _gaps(
     return gaps, starts
 
 
-def _place(heard: Sequence[WrittenWord], first: _Pair | None, second: _Pair | None) -> int | None:
+def _place(
+    heard: Sequence[WrittenWord], first: _Pair | None, second: _Pair | None, *, spelled: bool
+) -> int | None:
     """The place of the word behind which the hypothesis shows what stands between two words.
 
     Both must be neighbours there and both the same words; for the end of a sentence the word behind it is
-    enough.
+    enough, and for the hyphen between two letters of a ``spelled`` word it does not matter which they are.
     """
-    if first is None or second is None or second.place != first.place + 1 or not second.equal:
+    if first is None or second is None or second.place != first.place + 1:
         return None
-    return first.place if first.equal or _ends(heard[first.place].gap) else None
+    if spelled and heard[first.place].gap == "-":
+        return first.place
+    if second.equal and (first.equal or _ends(heard[first.place].gap)):
+        return first.place
+    return None
 
 
 def _gap(heard: Sequence[WrittenWord], place: int) -> str:
@@ -243,11 +253,13 @@ def _cases(
     """Each word in its case."""
     begins = sentence_starts(heard)
     found = []
-    for word, pair, start in zip(words, pairs, starts, strict=True):
+    for number, (word, pair, start) in enumerate(zip(words, pairs, starts, strict=True)):
         plain = word.text.lower()
         form = _usual(word.key, plain, style)
-        if pair is not None and pair.equal:
-            said = heard[pair.place].text
+        said = "" if pair is None else heard[pair.place].text
+        if len(said) == 1 and said.isupper() and _spelled(words, number):  # the right letter or a wrong one
+            form = _capitalised(plain)
+        elif pair is not None and pair.equal:
             only_start = begins[pair.place] and said == _capitalised(said.lower())
             if said.lower() == plain and not only_start:
                 form = said
@@ -255,15 +267,20 @@ def _cases(
     return found
 
 
+def _spelled(words: Sequence[WrittenWord], number: int) -> bool:
+    """Whether a word is one letter beside another, as in a spelled name."""
+    near = words[max(0, number - 1) : number + 2]
+    return len(words[number].key) == 1 and sum(len(word.key) == 1 for word in near) > 1
+
+
 def _usual(key: str, plain: str, style: Style) -> str:
     """How the recogniser writes a word inside a sentence."""
     form = style.forms.get(key)
     if form is not None and form.lower() == plain:
         return form
-    head, apostrophe, tail = plain.partition("'")
-    if apostrophe and head == _PRONOUN and style.forms.get(_PRONOUN) == "I":
-        return f"I'{tail}"
-    return plain
+    head = _head(plain)
+    form = style.forms.get(head)
+    return form + plain[len(head) :] if form is not None and form.lower() == head else plain
 
 
 def _capitalised(word: str) -> str:

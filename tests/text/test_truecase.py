@@ -82,6 +82,8 @@ def test_what_is_written_already_stays(text: str) -> None:
         ("I SEE A THE MAN", "I see. The man", "I see a the man."),
         ("now that he had the time", "Now, Tatar, he had the time.", "Now that he had the time."),
         ("it costs 3 5", "It costs 3.5.", "It costs 3.5."),
+        ("m a r i a", "M-A-L-I-A.", "M-A-R-I-A."),
+        ("what a day", "What I day.", "What a day."),
         ("so i want to go", "So I want... to go.", "So I want to go."),
         ("Flat 202 Roop Ganga Pune", "Flat 202, Rup Gangapune.", "Flat 202 Roop Ganga Pune."),
     ],
@@ -97,6 +99,7 @@ def test_what_is_taken_and_what_is_not(reference: str, hypothesis: str, wanted: 
         ("WHAT IS THAT", "What is that?"),
         ("I'LL SEE THE MAN", "I'll see the man."),
         ("so i'll see i'm told", "So I'll see I'm told."),
+        ("look at john's sweater", "Look at John's sweater."),
         ("He left. he came back", "He left. he came back"),
     ],
 )
