@@ -1,6 +1,7 @@
 """How well a base's own transcripts give capitals and punctuation back to text that has lost them.
 
 python scripts/bench_labels.py kathleen/manifest.jsonl --model whisper-tiny.en --rows 100
+python scripts/bench_labels.py predictions.jsonl    # rows with pred_text: nothing is transcribed
 
 The references of a written corpus are put in capitals without punctuation, as in most accent corpora, styled
 by the base (`labels.style: model`), and compared with what they were: punctuation F1 and case errors, as the
@@ -17,6 +18,7 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.text.truecase import Style, learn_style, styled, trusted
+from asr_adapt.text.written import has_case
 from asr_adapt.training.evaluation import spread
 from asr_adapt.transcription import evaluate
 
@@ -27,9 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="whisper-tiny.en")
     parser.add_argument("--rows", type=int, default=100, help="evenly spread over the manifest")
     options = parser.parse_args(arguments)
-    rows = spread(Manifest.open(options.manifest), options.rows)
+    rows = spread(
+        Manifest.of(r for r in Manifest.open(options.manifest) if has_case(r.text or "")), options.rows
+    )
     written = [row.text or "" for row in rows]
-    said = evaluate(rows, model=options.model, device="cpu").hypotheses
+    said = [row.extra["pred_text"] for row in rows if "pred_text" in row.extra]
+    if len(said) != len(rows):
+        said = evaluate(rows, model=options.model, device="cpu").hypotheses
     bare = [normalise(text).upper() for text in written]
     style = learn_style(said)
     used = [trusted(text, guess) for text, guess in zip(bare, said, strict=True)]

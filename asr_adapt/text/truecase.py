@@ -43,13 +43,14 @@ class Style:
     """How a recogniser writes: learnt from its hypotheses by :func:`learn_style`.
 
     ``capitals``: its sentences begin with one. ``full_stop``: the mark that most of its transcripts end in,
-    or nothing. ``forms``: word → how it is written inside a sentence, where that is not lower case.
-    ``questions``: openings (one or two words) of texts that mostly end in the question mark ``asks``.
+    or nothing. ``forms``: word → how it is written inside a sentence, where that is not lower case;
+    ``lower``: words that mostly are in lower case there. ``questions``: openings (one or two words) of texts that mostly end in the question mark ``asks``.
     """
 
     capitals: bool = True
     full_stop: str = "."
     forms: Mapping[str, str] = field(default_factory=dict)
+    lower: frozenset[str] = frozenset()
     questions: frozenset[str] = frozenset()
     asks: str = "?"
 
@@ -97,10 +98,12 @@ def learn_style(hypotheses: Iterable[str]) -> Style:
     capitals = 2 * firsts[True] > firsts.total() or not firsts
     stops = Counter({mark: n for mark, n in lasts.items() if mark and mark not in _QUESTION})
     ended = 2 * (lasts.total() - lasts[""]) > lasts.total()
+    usual = _usual_forms(forms)
     return Style(
         capitals,
         (stops.most_common(1)[0][0] if stops else ".") if ended else "",
-        _usual_forms(forms) if capitals else {},
+        {key: form for key, form in usual.items() if form != form.lower()} if capitals else {},
+        frozenset(key for key, form in usual.items() if form == form.lower()),
         frozenset(opening for opening, marks in openings.items() if _asks(marks)),
         max(_QUESTION, key=lambda mark: lasts[mark]),
     )
@@ -122,10 +125,11 @@ def _openings(words: Sequence[WrittenWord]) -> list[str]:
 
 
 def _usual_forms(forms: Mapping[str, Counter[str]]) -> dict[str, str]:
+    """The form that a word mostly has, where it was seen often enough."""
     found = {}
     for key, counts in forms.items():
         form, count = counts.most_common(1)[0]
-        if form != form.lower() and count >= FORM_COUNT and 2 * count > counts.total():
+        if count >= FORM_COUNT and 2 * count > counts.total():
             found[key] = form
     return found
 
@@ -251,7 +255,7 @@ def _cases(
     style: Style,
 ) -> list[str]:
     """Each word in its case."""
-    begins = sentence_starts(heard)
+    begins, titled = sentence_starts(heard), _titled(heard)
     found = []
     for number, (word, pair, start) in enumerate(zip(words, pairs, starts, strict=True)):
         plain = word.text.lower()
@@ -261,10 +265,16 @@ def _cases(
             form = _capitalised(plain)
         elif pair is not None and pair.equal:
             only_start = begins[pair.place] and said == _capitalised(said.lower())
-            if said.lower() == plain and not only_start:
+            if said.lower() == plain and not only_start and not (titled and word.key in style.lower):
                 form = said
         found.append(_capitalised(form) if start and style.capitals else form)
     return found
+
+
+def _titled(heard: Sequence[WrittenWord]) -> bool:
+    """Whether a hypothesis Is Written Like A Title, which says nothing about its words."""
+    inside = [word.text for word in heard[1:] if len(word.text) > 1 and word.text[0].isalpha()]
+    return len(inside) > 2 and sum(text[0].isupper() for text in inside) > 0.6 * len(inside)
 
 
 def _spelled(words: Sequence[WrittenWord], number: int) -> bool:

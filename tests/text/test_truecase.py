@@ -107,6 +107,12 @@ def test_without_a_hypothesis_structure_decides(reference: str, wanted: str) -> 
     assert styled(reference, None, STYLE) == wanted
 
 
+def test_a_hypothesis_like_a_title_lends_no_capitals_to_common_words() -> None:
+    style = learn_style(["It is the end of the day.", "So this is the end of it.", "We saw the man of Rome."])
+    said = "The End Of The Danger Trail"
+    assert styled("the end of the danger trail", said, style) == "The end of the Danger Trail."
+
+
 def test_a_recogniser_that_writes_plain_words_teaches_plain_words() -> None:
     style = learn_style(["the cat sat on the mat", "it was so", "john left"])
     assert not style.written
