@@ -44,7 +44,8 @@ class Style:
 
     ``capitals``: its sentences begin with one. ``full_stop``: the mark that most of its transcripts end in,
     or nothing. ``forms``: word → how it is written inside a sentence, where that is not lower case;
-    ``lower``: words that mostly are in lower case there. ``questions``: openings (one or two words) of texts that mostly end in the question mark ``asks``.
+    ``lower``: words that mostly are in lower case there. ``questions``: openings
+    (one or two words) of texts that mostly end in the question mark ``asks``.
     """
 
     capitals: bool = True
