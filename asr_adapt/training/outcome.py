@@ -33,6 +33,7 @@ from asr_adapt.training.evaluation import Measured
 from asr_adapt.training.labels import Taught
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.retention import Retained
+from asr_adapt.transcription.evaluation import with_prediction
 
 BLANK_WARNING = 0.5
 
@@ -211,7 +212,7 @@ def write_outcome(outcome: Outcome, recogniser: Recogniser, folder: Path) -> Non
     for name, manifest in outcome.tests.items():
         for when, measured in (("before", outcome.before[name]), ("after", outcome.after[name])):
             rows = (
-                row.replace(extra={**row.extra, "pred_text": text, **({"looped": True} if looped else {})})
+                with_prediction(row, {"pred_text": text, **({"looped": True} if looped else {})})
                 for row, text, looped in zip(manifest, measured.hypotheses, measured.looped, strict=True)
             )
             path = folder / "predictions" / f"{name}.{when}.jsonl"

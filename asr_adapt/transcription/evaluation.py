@@ -28,6 +28,8 @@ from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.row_journal import RowJournal, run_key
 
+#: Fields of an earlier prediction that say nothing about this one.
+_OF_A_PREDICTION = ("confidence", "looped")
 #: What was recognised in a row, as plain values: the fields that it gets.
 Prediction = dict[str, Any]
 
@@ -121,7 +123,7 @@ def _evaluated(
     if kept is not None and processes.main:
         kept.add(rows, {number: value for number, value in found.items() if number not in known})
     wall = time.perf_counter() - started
-    predictions = tuple(_with(rows[number], found[number]) for number in sorted(found))
+    predictions = tuple(with_prediction(rows[number], found[number]) for number in sorted(found))
     if output is not None and journal is not None and processes.main:
         write_manifest(output, predictions)
         write_json(settings_path(output), _settings(recogniser, engine.options) | noted)
@@ -187,12 +189,14 @@ def reading_order(durations: np.ndarray) -> list[int]:
 
 def predicted_row(row: Utterance, transcript: Transcript) -> Utterance:
     """The row with what was recognised; times of words are seconds from the row's start."""
-    return _with(row, _prediction(row, transcript))
+    return with_prediction(row, _prediction(row, transcript))
 
 
-def _with(row: Utterance, prediction: Prediction) -> Utterance:
+def with_prediction(row: Utterance, prediction: Prediction) -> Utterance:
+    """The row with ``prediction``, and without what an earlier one said of itself."""
     fields = {**prediction}
-    return row.replace(duration=fields.pop("duration"), extra={**row.extra, **fields})
+    kept = {name: value for name, value in row.extra.items() if name not in _OF_A_PREDICTION}
+    return row.replace(duration=fields.pop("duration", row.duration), extra={**kept, **fields})
 
 
 def _prediction(row: Utterance, transcript: Transcript) -> Prediction:
