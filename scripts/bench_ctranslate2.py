@@ -33,7 +33,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.demo.corpus import CorpusSizes, build_accent_corpus
 from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, WhisperRecogniser
+from asr_adapt.models import Recogniser, Search, WhisperRecogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
@@ -112,6 +112,7 @@ def compare(model: str, clips: Sequence[np.ndarray], options: argparse.Namespace
     if not isinstance(recogniser, WhisperRecogniser):
         raise SystemExit(f"{model} is no Whisper: give --model a directory of one.")
     recogniser.use_context("full")
+    recogniser.set_search(Search(guard=False))
     folder = options.output / "exported"
     export_ctranslate2(recogniser, folder)
     faster = WhisperModel(

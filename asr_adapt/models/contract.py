@@ -58,10 +58,10 @@ class Search:
     ``guard``: a row that says the same over and over, or more than its seconds can hold, ends at once. It is
     searched again by beam, and cut behind the first repetition where that loops too. A row is silent where
     the model's probability of that is above ``no_speech`` (None: never asked) and the transcript's mean
-    log-probability below ``mean_score``; where the row looped, half that probability is enough. Without
-    ``guard`` the text is exactly that of transformers' greedy or beam search. ``fallback`` also tries again
-    at ``temperatures`` what is improbable (``mean_score``) or compresses too well (``compression``), as
-    OpenAI's Whisper does. ``prompt`` is text that stands before every piece: names, spellings, style.
+    log-probability below ``mean_score``. Without ``guard`` the text is exactly that of transformers' greedy
+    or beam search. ``fallback`` also tries again at ``temperatures`` what is improbable (``mean_score``) or
+    compresses too well (``compression``), as OpenAI's Whisper does. ``prompt`` is text that stands before
+    every piece: names, spellings, style.
     Windows of long audio get ``timestamps``. ``best_of`` draws are made at a temperature above 0; a beam ends
     once beams times ``patience`` hypotheses have ended; ``length_penalty`` is the exponent of Wu et al.
     (arXiv 1609.08144), None ranks by mean log-probability.

@@ -22,9 +22,6 @@ from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_network import WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
 
-#: A row that looped is silent at this share of the no-speech threshold already: decoders loop on noise.
-LOOPED_SILENCE = 0.5
-
 
 class WhisperDecoding:
     """Searches under ``options``, a :class:`Search`, which may be set anew at any time."""
@@ -106,14 +103,14 @@ class WhisperDecoding:
         return self.network.step(ids, heard.states, heard.mask, DecoderCache(1, heard.kept)).float()
 
     def _without_silence(self, heard: Heard, found: list[Spoken]) -> list[Spoken]:
-        """Nothing is said where the text is improbable, or looped, and the model hears nobody speak."""
-        limit, token, least = self.options.no_speech, self.tokens.no_speech, self.options.mean_score
-        doubtful = [row for row, said in enumerate(found) if said.looped or said.mean_score < least]
+        """Nothing is said where the text is improbable and the model hears nobody speak."""
+        limit, token = self.options.no_speech, self.tokens.no_speech
+        doubtful = [row for row, said in enumerate(found) if said.mean_score < self.options.mean_score]
         if limit is None or token is None or not doubtful:
             return found
         shares = self.start(heard.rows(doubtful)).softmax(-1)[:, token].tolist()
         for row, share in zip(doubtful, shares, strict=True):
-            if share > (limit * LOOPED_SILENCE if found[row].looped else limit):
+            if share > limit:
                 found[row] = replace(found[row], ids=(), scores=found[row].scores[-1:])
         return found
 
