@@ -90,7 +90,7 @@ def heard_rows(recogniser: WhisperRecogniser, batch: Sequence, language: str | N
     plain = decoding(hidden, language, "transcribe", seconds)
     recogniser.set_search(Search())
     guarded = decoding(hidden, language, "transcribe", seconds)
-    first = attempt(decoding.network, heard, replace(rules, repeats=REPEATS))
+    first = attempt(decoding.network, heard, replace(rules, repeats=REPEATS), Search())
     looped = [place for place, said in enumerate(first) if said.looped]
     others: dict[int, dict[str, str]] = defaultdict(dict)
     for name, remedy in REMEDIES.items() if looped else ():
@@ -116,7 +116,7 @@ def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spo
     """The first temperature at which a row does not loop, else cut."""
     found: list[Spoken | None] = [None] * len(first)
     for temperature in Search().temperatures[1:]:
-        tried = attempt(ours.network, heard, replace(rules, repeats=REPEATS), 1, temperature)
+        tried = attempt(ours.network, heard, replace(rules, repeats=REPEATS), Search(), temperature)
         found = [
             before if before is not None or said.looped else said
             for before, said in zip(found, tried, strict=True)
@@ -127,7 +127,7 @@ def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spo
 def _beam(beams: int, strict: bool) -> Remedy:
     def remedy(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spoken]) -> list[Spoken]:
         judged = replace(rules, repeats=STRICTER if strict else REPEATS)
-        tried = attempt(ours.network, heard, judged, beams)
+        tried = attempt(ours.network, heard, judged, Search(beams=beams))
         return [cut(before) if said.looped else said for before, said in zip(first, tried, strict=True)]
 
     return remedy
