@@ -7,17 +7,30 @@ living one needs (``leftovers``). Does not know what the files mean, nor what ma
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from asr_adapt.leftovers import in_process, side_name, sweep
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+#: What torch and safetensors say instead of these numbers.
+_NO_ROOM_SIGNS = (
+    "inline_container.cc",
+    "PytorchStreamWriter failed writing",
+    "os error 28",
+    "os error 27",
+    "os error 122",
+    "No space left",
+    "File too large",
+)
 
 
 @contextmanager
@@ -44,8 +57,9 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
             os.fsync(handle.fileno())
         Path(name).chmod(_permissions(target))
         Path(name).replace(target)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        _name_full_disk(error, target)
         raise
 
 
@@ -62,9 +76,11 @@ def atomic_directory(path: str | Path, *, replace: bool = False) -> Iterator[Pat
     try:
         yield work
         work.chmod(0o777 & ~_umask())
+        _sync(work)
         _put_in_place(work, target, replace)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
+        _name_full_disk(error, target)
         raise
 
 
@@ -102,6 +118,26 @@ def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt``; what lies there may be deleted at any time."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "asr-adapt"
+
+
+def _sync(folder: Path) -> None:
+    """Have the files of a folder on the disk before it gets its name, in case the power goes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as handle, suppress(OSError):  # Windows syncs only what is open for writing
+                os.fsync(handle.fileno())
+
+
+def _name_full_disk(error: BaseException, target: Path) -> None:
+    """Raise OSError naming ``target`` where ``error`` means that it found no room; libraries say it badly."""
+    number = error.errno if isinstance(error, OSError) else None
+    text = str(error)
+    if number not in _NO_ROOM and not any(sign in text for sign in _NO_ROOM_SIGNS):
+        return
+    reason = os.strerror(number if number in _NO_ROOM else errno.ENOSPC)
+    raise OSError(
+        number or errno.ENOSPC, f"cannot be written whole ({reason}): make room", str(target)
+    ) from error
 
 
 def is_device(path: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from asr_adapt.cli.ranks import may_complain
-from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError
+from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError, shown
 
 EXIT_INTERRUPTED = 130
 
@@ -109,8 +109,9 @@ def _explain(error: Exception) -> int:
     if isinstance(error, AsrAdaptError):
         print(f"asr-adapt: {error}", file=sys.stderr)
         return error.exit_status
-    if isinstance(error, OSError) and error.filename is not None:
-        print(f"asr-adapt: {error.filename}: {error.strerror}", file=sys.stderr)
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f"{shown(str(error.filename))}: "
+        print(f"asr-adapt: {place}{error.strerror}.", file=sys.stderr)
         return EXIT_INVALID
     kind = type(error).__name__
     print(f"asr-adapt: unexpected {kind}: {error} (run again with --debug for details)", file=sys.stderr)

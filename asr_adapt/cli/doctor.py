@@ -15,33 +15,30 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from packaging.requirements import Requirement
+
 State = Literal["good", "warning", "broken"]
 
-#: Packages without which nothing works, with the oldest version that does.
-REQUIRED = {
-    "torch": "2.6",
-    "transformers": "5.0",
-    "accelerate": "1.10",
-    "librosa": "0.11",
-    "soundfile": "0.13",
-    "soxr": "0.5",
-    "av": "14",
-    "jiwer": "4.0",
-    "numpy": "2.0",
-    "pydantic": "2.7",
+#: What an extra is for, by its name; one that is not named here is listed all the same.
+USES = {
+    "vad": "speech detection (--vad)",
+    "plots": "plots",
+    "lora": "LoRA (strategy lora)",
+    "speech2text": "Speech2Text models",
+    "parquet": "corpora in parquet shards",
+    "onnx": "export to ONNX (--runtime onnx)",
+    "ctranslate2": "export to CTranslate2, for faster-whisper",
+    "lm": "KenLM binaries (--lm)",
+    "url": "inputs from the web (https://…)",
+    "torchaudio": "a second resampler",
 }
-#: Optional package → (import name, extra, what it adds).
-OPTIONAL = {
-    "silero-vad": ("silero_vad", "vad", "speech detection (--vad)"),
-    "matplotlib": ("matplotlib", "plots", "plots"),
-    "peft": ("peft", "lora", "LoRA (strategy lora)"),
-    "sentencepiece": ("sentencepiece", "speech2text", "Speech2Text models"),
-}
+#: Extras for who works on asr-adapt itself.
+FOR_DEVELOPERS = {"dev"}
 CODECS = (
     ("WAV", "PCM_16"),
     ("FLAC", "PCM_16"),
@@ -99,23 +96,40 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    problems = 0
-    for name, oldest in REQUIRED.items():
-        try:
-            found = version(name)
-        except PackageNotFoundError:
-            found = ""
-        if not found or _numbers(found) < _numbers(oldest):
-            problems += 1
-            seen = f"{found or 'not installed'}, {oldest} or newer is needed"
-            yield Finding(name, "broken", seen, f"pip install '{name}>={oldest}'")
-    if not problems:
-        yield Finding("packages", "good", f"all {len(REQUIRED)} required ones are there")
+    """Every package that the installation says it needs, and its version."""
+    required = _requirements("")
+    faults = [finding for one in required if (finding := _fault(one, "broken")) is not None]
+    yield from faults
+    if not required:
+        yield Finding("asr-adapt", "warning", "not installed as a package", "pip install asr-adapt")
+    elif not faults:
+        yield Finding("packages", "good", f"all {len(required)} required ones are there")
 
 
-def _numbers(text: str) -> tuple[int, ...]:
-    parts = text.split("+")[0].split(".")
-    return tuple(int(part) for part in parts if part.isdigit())
+def _requirements(extra: str) -> list[Requirement]:
+    """What the installed asr-adapt needs by itself, or for an extra."""
+    try:
+        listed = [Requirement(text) for text in requires("asr-adapt") or ()]
+    except PackageNotFoundError:
+        return []
+    without = [one for one in listed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    if not extra:
+        return without
+    wanted = [one for one in listed if one.marker is not None and one.marker.evaluate({"extra": extra})]
+    return [one for one in wanted if one not in without]
+
+
+def _fault(needed: Requirement, state: State) -> Finding | None:
+    """What is wrong with a required package; None where it is there in a version that does."""
+    try:
+        found = version(needed.name)
+    except PackageNotFoundError:
+        found = ""
+    if found and needed.specifier.contains(found.split("+")[0], prereleases=True):
+        return None
+    wanted = str(needed.specifier) or "any version"
+    seen = f"{found or 'not installed'}, {wanted} is needed"
+    return Finding(needed.name, state, seen, f"pip install '{needed.name}{needed.specifier}'")
 
 
 def _torch() -> Iterator[Finding]:
@@ -202,11 +216,23 @@ def _speech_synthesis() -> Iterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    present = [name for name, (module, _, _) in OPTIONAL.items() if find_spec(module) is not None]
+    """Every extra: there, in part, or not, with what it is for."""
+    try:
+        names = metadata("asr-adapt").get_all("Provides-Extra") or []
+    except PackageNotFoundError:
+        return
+    present, absent = [], []
+    for name in sorted(set(names) - FOR_DEVELOPERS):
+        needed = _requirements(name)
+        faults = [fault for one in needed if (fault := _fault(one, "warning")) is not None]
+        if not faults:
+            present.append(name)
+            continue
+        use = f": no {USES[name]}" if name in USES else ""
+        seen = "; ".join(f"{fault.subject} {fault.seen}" for fault in faults)
+        absent.append(Finding(f"extra {name}", "warning", f"{seen}{use}", f"pip install 'asr-adapt[{name}]'"))
     yield Finding("extras", "good", ", ".join(present) or "none installed")
-    for name, (_, extra, use) in OPTIONAL.items():
-        if name not in present:
-            yield Finding(name, "warning", f"not installed: no {use}", f"pip install 'asr-adapt[{extra}]'")
+    yield from absent
 
 
 def _models() -> Iterator[Finding]:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.manifest.index import LineIndex, index_lines
+from asr_adapt.manifest.index import LineIndex, index_lines, read_at
 from asr_adapt.manifest.utterance import Place, Utterance, parse_line
 
 
@@ -38,7 +38,7 @@ class _FileShard:
         if self._descriptor is None:
             self._descriptor = self.index.open()
         start, end = int(self.index.starts[row]), int(self.index.ends[row])
-        raw = os.pread(self._descriptor, end - start, start)
+        raw = read_at(self._descriptor, end - start, start)
         return parse_line(raw, self.place, int(self.index.lines[row]))
 
     def __iter__(self) -> Iterator[Utterance]:

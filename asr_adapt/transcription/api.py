@@ -61,14 +61,15 @@ def transcribe(
     ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
     :meth:`Recogniser.load`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
     the model's directory. ``guard=False`` lets a decoder loop and write in silence, as plain transformers
-    does. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
+    does; ``on_progress`` is called with a :class:`Progress` after each batch, and what it raises ends the
+    work. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
     bad inputs, see :class:`Engine`.
     """
-    guard = options.pop("guard", None)
+    guard, tell = options.pop("guard", None), options.pop("on_progress", None)
     recogniser = load(model, options, compute_type="fast")
     with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         found: dict[int, Transcript] = {}
-        for outcome in Engine(recogniser, make_options(options)).run(sources):
+        for outcome in Engine(recogniser, make_options(options), on_progress=tell).run(sources):
             if outcome.transcript is None:
                 raise _error(outcome.failure)
             found[outcome.index] = outcome.transcript

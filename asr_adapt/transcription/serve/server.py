@@ -11,26 +11,36 @@ from __future__ import annotations
 
 import json
 import re
-import threading
-from collections.abc import Mapping
+import select
+import shutil
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from asr_adapt.audio import probe
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.api import transcribe
+from asr_adapt.transcription.engine import Progress
+from asr_adapt.transcription.serve.turns import Turns
 from asr_adapt.transcription.writers import render
 
 MEDIA_TYPE = "application/octet-stream"
 BLOCK = 1 << 16
+#: Addresses that stand for all of a machine's.
+_EVERYWHERE = frozenset(("0.0.0.0", "::", ""))
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
@@ -44,7 +54,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """Models by the name the page shows, and limits: bytes of one upload, seconds a client may stall.
+    """Models by the name the page shows, and limits: bytes and seconds of an upload, of a client's silence.
 
     ``calibrations`` has the map of word confidence of those models that have one.
     """
@@ -54,6 +64,7 @@ class Settings:
     patience: float = 60.0
     names: frozenset[str] = field(default=LOCAL_NAMES)
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    most_seconds: float = 4 * 3600.0
 
 
 class Refused(Exception):
@@ -72,8 +83,21 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], settings: Settings) -> None:
         self.settings = settings
-        self.turn = threading.Lock()
+        self.turns = Turns()
+        self.uploads: set[Path] = set()
         super().__init__(address, Handler)
+
+    def server_close(self) -> None:
+        """Stop listening, and remove what is being transcribed: its threads end with the process."""
+        super().server_close()
+        for folder in list(self.uploads):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """One line about what went wrong; nothing about a client that has gone."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, (ConnectionError, TimeoutError)):
+            print(f"asr-adapt: unexpected {type(error).__name__}: {error}", file=sys.stderr)
 
     @cached_property
     def page(self) -> bytes:
@@ -113,20 +137,27 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, routes: Mapping[str, Any]) -> None:
         try:
-            self._check_host()
-            route = routes.get(urlsplit(self.path).path)
-            if route is None:
-                raise Refused(HTTPStatus.NOT_FOUND, "There is no such page.")
-            route()
-        except Refused as refusal:
-            self._send_json({"error": str(refusal)}, refusal.status)
+            try:
+                self._check_host()
+                route = routes.get(self._url().path)
+                if route is None:
+                    raise Refused(HTTPStatus.NOT_FOUND, "There is no such page.")
+                route()
+            except Refused as refusal:
+                self._send_json({"error": str(refusal)}, refusal.status)
         except (ConnectionError, TimeoutError):
             self.close_connection = True  # the client has gone: there is nobody to answer
+
+    def _url(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError as error:
+            raise Refused(HTTPStatus.BAD_REQUEST, "The address of the request is not valid.") from error
 
     def _check_host(self) -> None:
         host = self.headers.get("Host", "")
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-        if name.strip("[]").lower() not in self.server.settings.names:
+        if not answers_for(name.strip("[]").lower(), self.server.settings.names):
             raise Refused(HTTPStatus.FORBIDDEN, f"This server does not answer for {host[:80]!r}.")
 
     def _page(self) -> None:
@@ -138,17 +169,19 @@ class Handler(BaseHTTPRequestHandler):
     def _transcribe(self) -> None:
         name = self._chosen_model()
         settings = self.server.settings
-        with temporary_folder("asr-adapt-serve") as folder:
+        with temporary_folder("asr-adapt-serve") as folder, self._kept(folder):
             path = folder / "upload"
             self._receive(path)
             try:
-                with self.server.turn:
+                self._require_length(probe(path).duration)
+                with self.server.turns.turn() as ticket:
                     found = transcribe(
                         path,
                         model=settings.models[name],
                         word_timestamps=True,
                         workers=1,
                         calibration=settings.calibrations.get(name),
+                        on_progress=partial(self._between, ticket),
                     )
             except AsrAdaptError as error:
                 sentence = _without_paths(str(error), folder)
@@ -156,9 +189,39 @@ class Handler(BaseHTTPRequestHandler):
         value = found.to_json() | {"compute_seconds": round(found.compute_seconds, 3)}
         self._send_json(value | {name: render(found, name) for name in ("srt", "vtt", "txt")})
 
+    @contextmanager
+    def _kept(self, folder: Path) -> Iterator[None]:
+        """The server removes ``folder`` where it ends before this request."""
+        self.server.uploads.add(folder)
+        try:
+            yield
+        finally:
+            self.server.uploads.discard(folder)
+
+    def _between(self, ticket: object, progress: Progress) -> None:
+        """After each batch: stop for a client that has gone or sound without end, let others in."""
+        self._require_length(progress.audio_seconds)
+        if self._client_has_gone():
+            raise ConnectionAbortedError("the client has gone")
+        self.server.turns.pass_on(ticket)
+
+    def _require_length(self, seconds: float | None) -> None:
+        most = self.server.settings.most_seconds
+        if seconds is not None and seconds > most:
+            message = f"A recording may last {most / 3600:g} hours at most."
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+
+    def _client_has_gone(self) -> bool:
+        """Whether the other end has closed the connection; it sends nothing behind its request."""
+        try:
+            readable = select.select([self.connection], [], [], 0)[0]
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except (OSError, ValueError):
+            return True
+
     def _chosen_model(self) -> str:
         models = self.server.settings.models
-        query = parse_qs(urlsplit(self.path).query)
+        query = parse_qs(self._url().query)
         name = query.get("model", [next(iter(models))])[0]
         if name not in models:
             raise Refused(HTTPStatus.NOT_FOUND, "There is no such model.")
@@ -171,7 +234,7 @@ class Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not (length.isascii() and length.isdigit()):
             raise Refused(HTTPStatus.LENGTH_REQUIRED, "Say how long the recording is (Content-Length).")
-        left = int(length)
+        left = int(length[:20])
         if left > self.server.settings.most_bytes:
             limit = self.server.settings.most_bytes / 2**20
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"A recording may have {limit:g} MiB at most.")
@@ -193,6 +256,26 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+
+def answers_for(name: str, names: Set[str]) -> bool:
+    """Whether a server known by ``names`` answers requests for the host ``name``.
+
+    One that listens on every address answers for every address, and for this machine's name; a name of
+    someone else's that points here is refused all the same.
+    """
+    if name in names:
+        return True
+    if not names & _EVERYWHERE:
+        return False
+    own = socket.gethostname().lower()
+    if name in (own, f"{own}.local", socket.getfqdn().lower()):
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_paths(sentence: str, folder: Path) -> str:
