@@ -1,10 +1,10 @@
 """Two trainings that share a prefix store, on a disk that fills up, killed and damaged again and again.
 
-Knows what a run leaves on disk and how to harm it: SIGKILL, bytes changed or cut off in checkpoints and shards,
-a file that takes the last room, another run that wants the whole store. Does not know what is trained.
-Each round trains two recipes (other seeds) at once to the end, taking them up after every fault, and compares
-weights and losses with undisturbed runs: bit for bit where every step had the store, within rounding where a
-full disk kept a run from it. Files of the user's beside the store must survive.
+Knows what a run leaves on disk and how to harm it: SIGKILL, bytes changed or cut off in checkpoints and
+shards, a file that takes the last room, another run that wants the whole store. Does not know what is
+trained. Each round trains two recipes (other seeds) at once to the end, taking them up after every fault, and
+compares weights and losses with undisturbed runs: bit for bit where every step had the store, within rounding
+where a full disk kept a run from it. Files of the user's beside the store must survive.
 
     python scripts/soak_faults.py --minutes 30 [--disk /mnt/small] [--write docs/scale-out.md]
 
@@ -182,7 +182,8 @@ class Soak:
     def line(self) -> str:
         """How far it is."""
         return (
-            f"{self.rounds} rounds, {self.equal} equal, {self.close} within rounding, {sum(self.faults.values())} faults, "
+            f"{self.rounds} rounds, {self.equal} equal, {self.close} within rounding, "
+            f"{sum(self.faults.values())} faults, "
             f"{self.starts} starts, {len(self.lost)} lost, {len(self.unexpected)} unexpected"
         )
 
@@ -192,7 +193,8 @@ class Soak:
         disk = f"a tmpfs of {MEGABYTES} MB" if self.disk is not None else "no disk to fill up"
         return "\n".join([
             f"{self.rounds} rounds of two trainings with one prefix store in {options.minutes:g} minutes: "
-            f"{self.equal} ended with the losses and weights of undisturbed runs, bit for bit, {self.close} within rounding; "
+            f"{self.equal} ended with the losses and weights of undisturbed runs, bit for bit, {self.close} "
+            "within rounding; "
             f"{len(self.lost)} files of the user's lost; {len(self.unexpected)} unexpected messages; "
             f"{self.starts} starts, of which {self.refused} found no whole checkpoint and began anew.",
             "",

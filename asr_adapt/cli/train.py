@@ -36,23 +36,24 @@ def train(
     import json
     import logging
 
-    from asr_adapt.training import adapt, load_recipe
+    from asr_adapt.training.recipe_file import load_recipe
 
+    if overwrite and (resume or curve is not None):
+        raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
+    given = [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])]
+    resolved = load_recipe(recipe, given)  # mistakes are named before torch is loaded
     level = (logging.WARNING if quiet else logging.INFO) if is_main() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s")
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    resolved = load_recipe(recipe, [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])])
     if dry_run:
-        from asr_adapt.training.adapt import estimate
+        from asr_adapt.training.adapting import estimate
 
         found = estimate(resolved)
         if is_main():
             print(json.dumps(found.to_json(), indent=2) if as_json else found.sentence())
         return 0
     folder = output or Path("runs") / recipe.stem
-    if overwrite and (resume or curve is not None):
-        raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
     if curve is not None:
         from asr_adapt.cli.curve_view import show_curve
         from asr_adapt.training.curve import learning_curve, parse_fractions
@@ -66,6 +67,8 @@ def train(
         else:
             show_curve(found, folder)
         return 0
+    from asr_adapt.training import adapt
+
     summary = adapt(resolved, folder, resume=resume, overwrite=overwrite, quiet=quiet).summary()
     if not is_main():
         return 0

@@ -1,11 +1,33 @@
 """A recipe carried out: batching, schedule of layers and rates, THE loop, checkpoints, outcome.
 
 Knows manifests and the recogniser contract. Does not know families, foreign layouts or the command line.
+The names are imported lazily, so that a recipe is read, and its mistakes are named, without torch.
 """
 
-from asr_adapt.training.adapt import adapt
-from asr_adapt.training.outcome import Outcome, predictions_of
-from asr_adapt.training.recipe import Recipe
-from asr_adapt.training.recipe_file import build_recipe, load_recipe, save_recipe
+from __future__ import annotations
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asr_adapt.training.adapting import adapt
+    from asr_adapt.training.outcome import Outcome, predictions_of
+    from asr_adapt.training.recipe import Recipe
+    from asr_adapt.training.recipe_file import build_recipe, load_recipe, save_recipe
+
+_PLACES = {
+    "adapt": "adapting",
+    "Outcome": "outcome",
+    "predictions_of": "outcome",
+    "Recipe": "recipe",
+    "build_recipe": "recipe_file",
+    "load_recipe": "recipe_file",
+    "save_recipe": "recipe_file",
+}
 __all__ = ["Outcome", "Recipe", "adapt", "build_recipe", "load_recipe", "predictions_of", "save_recipe"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)

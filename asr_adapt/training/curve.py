@@ -1,7 +1,7 @@
 """The learning curve: the same recipe on growing parts of the data, and how much more data would help.
 
 Knows how nested parts are drawn, trained one after another and read back. Does not know how a part is trained
-(:mod:`asr_adapt.training.adapt`) nor how the curve is fitted (:mod:`asr_adapt.training.power_law`).
+(:mod:`asr_adapt.training.adapting`) nor how the curve is fitted (:mod:`asr_adapt.training.power_law`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.scoring import count_errors
 from asr_adapt.scoring.bootstrap import speaker_blocks
-from asr_adapt.training.adapt import adapt
+from asr_adapt.training.adapting import adapt
 from asr_adapt.training.curve_plot import write_curve_plot
 from asr_adapt.training.power_law import Extrapolation, Need, extrapolate
 from asr_adapt.training.recipe import Recipe

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -154,3 +156,15 @@ def test_a_row_of_one_channel_is_learnt_from_and_transcribed_alone(
     manifest.write_text(json.dumps(rows[0] | {"channel": "left"}) + "\n")
     with pytest.raises(DataError, match=r"two\.jsonl.*1.*channel.*counted from 0"):
         read_waveform(Manifest.open(manifest)[0], 16_000)
+
+
+def test_a_mistake_in_a_recipe_is_named_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text("train: a.jsonl\ndev: b.jsonl\nscheduel: {steps: 2}\n")
+    program = (
+        "import sys; from asr_adapt.cli.app import run; "
+        "status = run(['train', 'recipe.yaml', '-o', 'out']); print(status, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["3", "False"]
+    assert "recipe.yaml:3" in found.stderr and "schedule" in found.stderr

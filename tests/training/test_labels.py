@@ -15,7 +15,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.adapt import _open, _recogniser
+from asr_adapt.training.adapting import _open, _recogniser
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
 from asr_adapt.training.labels import speller
 from tests.models.whisper_models import save_tiny_whisper
