@@ -1,4 +1,4 @@
-"""Writes docs/recipes.md's table of fields from the recipe's own definitions.
+"""Writes docs/recipes.md's tables of fields and starting values from the code's own definitions.
 
 python scripts/document_recipe.py          # writes between the markers
 python scripts/document_recipe.py --check  # exit 1 when the page is out of date
@@ -10,7 +10,7 @@ import argparse
 import sys
 import types
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,11 @@ from pydantic_core import PydanticUndefined
 
 from asr_adapt.files import atomic_write
 from asr_adapt.training import Recipe
+from asr_adapt.training.starting_values import TABLE
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 BEGIN, END = "<!-- fields -->", "<!-- /fields -->"
+VALUES_BEGIN, VALUES_END = "<!-- starting values -->", "<!-- /starting values -->"
 
 
 def section_of(annotation: Any) -> type[BaseModel] | None:
@@ -80,11 +82,27 @@ def lines(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def page(text: str) -> str:
-    """The page with the table between the markers."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    table = "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *lines(Recipe)])
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+    """The page with both tables between their markers."""
+    fields = ["| field | type | default | meaning |", "|---|---|---|---|", *lines(Recipe)]
+    return _block(_block(text, (BEGIN, END), fields), (VALUES_BEGIN, VALUES_END), starting_values())
+
+
+def starting_values() -> Iterator[str]:
+    """Table lines of what is chosen by a model's kind and size."""
+    fields = ("optimiser.learning_rate", "schedule.steps", "retention.guard_budget")
+    yield f"| model | parameters | {' | '.join(f'`{name}`' for name in fields)} | rate with LoRA |"
+    yield "|---|---|--:|--:|---|--:|"
+    for line in TABLE:
+        kind = "encoder–decoder" if line.kind == "attention" else "CTC"
+        size = "larger" if line.millions == float("inf") else f"up to {line.millions:g} M"
+        budget = line.budget or "–"
+        yield f"| {kind} | {size} | {line.rate:g} | {line.steps} | {budget} | {line.lora_rate:g} |"
+
+
+def _block(text: str, marks: tuple[str, str], content: Iterable[str]) -> str:
+    before, _, rest = text.partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    return "\n".join([before + marks[0], *content, marks[1]]) + after
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -6,13 +6,12 @@ Knows the files that ``sweep_defaults.py`` writes. Does not train.
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from report import line, publish
+from report import hardware, line, publish
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import wer_with_interval, word_errors
@@ -35,21 +34,28 @@ def table(folder: Path, write: Path | None) -> None:
         base = bases.get((result["model"], result["scale"]))
         if base is not None:
             rows += lines_of(result, base)
-    about = f"\n{len(results)} files; profile {PROFILE}; {platform.machine()}, one CPU core; seed 1.\n"
-    publish("\n".join([line(HEADER), line(["---"] * len(HEADER)), *rows]) + "\n" + about, "sweep", write)
+    text = "\n".join([line(HEADER), line(["---"] * len(HEADER)), *rows])
+    about = (
+        f"Share in bold: lowest dev WER within the budget (a tenth or a point) on the budget set. {PROFILE}."
+    )
+    publish(f"{text}\n\n{about} {hardware()}, one core at a time.\n", "sweep", write)
 
 
 def lines_of(result: dict[str, Any], base: dict[str, Any]) -> list[str]:
-    """The training unblended, and at the chosen blend where that is another."""
+    """A line for each measured share of the adapted weights, the whole first."""
     start = base["blends"][0]
     if not result["cell"]:
         return [_line(result, start, start, "–")]
-    whole = result["blends"][-1]
-    chosen = choose(result, start)
-    found = [_line(result, whole, start, "1")]
-    if chosen["share"] != 1.0:
-        found.append(_line(result, chosen, start, f"{chosen['share']:g}"))
-    return found
+    chosen = choose(result, start)["share"]
+    return [
+        _line(
+            result,
+            blend,
+            start,
+            f"**{blend['share']:g}**" if blend["share"] == chosen else f"{blend['share']:g}",
+        )
+        for blend in reversed(result["blends"])
+    ]
 
 
 def choose(result: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def recipe(**more: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("millions", "rate"), [(7, 2e-4), (39, 3e-5), (74, 3e-5), (244, 1.25e-5), (1550, 6e-6)]
+    ("millions", "rate"), [(7, 2e-4), (39, 3e-5), (74, 2.5e-5), (244, 1.25e-5), (1550, 6e-6)]
 )
 def test_a_larger_whisper_learns_more_slowly(millions: float, rate: float) -> None:
     sized: Any = _Sized(millions, has_decoder=True)
