@@ -7,7 +7,7 @@ Does not know any architecture, recipe or file layout; a family's own file does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ class Dropout:
 class DecoderSettings:
     """What an encoder–decoder model is told, and how it learns.
 
-    ``language`` (None: the one saved with the model) and ``task`` go in front of every transcript;
+    ``language`` and ``task`` (None: those saved with the model) go in front of every transcript;
     ``context`` is ``full`` (the whole window, as pretrained) or ``dynamic`` (the clip's own length and a
     margin); ``language_from`` is a listed language, or ``mean``, from which an unlisted one's token starts;
     ``timestamps_share`` of the training rows have timestamps.
@@ -46,7 +46,7 @@ class DecoderSettings:
 
     language: str | None = None
     language_from: str | None = None
-    task: str = "transcribe"
+    task: str | None = None
     context: str = "full"
     timestamps_share: float = 0.0
 
@@ -128,6 +128,11 @@ class Recogniser(ABC):
     settings: DecoderSettings = DecoderSettings()
     #: How an encoder–decoder family searches; see :meth:`set_search`.
     search: Search = Search()
+
+    @property
+    def languages(self) -> Collection[str]:
+        """Codes of the languages between which a user may choose; empty where there is no choice."""
+        return ()
 
     @property
     def varies_inputs(self) -> bool:

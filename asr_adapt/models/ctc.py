@@ -6,7 +6,8 @@ Does not know recipes, manifests, beam search or how a checkpoint was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -21,8 +22,9 @@ from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.checkpoint import HEADS
-from asr_adapt.models.contract import Dropout, Hidden, Recogniser
+from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Recogniser
 from asr_adapt.models.hypothesis import Hypothesis, Word
+from asr_adapt.models.languages import LanguageAdapters
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.packed import PackedEncoder
 from asr_adapt.models.pieces import piece_characters, words_of_phonemes, words_of_pieces
@@ -39,6 +41,10 @@ class CtcRecogniser(Recogniser):
     """Encoder with a CTC head; the contract's methods are documented there."""
 
     family = "ctc"
+    #: The languages of an MMS checkpoint.
+    adapters: LanguageAdapters | None = None
+    #: The language of an MMS checkpoint that is meant where none is asked for.
+    own_language: str = ""
     window_seconds = WINDOW_SECONDS
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
@@ -65,8 +71,35 @@ class CtcRecogniser(Recogniser):
 
     @property
     def concurrent(self) -> bool:  # type: ignore[override]
-        """On a CPU without padding: nothing of a batch is kept in this object."""
-        return self.anatomy.packable and self.device.type == "cpu"
+        """On a CPU without padding: nothing of a batch is kept in this object, unless languages change it."""
+        return self.anatomy.packable and self.device.type == "cpu" and self.adapters is None
+
+    @property
+    def languages(self) -> Collection[str]:
+        """Codes of the languages for which an MMS checkpoint has a vocabulary and an adapter."""
+        return () if self.adapters is None else self.adapters.codes
+
+    def configure(self, settings: DecoderSettings) -> None:
+        """The language of an MMS checkpoint; nothing else, as there is no decoder."""
+        if settings.language is not None and self.adapters is not None:
+            self._use_language(settings.language)
+            self.own_language = settings.language
+            settings = replace(settings, language=None)
+        super().configure(replace(settings, task=None) if settings.task == "transcribe" else settings)
+
+    def offer_languages(self, adapters: LanguageAdapters) -> None:
+        """Let users choose among the languages of ``adapters``; the present one is meant by default."""
+        self.adapters, self.own_language = adapters, adapters.current
+
+    def _use_language(self, language: str) -> None:
+        """Put the adapter, head and vocabulary of ``language`` in place; raises where there is none."""
+        adapters = self.adapters
+        if adapters is None or language == adapters.current:
+            return
+        adapters.use(language)
+        for name in ("vocabulary", "head_tokens", "spelling"):
+            self.__dict__.pop(name, None)
+        self.stack = LayerStack(self.model, self.anatomy.stages())
 
     @property
     def blank(self) -> int:
@@ -213,6 +246,8 @@ class CtcRecogniser(Recogniser):
         """Greedy transcripts; the best path is taken on the device and only ids are copied to the host."""
         if not waveforms:
             return []
+        if self.adapters is not None:
+            self._use_language(language or self.own_language)
         self.model.eval()
         return self._written(self.logits(self.inputs(waveforms).to(self.device)), words)
 

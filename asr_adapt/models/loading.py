@@ -29,6 +29,7 @@ from asr_adapt.models.ctc import CtcRecogniser
 from asr_adapt.models.fetching import converted, fetch
 from asr_adapt.models.heads import take_vocabulary
 from asr_adapt.models.importing import foreign_kind
+from asr_adapt.models.languages import LanguageAdapters
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
 from asr_adapt.models.moonshine import MoonshineRecogniser
 from asr_adapt.models.processors import EMPTY, ctc_processor, empty_processor, whole_processor
@@ -170,9 +171,26 @@ def load_recogniser(
             **arguments,
         )
         recogniser = family(loaded.model.eval(), processor, str(source))
+    if isinstance(recogniser, CtcRecogniser) and LanguageAdapters.carried_by(
+        loaded.model, processor.tokenizer
+    ):
+        recogniser.offer_languages(_adapters(recogniser, checkpoint))
     recogniser.model.to(place)
     recogniser.fresh_head = loaded.fresh_head
     return recogniser
+
+
+def _adapters(recogniser: Recogniser, checkpoint: Checkpoint) -> LanguageAdapters:
+    """The languages of an MMS checkpoint, whose files are beside it, or in its repository on the hub."""
+    folder, source = checkpoint.folder, checkpoint.shown
+
+    def find(name: str) -> Path | None:
+        if checkpoint.holds(name):
+            return folder / name
+        remote = not Path(source).expanduser().is_dir() and source not in bundled_models()
+        return hub.fetch(source, folder, name) if remote else None
+
+    return LanguageAdapters(recogniser.model, recogniser.processor.tokenizer, source, find)
 
 
 def _kind(checkpoint: Checkpoint) -> str:

@@ -68,7 +68,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         """A language, where the model has several; ModelError for what the family was never taught."""
         plain = DecoderSettings()
         self._refuse(
-            ("decoder.task", settings.task != plain.task),
+            ("decoder.task", settings.task not in (None, "transcribe")),
             ("decoder.context", settings.context != plain.context),
             ("decoder.timestamps_share", settings.timestamps_share != plain.timestamps_share),
             ("decoder.language_from", settings.language_from is not None),

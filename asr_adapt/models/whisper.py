@@ -25,6 +25,7 @@ from asr_adapt.models.mel import LogMel
 from asr_adapt.models.seq2seq import Seq2SeqRecogniser, described
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
+from asr_adapt.models.whisper_settings import complete_settings
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
 from asr_adapt.models.whisper_windows import WhisperWindows
 
@@ -54,10 +55,12 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         self.sample_rate = self.mels.sample_rate
         self.window_seconds = self.mels.most_frames * self.mels.hop / self.sample_rate
         self.tokens = WhisperTokens(processor.tokenizer, model.generation_config, model.config, name)
+        complete_settings(model, self.tokens)
         self.end = self.tokens.end
         self.frame_seconds = STRIDE * self.mels.hop / self.sample_rate
         self.decoding = WhisperDecoding(self.network, self.tokens, model)
-        self.settings = DecoderSettings(context=getattr(model.config, "audio_context", CONTEXTS[0]))
+        context = getattr(model.config, "audio_context", CONTEXTS[0])
+        self.settings = DecoderSettings(context=context, task=self.tokens.saved_task)
         self._layer_drop = 0.0
         self._offered = self.settings.context == "dynamic"
 
@@ -69,16 +72,15 @@ class WhisperRecogniser(Seq2SeqRecogniser):
             raise ModelError("has no timestamp tokens: leave timestamps_share out.", path=self.name)
         if settings.language and settings.language_from:
             self._learn_language(settings.language, settings.language_from)
+        settings = replace(settings, task=settings.task or self.tokens.saved_task)
         self.tokens.prefix(settings.language, settings.task)
         self.settings = settings
         self._offered |= settings.context == "dynamic"  # it is going to be learnt
         self.use_context(settings.context)
         generation = self.model.generation_config
-        generation._from_model_config = False  # else transformers forgets the settings when it loads them
         if self.tokens.multilingual:
             code = self.tokens.language_code(settings.language or self.tokens.default_language)
             generation.language, generation.task = f"<|{code}|>", settings.task
-            generation.forced_decoder_ids = None
 
     def _learn_language(self, language: str, source: str) -> None:
         """Give an unlisted language a token; see :func:`~asr_adapt.models.whisper_tokens.add_language`."""
@@ -184,7 +186,9 @@ class WhisperRecogniser(Seq2SeqRecogniser):
 
     def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
         """Search under the options set, in ``language``, the one saved, or that which is heard."""
-        return self.decoding(heard, language or self.settings.language, self.settings.task, seconds)
+        return self.decoding(
+            heard, language or self.settings.language, self.settings.task or self.tokens.saved_task, seconds
+        )
 
     def hear_windows(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
         """Timed phrases under the search set; see :mod:`asr_adapt.models.whisper_windows`."""

@@ -97,14 +97,15 @@ class WhisperTokens:
             raise UsageError(f"language {language!r} is unknown to {self.name}: use one of {known}.")
         return code
 
-    def task_id(self, task: str) -> int:
+    def task_id(self, task: str | None) -> int:
         """Id of the task's token; raises :class:`UsageError` for another task."""
+        task = task or self.saved_task
         if task not in TASKS:
             raise UsageError(f"task {task!r} is unknown: use {' or '.join(TASKS)}.")
         named = getattr(self.generation, "task_to_id", None) or {}
         return int(named.get(task, self.vocabulary.get(f"<|{task}|>", -1)))
 
-    def prefix(self, language: str | None, task: str, *, timestamps: bool = False) -> list[int]:
+    def prefix(self, language: str | None, task: str | None, *, timestamps: bool = False) -> list[int]:
         """What the decoder is given before the text: start, language, task, and no timestamps unless asked.
 
         An English-only model has neither language nor task token (:class:`UsageError` for any other).
@@ -112,7 +113,7 @@ class WhisperTokens:
         ids = [self.start]
         if self.multilingual:
             ids += [self.languages[self.language_code(language or self.default_language)], self.task_id(task)]
-        elif task != "transcribe":
+        elif task not in (None, "transcribe"):
             raise UsageError(f"{self.name} knows English only and cannot {task}: use a multilingual model.")
         elif language is not None:
             self.language_code(language)
@@ -125,6 +126,12 @@ class WhisperTokens:
         """The language saved with the checkpoint."""
         saved = getattr(self.generation, "language", None)
         return self.language_code(saved) if saved else None
+
+    @property
+    def saved_task(self) -> str:
+        """The task saved with the checkpoint, else ``transcribe``."""
+        saved = getattr(self.generation, "task", None)
+        return str(saved) if saved in TASKS else TASKS[0]
 
     @property
     def default_language(self) -> str:

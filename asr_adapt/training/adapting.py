@@ -38,7 +38,7 @@ from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
-from asr_adapt.training.batch_size import resumed_batch, settle_batch
+from asr_adapt.training.batch_size import resumed_batch, settle_batch, with_default
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
@@ -281,6 +281,7 @@ def _ready(
     if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
+    recipe = with_default(recipe, recogniser.heard_seconds)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)
     recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     sharding.require_shardable(recipe)
@@ -439,13 +440,15 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, parts: list[Corpus]) -> tupl
         seed=recipe.seed,
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
+        heard=recogniser.heard_seconds,
     )
     return Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows)), plan
 
 
 def _given_seconds(recipe: Recipe) -> float:
     """The recipe's number; without limit until ``auto`` has been settled."""
-    return float("inf") if recipe.batch.seconds == "auto" else recipe.batch.seconds
+    seconds = recipe.batch.seconds
+    return seconds if isinstance(seconds, float) else float("inf")
 
 
 def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Learning:

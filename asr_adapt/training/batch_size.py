@@ -28,7 +28,7 @@ from torch import Tensor
 from asr_adapt.errors import RecipeError
 from asr_adapt.files import cache_folder, write_json
 from asr_adapt.training import sharding
-from asr_adapt.training.batching import LENGTH_STEP, BatchPlan
+from asr_adapt.training.batching import LENGTH_STEP, BatchLimits, BatchPlan
 from asr_adapt.training.data import Example
 from asr_adapt.training.device_memory import DeviceMemory
 from asr_adapt.training.loop import LossModule, Run, row_losses
@@ -37,6 +37,8 @@ from asr_adapt.training.recipe_file import load_recipe
 
 logger = logging.getLogger(__name__)
 
+#: Padded seconds of a micro-batch, and rows of a family that computes a whole window for each (Whisper).
+DEFAULT_SECONDS, DEFAULT_ROWS = 80.0, 16
 #: No more than this is tried, so that trials stay short; larger batches gain no speed on either device.
 CEILING = {"cpu": 600.0, "cuda": 2400.0}
 #: The bisection ends when the smallest limit that failed is less than this many times the largest that held.
@@ -63,13 +65,25 @@ def with_seconds(recipe: Recipe, seconds: float) -> Recipe:
     return recipe.model_copy(update={"batch": recipe.batch.model_copy(update={"seconds": seconds})})
 
 
+def with_default(recipe: Recipe, heard: Callable[[float], float]) -> Recipe:
+    """The recipe with a number where it names none: :data:`DEFAULT_SECONDS`, or room for :data:`DEFAULT_ROWS`
+    of the windows that the network hears for the shortest clip (``heard``)."""
+    if recipe.batch.seconds is not None:
+        return recipe
+    limits = BatchLimits(0.0, recipe.batch.quadratic_seconds)
+    window = np.ceil(heard(0.0) / LENGTH_STEP) * LENGTH_STEP
+    return with_seconds(
+        recipe, max(DEFAULT_SECONDS, DEFAULT_ROWS * float(limits.cost(np.array([window]))[0]))
+    )
+
+
 def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
     """The recipe with the number that the run in ``folder`` was begun with, where it is to be resumed."""
     saved = folder / "recipe.yaml"
-    if recipe.batch.seconds != "auto" or not resume or not saved.is_file():
+    if isinstance(recipe.batch.seconds, float) or not resume or not saved.is_file():
         return recipe
     seconds = load_recipe(saved).batch.seconds
-    return recipe if seconds == "auto" else with_seconds(recipe, seconds)
+    return with_seconds(recipe, seconds) if isinstance(seconds, float) else recipe
 
 
 def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
@@ -79,7 +93,7 @@ def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
     ``memory`` replaces the device's own. Raises :class:`RecipeError` when not even one clip fits.
     """
     given = run.recipe.batch.seconds
-    if given != "auto":
+    if isinstance(given, float):
         return BatchSize(given, "recipe")
     if sharding.wanted():
         raise RecipeError(
@@ -119,7 +133,8 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
         )
 
     lengths = _lengths(run.plan)
-    costs = run.plan.limits.cost(np.ceil(lengths / LENGTH_STEP) * LENGTH_STEP)
+    computed = np.array([run.plan.heard(length) for length in lengths])
+    costs = run.plan.limits.cost(np.ceil(computed / LENGTH_STEP) * LENGTH_STEP)
     ceiling = min(CEILING[memory.device.type], float(costs.max()) * len(costs))
     with untouched(run):
         most = largest(holds, float(costs.max()), ceiling)
@@ -157,11 +172,18 @@ def shapes(plan: BatchPlan, seconds: float) -> list[tuple[list[int], float]]:
     limits = replace(plan.limits, seconds=seconds)
     lengths = _lengths(plan)
     longest = float(lengths.max())
-    count = int(seconds / limits.cost(np.array([np.ceil(longest / LENGTH_STEP) * LENGTH_STEP]))[0])
+    count = int(
+        seconds / limits.cost(np.array([np.ceil(plan.heard(longest) / LENGTH_STEP) * LENGTH_STEP]))[0]
+    )
     count = max(1, min(count, limits.rows or count))
     full = np.resize(np.argsort(-lengths, kind="stable"), count).tolist()
     trial = BatchPlan(
-        plan.durations, limits, seed=plan.seed, replay=plan.replay if plan.share else None, share=plan.share
+        plan.durations,
+        limits,
+        seed=plan.seed,
+        replay=plan.replay if plan.share else None,
+        share=plan.share,
+        heard=plan.heard,
     )
     crowded = max(trial.epoch(0), key=len)
     return [(full, longest), (crowded, float(lengths[crowded].max()))]

@@ -6,7 +6,7 @@ alone; a position is two numbers, so that resuming mid-epoch needs nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,10 @@ def deal(costs: Sequence[float], processes: int) -> list[list[int]]:
 
 
 class BatchPlan:
-    """Micro-batches of row numbers: target rows first (0 … n-1), replayed rows behind them."""
+    """Micro-batches of row numbers: target rows first (0 … n-1), replayed rows behind them.
+
+    ``heard`` gives the seconds that the network computes for a clip: what a row costs.
+    """
 
     def __init__(
         self,
@@ -70,12 +73,15 @@ class BatchPlan:
         seed: int,
         replay: NDArray[np.float64] | None = None,
         share: float = 0.0,
+        heard: Callable[[float], float] = float,
     ) -> None:
         self.durations = np.asarray(durations, dtype=np.float64)
         self.limits = limits
         self.seed = seed
         self.share = share if replay is not None and len(replay) else 0.0
         self.replay = np.zeros(0) if replay is None else np.asarray(replay, dtype=np.float64)
+        self.heard = heard
+        self.computed = np.array([heard(d) for d in self.durations], dtype=np.float64)
         self._replay_order = np.argsort(self.replay, kind="stable")
 
     def epoch(self, epoch: int) -> list[list[int]]:
@@ -104,7 +110,7 @@ class BatchPlan:
             self.durations[i] if i < len(self.durations) else self.replay[i - len(self.durations)]
             for i in batch
         ]
-        return len(batch) * float(self.limits.cost(np.array([max(lengths)]))[0])
+        return len(batch) * float(self.limits.cost(np.array([self.heard(max(lengths))]))[0])
 
     def padding(self, batches: list[list[int]]) -> float:
         """Share of padded seconds in ``batches``."""
@@ -116,7 +122,7 @@ class BatchPlan:
         budget = self.limits.seconds * (1.0 - self.share)
         most_rows = self.limits.rows or len(order)
         most_rows = max(1, round(most_rows * (1.0 - self.share)))
-        costs = self.limits.cost(np.ceil(self.durations / LENGTH_STEP) * LENGTH_STEP)
+        costs = self.limits.cost(np.ceil(self.computed / LENGTH_STEP) * LENGTH_STEP)
         batches: list[list[int]] = []
         current: list[int] = []
         longest = 0.0

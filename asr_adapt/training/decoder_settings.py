@@ -16,14 +16,17 @@ class Decoder(Section):
     """What an encoder–decoder model (Whisper) is told and how it learns; a CTC model has no decoder."""
 
     language: str | None = Field(
-        None, description="Language code, saved with the model; empty: the model's own, else en."
+        None,
+        description="Language code, saved with the model; empty: the model's own, else en. MMS: its adapter.",
     )
     language_from: str | None = Field(
         None,
         description="For a language that the model does not list: the listed one that its token starts from, "
         "or mean.",
     )
-    task: Literal["transcribe", "translate"] = Field("transcribe", description="Saved with the model.")
+    task: Literal["transcribe", "translate"] | None = Field(
+        None, description="Saved with the model; empty: the model's own, else transcribe."
+    )
     context: Literal["full", "dynamic"] = Field(
         "full",
         description="full: 30 s, as pretrained; dynamic: the clip's length and a margin, 7–9 times cheaper.",

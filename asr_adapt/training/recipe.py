@@ -68,10 +68,10 @@ class Schedule(Section):
         return self
 
 
-def _seconds_or_auto(value: Any) -> float | str:
+def _seconds_or_auto(value: Any) -> float | str | None:
     """One message for both kinds, at the field itself, where a union has one each."""
-    if value == "auto":
-        return "auto"
+    if value in ("auto", None):
+        return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value < float("inf"):
         return float(value)
     raise ValueError("must be a number of seconds above 0, or auto")
@@ -80,9 +80,10 @@ def _seconds_or_auto(value: Any) -> float | str:
 class Batch(Section):
     """How rows are put together."""
 
-    seconds: Annotated[float | Literal["auto"], PlainValidator(_seconds_or_auto)] = Field(
-        80.0,
-        description="Padded audio seconds in one micro-batch; auto: the most that the device's memory holds.",
+    seconds: Annotated[float | Literal["auto"] | None, PlainValidator(_seconds_or_auto)] = Field(
+        None,
+        description="Seconds that the network computes in one micro-batch, padding included; Whisper "
+        "computes 30 s a row. auto: the most that the device's memory holds; empty: 80, for Whisper 16 rows.",
     )
     quadratic_seconds: Positive = Field(
         60.0, description="Length q at which attention doubles a clip's cost: cost = d + d²/q."

@@ -36,6 +36,8 @@ from asr_adapt.transcription.windows import Piece
 CPU_BATCH_SECONDS = 40.0
 #: Padded seconds of audio for each free GiB of an accelerator: large models stay well inside it.
 BATCH_SECONDS_PER_GIB = 20.0
+#: Pieces that a batch may hold at least, where the network computes a whole window for each (Whisper).
+LEAST_ROWS = 8
 #: Shorter pieces are padded with silence to this, so that every front end gives at least a frame.
 SHORTEST_SECONDS = 0.1
 
@@ -105,13 +107,16 @@ class Engine:
         self._on_progress = on_progress
         self._states = states
         _warn_of_other_decoding(recogniser, self.options)
-        if self.options.language and not recogniser.has_decoder:
+        if self.options.language and not recogniser.has_decoder and not recogniser.languages:
             logger.warning(
                 "language %r changes nothing: %s writes the one it learnt",
                 self.options.language,
                 recogniser.name,
             )
-        self._budget = self.options.batch_seconds or _automatic_batch(recogniser.device)
+        least = LEAST_ROWS * recogniser.heard_seconds(
+            0.0
+        )  # of a family that hears a whole window for any clip
+        self._budget = max(self.options.batch_seconds or _automatic_batch(recogniser.device), least)
 
     def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
         """One outcome a source, in the order in which they finish.
@@ -210,7 +215,8 @@ class Engine:
             else:
                 pieces.append((job, event.piece))
         rate = self.recogniser.sample_rate
-        lengths = [len(piece.samples) for _, piece in pieces]
+        hears = self.recogniser.heard_seconds
+        lengths = [round(hears(len(piece.samples) / rate) * rate) for _, piece in pieces]
         cut = batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size)
         plan = [[pieces[i] for i in batch] for batch in cut]
         if cores is None or len(plan) == 1:
