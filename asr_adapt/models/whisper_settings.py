@@ -32,6 +32,7 @@ def complete_settings(model: Any, tokens: WhisperTokens) -> None:
         known["lang_to_id"] = {f"<|{code}|>": index for code, index in tokens.languages.items()}
         known["task_to_id"] = {task: tokens.task_id(task) for task in TASKS}
         _unforce(model, tokens)
+        known["task"] = tokens.saved_task  # a pipeline that detects the language adds no task of its own
     for name, value in known.items():
         if getattr(generation, name, None) is None and value is not None:
             setattr(generation, name, value)
