@@ -42,7 +42,8 @@ def train(
         raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
     given = [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])]
     resolved = load_recipe(recipe, given)  # mistakes are named before torch is loaded
-    level = (logging.WARNING if quiet else logging.INFO) if is_main() else logging.ERROR
+    spoken = logging.WARNING if quiet or dry_run else logging.INFO
+    level = spoken if is_main() else logging.ERROR
     logging.basicConfig(level=level, format="%(message)s")
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
