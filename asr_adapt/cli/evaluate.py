@@ -84,7 +84,7 @@ def evaluate(
     _require_free(output, repeat, rows, [model, lm, calibration])
     decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
-    listening = {
+    listening: dict[str, Any] = {
         "language": language,
         "word_timestamps": word_timestamps,
         "batch_size": batch_size,

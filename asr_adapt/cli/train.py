@@ -50,9 +50,9 @@ def train(
     if dry_run:
         from asr_adapt.training.adapting import estimate
 
-        found = estimate(resolved)
+        told = estimate(resolved)
         if is_main():
-            print(json.dumps(found.to_json(), indent=2) if as_json else found.sentence())
+            print(json.dumps(told.to_json(), indent=2) if as_json else told.sentence())
         return 0
     folder = output or Path("runs") / recipe.stem
     if curve is not None:

@@ -206,7 +206,7 @@ def estimate(recipe: Recipe) -> Forecast:
 
     Labels that the base would give are left out of the trial: their rows count as measured ones.
     """
-    unheard = {"labels": recipe.labels.model_copy(update={"style": "plain"})}
+    unheard: dict[str, Any] = {"labels": recipe.labels.model_copy(update={"style": "plain"})}
     if recipe.replay is not None and recipe.replay.labels == "base":
         unheard["replay"] = None
     ways = Ways(False, False, True, _as_it_is, None)

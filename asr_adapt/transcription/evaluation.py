@@ -162,10 +162,10 @@ def run_rows(
         if journal is not None:
             journal.add(number, found[number])
 
-    kept = [number for number in order if engine.knows(rows[number])]
+    begun = [number for number in order if engine.knows(rows[number])]
     rest = [number for number in order if not engine.knows(rows[number])]
-    for place, transcript in engine.run_states([rows[number] for number in kept]):
-        keep(kept[place], transcript)
+    for place, transcript in engine.run_states([rows[number] for number in begun]):
+        keep(begun[place], transcript)
     # half a recording scored against a whole transcript would be a loss of the recogniser's
     sources = [replace(source_of_row(rows[number]), strict=True) for number in rest]
     for outcome in engine.run(sources):
