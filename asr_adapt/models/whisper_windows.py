@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from asr_adapt.models.contract import Hidden
 from asr_adapt.models.generation import Heard, Rules, Spoken
 from asr_adapt.models.guard import most_tokens, transcribed
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 #: A language that is not the expected one is believed from this probability on.
 CERTAIN = 0.9
+#: A transcript that ends so many seconds before its window, without a timestamp, may have ended early …
+UNHEARD = 2.0
+#: … and the rest is heard again from so many seconds behind its last word.
+MARGIN = 0.3
 
 
 class WhisperWindows:
@@ -53,14 +58,34 @@ class WhisperWindows:
             self._window(said, about, window)
             for said, about, window in zip(spoken, decoded, windows, strict=True)
         ]
-        if not words:
-            return [_spoken_only(row) for row in found]
-        frames = [own.clip_frames(len(window.samples)) for window in windows]
-        plain = [self._text(said) for said in spoken]
-        prefixes = [self._prefix(about, timed=False) for about in decoded]
-        times = own.token_times(hidden, plain, frames, prefixes)
-        rows = zip(found, plain, times, strict=True)
-        return [_spoken_only(self._with_words(row, said, own)) for row, said, own in rows]
+        unended = [row for row, one in enumerate(found) if self._unended(spoken[row], one)]
+        timed = list(range(len(found))) if words else unended
+        plain = [self._text(spoken[row]) for row in timed]
+        times = self._times(hidden, plain, timed, windows, decoded) if timed else []
+        for row, said, own_times in zip(timed, plain, times, strict=True):
+            if row in unended:
+                found[row] = _ended(found[row], own_times[-1])
+            if words:
+                found[row] = self._with_words(found[row], said, own_times)
+        return [_spoken_only(row) for row in found]
+
+    def _times(
+        self,
+        hidden: Hidden,
+        plain: Sequence[Spoken],
+        rows: Sequence[int],
+        windows: Sequence[Window],
+        decoded: Sequence[Decoded],
+    ) -> list[list[float]]:
+        """Seconds of the tokens ``plain`` of some rows, from cross-attention."""
+        part = Hidden(hidden.states[list(rows)], hidden.lengths[list(rows)])
+        frames = [self.recogniser.clip_frames(len(windows[row].samples)) for row in rows]
+        prefixes = [self._prefix(decoded[row], timed=False) for row in rows]
+        return self.recogniser.token_times(part, plain, frames, prefixes)
+
+    def _unended(self, said: Spoken, heard: HeardWindow) -> bool:
+        """Whether the transcript is one phrase that no timestamp closes: nobody knows when it ended."""
+        return len(heard.phrases) == 1 and bool(said.ids) and not self._special(said.ids[-1])
 
     def _room(self, windows: Sequence[Window]) -> tuple[int, ...]:
         return most_tokens([len(window.samples) / self.recogniser.sample_rate for window in windows])
@@ -207,6 +232,14 @@ class WhisperWindows:
             words = words_of(self.tokens.tokenizer, own, times[a : b + 1])
             found.append(replace(phrase, words=words))
         return replace(heard, phrases=tuple(found))
+
+
+def _ended(heard: HeardWindow, end: float) -> HeardWindow:
+    """The same with its one phrase ended at second ``end``; what lies far behind that is heard again."""
+    phrase = heard.phrases[0]
+    end = min(max(end, phrase.start), heard.until)
+    until = heard.until if heard.until - end < UNHEARD else end + MARGIN
+    return replace(heard, phrases=(replace(phrase, end=end),), until=until)
 
 
 def _spoken_only(heard: HeardWindow) -> HeardWindow:

@@ -17,7 +17,7 @@ from asr_adapt.transcription.result import Segment, Transcript
 
 _SENTENCE_END = (".", "?", "!", "…", "。", "？", "！")
 #: A cue is shown at least this many seconds even where its words have no time of their own.
-_GLIMPSE = 0.2
+_GLIMPSE = 0.3
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ Span = tuple[int, int]
 
 #: Seconds of speech behind the last word that are heard again: less is the ending of that word.
 UNHEARD_SECONDS = 1.0
+#: A window with so many seconds of speech in which nothing was heard is heard again, without its beginning.
+SILENT_SECONDS = 5.0
 #: A window moves on by at least so many seconds, so that every audio comes to an end.
 LEAST_STEP = 0.5
 #: Text found at a higher temperature is no context for what follows (OpenAI's value).
@@ -136,11 +138,17 @@ class PieceTrack(Track):
 
         The decoder may have closed its last phrase long before speech ended: then it goes on there.
         """
-        last = heard.phrases[-1].end if heard.phrases else heard.until
-        until = min(heard.until, last)
-        if not heard.phrases or not turn.piece.speech:
-            until = heard.until
+        if not heard.phrases:
+            return [], self._second_speech(turn, heard.until)
+        until = min(heard.until, heard.phrases[-1].end) if turn.piece.speech else heard.until
         return list(heard.phrases), until
+
+    def _second_speech(self, turn: Turn, until: float) -> float:
+        """Where to go on in a window of much speech in which nothing was heard: at its second stretch."""
+        later = [(max(begin, turn.start), stop) for begin, stop in turn.piece.speech if stop > turn.start]
+        if len(later) < 2 or sum(stop - begin for begin, stop in later) < SILENT_SECONDS * self.rate:
+            return until
+        return (later[1][0] - turn.start) / self.rate - self.options.speech_pad
 
     def _unheard(self, piece: Piece, start: int) -> bool:
         """Whether a second or more of speech lies behind ``start``."""

@@ -135,3 +135,11 @@ def test_what_a_killed_run_heard_is_not_heard_again(segmenter: str) -> None:
     again = track(first)
     assert len(run(again, hear)) == len(whole.finished) - 1
     assert again.finished == whole.finished and again.done
+
+
+def test_a_window_of_speech_in_which_nothing_was_heard_is_heard_again_without_its_beginning() -> None:
+    def hear(samples: np.ndarray) -> HeardWindow:
+        return said(until=30.0) if len(samples) == WINDOW else said((0, 17), until=18.0)
+
+    track = pieces(spoken(30, (0, 10), (12, 20), (22, 29)))
+    assert [start for start, _, _ in run(track, hear)] == [0, 1180]
