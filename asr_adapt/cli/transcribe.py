@@ -117,7 +117,7 @@ def transcribe(
     vad_threshold: whisper.Threshold = 0.5,
     vad_min_speech_duration_ms: whisper.LeastSpeech = 200,
     vad_min_silence_duration_ms: whisper.LeastSilence = 400,
-    vad_max_silence_duration_ms: whisper.MostSilence = 2000,
+    vad_max_silence_duration_ms: whisper.MostSilence = 1000,
     vad_speech_pad_ms: whisper.SpeechPad = 200,
     clip_timestamps: whisper.Clips = "",
     window: Window = None,

@@ -40,7 +40,7 @@ class TranscribeOptions:
     overlap_seconds: float = 4.0
     min_speech: float = 0.2
     min_silence: float = 0.4
-    max_silence: float = 2.0
+    max_silence: float = 1.0
     speech_pad: float = 0.2
     speech_threshold: float = 0.5
     batch_seconds: float | None = None
