@@ -25,7 +25,7 @@ class Task(StrEnum):
     """What is written."""
 
     transcribe = "transcribe"
-    translate = "translate"
+    translate = "translate"  # type: ignore[assignment]  # hides str.translate
 
 
 def _option(*names: str, group: str = DECODING, help: str, **more: Any) -> Any:

@@ -92,8 +92,8 @@ def attempt(
 ) -> list[Spoken]:
     """Every row once: by beam, greedily, or the best of several drawn at ``temperature``."""
     if search.beams > 1 and temperature == 0:
-        limits = {"patience": search.patience, "length_penalty": search.length_penalty}
-        return beam_search(network, heard, rules, search.beams, **limits)
+        patience, penalty = search.patience, search.length_penalty
+        return beam_search(network, heard, rules, search.beams, patience=patience, length_penalty=penalty)
     count = search.best_of if temperature > 0 else 1
     if count == 1:
         return speak(network, heard, rules, temperature)
