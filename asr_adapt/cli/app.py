@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import typer
 
 from asr_adapt.cli.ranks import may_complain
+from asr_adapt.cli.terminal import escape_what_streams_lack, remark_on_escapes
 from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError, shown
 
 EXIT_INTERRUPTED = 130
@@ -71,7 +72,10 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    sys.exit(run(arguments))
+    escape_what_streams_lack()
+    status = run(arguments)
+    remark_on_escapes()
+    sys.exit(status)
 
 
 def run(arguments: list[str] | None = None) -> int:

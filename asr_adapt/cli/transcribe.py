@@ -5,6 +5,7 @@ Knows its own options and the exit status. Does not know how anything is transcr
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from asr_adapt.transcription.outputs import Outputs
     from asr_adapt.transcription.writers import WriterOptions
 
+#: Endings of files are no longer than this, names of folders with a dot in them mostly are.
+_LONGEST_ENDING = 5
 FORMATS = "txt, srt, vtt, tsv, json, csv, lrc, jsonl, all"
 
 
@@ -233,11 +236,25 @@ def _outputs(output: str, formats: str, writer: WriterOptions) -> Outputs:
     path = None if output == "-" else Path(output)
     suffix = "" if path is None else path.suffix[1:].lower()
     if path is None or suffix not in WRITERS or path.is_dir():
+        _require_folder_name(output, suffix)
         return Outputs(parse_formats(formats or "txt"), directory=path, writer=writer)
     chosen = parse_formats(formats or suffix)
     if chosen != (suffix,):
         raise UsageError(f"{output} ends in .{suffix}, but the format is {formats}: give -o FOLDER.")
     return Outputs(chosen, file=path, writer=writer)
+
+
+def _require_folder_name(output: str, suffix: str) -> None:
+    """Refuse what is meant as a file of a format that we do not write; a folder may be called anything."""
+    looks_like_file = (
+        suffix.isalpha() and len(suffix) <= _LONGEST_ENDING and not output.endswith(("/", os.sep))
+    )
+    if output == "-" or not looks_like_file or Path(output).exists():
+        return
+    raise UsageError(
+        f"{output} ends in .{suffix}, which is none of the formats {FORMATS}; "
+        f"for a folder of that name give -o {output}/."
+    )
 
 
 def _channels(text: str) -> tuple[bool, int | None]:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import glob
 import math
+import os
 import re
+import select
 import shutil
+import stat
 import sys
 import tempfile
-from collections import Counter
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,6 +38,8 @@ MEDIA_SUFFIXES = frozenset((*AUDIO_SUFFIXES, *VIDEO_SUFFIXES))
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".json", ".ndjson"))
 LIST_SUFFIXES = frozenset((".txt", ".lst", ".list", ".m3u", ".m3u8"))
 STDIN = "-"
+#: How long a named pipe may stay empty.
+_PIPE_SECONDS = 10.0
 #: Characters of a row's id that must not reach a file name.
 _UNSAFE = re.compile(r"[\x00-\x1f/\\:*?\"<>|]")
 
@@ -181,6 +185,8 @@ def _channels(source: Source, info: AudioInfo | None) -> list[Source]:
 def _named(name: str, spool: Path) -> Iterator[Source]:
     if name == STDIN:
         yield _standard_input(spool)
+    elif _is_pipe(name):
+        yield _pipe(name, spool)
     elif "://" in name:
         yield _download(name, spool)
     elif (path := Path(name)).is_dir():
@@ -252,6 +258,30 @@ def _standard_input(spool: Path) -> Source:
     return Source(label="<stdin>", name="stdin", path=target)
 
 
+def _is_pipe(name: str) -> bool:
+    try:
+        return stat.S_ISFIFO(Path(name).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _pipe(name: str, spool: Path) -> Source:
+    """A named pipe, such as a shell's ``<(ffmpeg …)``, copied like standard input.
+
+    Raises DataError where nobody writes into it.
+    """
+    target = Path(tempfile.mkstemp(dir=spool, prefix="pipe-")[1])
+    descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK)  # opening would wait for a writer for ever
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe, target.open("wb") as handle:
+        ready = select.select([pipe], [], [], _PIPE_SECONDS)[0]
+        if ready:
+            os.set_blocking(descriptor, True)
+            shutil.copyfileobj(pipe, handle)
+    if target.stat().st_size == 0:
+        raise DataError("is a pipe that nothing was written to; pipe an audio file into it.", path=name)
+    return Source(label=writable(name), name=Path(name).name, path=target)
+
+
 def _download(url: str, spool: Path) -> Source:
     try:
         import fsspec
@@ -282,20 +312,46 @@ def _without_repeats(sources: Iterable[Source]) -> list[Source]:
 
 
 def _unique_names(sources: list[Source]) -> list[Source]:
-    """``talk.wav`` beside ``talk.mp3`` give ``talk.wav.txt`` and ``talk.mp3.txt``, and so on with numbers."""
-    count = Counter(source.name for source in sources)
+    """Names of outputs that differ, even where a file system takes ``A`` for ``a``.
+
+    ``talk.wav`` beside ``talk.mp3`` give ``talk.wav.txt`` and ``talk.mp3.txt``; ``a/talk.wav`` and
+    ``b/talk.wav`` give ``a/talk.txt`` and ``b/talk.txt``; what is still alike gets a number.
+    """
     taken: set[str] = set()
     unique = []
-    for source in sources:
-        name = source.name
-        if count[name] > 1 and source.path is not None and source.row is None:
-            with suppress(ValueError):
-                name = f"{name}{source.path.suffix}"
-        number = 1
-        stem = name
-        while name in taken:
+    for source, name in zip(sources, _longer_names(sources), strict=True):
+        number, stem = 1, name
+        while _folded(name) in taken:
             number += 1
             name = f"{stem}-{number}"
-        taken.add(name)
+        taken.add(_folded(name))
         unique.append(replace(source, name=name))
     return unique
+
+
+def _longer_names(sources: list[Source]) -> list[str]:
+    """Each source's name, with its ending or folders where another has the same name."""
+    groups: dict[str, list[Source]] = {}
+    for source in sources:
+        groups.setdefault(_folded(source.name), []).append(source)
+    return [_longer_name(source, groups[_folded(source.name)]) for source in sources]
+
+
+def _longer_name(source: Source, alike: list[Source]) -> str:
+    if len(alike) == 1 or source.path is None or source.row is not None:
+        return source.name
+    folders = [path.absolute().parent.parts for other in alike if (path := other.path) is not None]
+    endings = [path.suffix for other in alike if (path := other.path) is not None]
+    name = source.name if len(set(endings)) == 1 else f"{source.name}{source.path.suffix}"
+    own = source.path.absolute().parent.parts
+    others = set(folders)
+    if len(others) < 2 or len(Path(source.name).parts) > 1:  # a folder's own names tell places apart
+        return name
+    for depth in range(1, max(map(len, others)) + 1):
+        if len({tuple(part[-depth:]) for part in others}) == len(others):
+            return str(Path(*(_UNSAFE.sub("_", part) for part in own[-depth:]), name))
+    return name
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
