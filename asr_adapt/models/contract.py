@@ -135,6 +135,11 @@ class Recogniser(ABC):
         return ()
 
     @property
+    def spoken_languages(self) -> Collection[str]:
+        """Codes of the languages that it can be told to hear; empty where it is not told."""
+        return ()
+
+    @property
     def varies_inputs(self) -> bool:
         """Whether :meth:`inputs` draws something from its seeds, so that epochs differ."""
         return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,6 +88,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
             tokenizer, generation = self.processor.tokenizer, self.model.generation_config
             self.tokens = WhisperTokens(tokenizer, generation, self.model.config, self.name)
             self.decoding.tokens = self.tokens
+
+    @property
+    def spoken_languages(self) -> Collection[str]:
+        """Those that the checkpoint's generation settings list."""
+        return self.tokens.languages.keys()
 
     @property
     def contexts(self) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ from asr_adapt.training.evaluation import spread
 from asr_adapt.training.forecast import Forecast, forecast, worth_telling
 from asr_adapt.training.labelled import LabelledRows, labelled_rows
 from asr_adapt.training.labels import fitted, speller, train_vocabulary
+from asr_adapt.training.language import in_language
 from asr_adapt.training.loop import Run, train
 from asr_adapt.training.measuring import Measuring, times_measured
 from asr_adapt.training.optimisers import build_optimiser
@@ -271,6 +272,7 @@ def _ready(
     sets = _open(recipe)
     loaded, spell = _recogniser(recipe, sets, accelerator)
     recogniser = prepare(loaded)
+    recipe = in_language(recipe, recogniser, sets.train)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     recipe = with_starting_values(recipe, recogniser)
     measuring = _measuring(recipe, sets, recogniser, watch)

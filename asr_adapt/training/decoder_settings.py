@@ -17,7 +17,8 @@ class Decoder(Section):
 
     language: str | None = Field(
         None,
-        description="Language code, saved with the model; empty: the model's own, else en. MMS: its adapter.",
+        description="Language code, saved with the model; empty: that of the rows (lang), else the model's "
+        "own, else en. MMS: its adapter.",
     )
     language_from: str | None = Field(
         None,
