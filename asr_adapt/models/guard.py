@@ -13,7 +13,7 @@ from dataclasses import replace
 from asr_adapt.models.beam_search import search as beam_search
 from asr_adapt.models.contract import Search
 from asr_adapt.models.generation import Heard, Network, Rules, Spoken, speak
-from asr_adapt.models.repetition import Repeats
+from asr_adapt.models.repetition import Repeats, compression
 
 #: What counts as a loop.
 REPEATS = Repeats()
@@ -33,6 +33,11 @@ Doubt = Callable[[int, Spoken], bool]
 def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
     """The tokens that rows of ``seconds`` may say at most; generous, so that only babble meets it."""
     return tuple(TOKENS_BESIDES + round(TOKENS_A_SECOND * own) for own in seconds)
+
+
+def improbable(said: Spoken, text: str, search: Search) -> bool:
+    """Whether OpenAI's Whisper would try another temperature: unlikely tokens, or text that repeats."""
+    return said.mean_score < search.mean_score or compression(text) > search.compression
 
 
 def transcribed(

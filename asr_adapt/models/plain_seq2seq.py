@@ -15,8 +15,7 @@ from torch import Tensor
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import most_tokens, transcribed
-from asr_adapt.models.repetition import compression
+from asr_adapt.models.guard import improbable, most_tokens, transcribed
 from asr_adapt.models.seq2seq import Network, Seq2SeqRecogniser, described
 from asr_adapt.models.stack import LayerStack
 
@@ -124,4 +123,4 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     def _doubted(self, row: int, said: Spoken) -> bool:
         """Whether another temperature should be tried."""
         text = self.processor.tokenizer.decode(said.ids, skip_special_tokens=True)
-        return said.mean_score < self.search.mean_score or compression(text) > self.search.compression
+        return improbable(said, text, self.search)

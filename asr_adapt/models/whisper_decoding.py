@@ -17,8 +17,7 @@ from torch import Tensor
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.decoder_cache import DecoderCache
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import most_tokens, transcribed
-from asr_adapt.models.repetition import compression
+from asr_adapt.models.guard import improbable, most_tokens, transcribed
 from asr_adapt.models.whisper_network import WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
 
@@ -117,4 +116,4 @@ class WhisperDecoding:
     def _doubted(self, row: int, said: Spoken) -> bool:
         """Whether another temperature should be tried."""
         text = self.tokens.tokenizer.decode(said.ids, skip_special_tokens=True)
-        return said.mean_score < self.options.mean_score or compression(text) > self.options.compression
+        return improbable(said, text, self.options)

@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import most_tokens, transcribed
+from asr_adapt.models.guard import improbable, most_tokens, transcribed
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
@@ -175,8 +175,7 @@ class WhisperWindows:
         return not loud and said.mean_score < search.mean_score
 
     def _improbable(self, said: Spoken) -> bool:
-        search = self.decoding.options
-        return said.mean_score < search.mean_score or compression(self._decode(said.ids)) > search.compression
+        return improbable(said, self._decode(said.ids), self.decoding.options)
 
     def _decode(self, ids: Sequence[int]) -> str:
         kept = [token for token in ids if token < self.tokens.end or not self._special(token)]
