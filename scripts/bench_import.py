@@ -103,7 +103,8 @@ def table(lines: Sequence[str], options: argparse.Namespace) -> str:
         [
             "## Imported CTranslate2 models against faster-whisper",
             "",
-            f"`scripts/bench_import.py`: {options.clips} clips out of `{options.manifest}`, filled to 30 s.",
+            f"`scripts/bench_import.py`: {options.clips} clips out of "
+            f"`{Path(*options.manifest.parts[-2:])}`, filled to 30 s.",
             f"Greedy, float32, clip by clip, torch {torch.__version__}; WER under `whisper-en`.",
             "",
             "| model | same greedy tokens | same transcript | WER, imported | WER, faster-whisper |",

@@ -14,6 +14,10 @@ from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
 from asr_adapt.models import Recogniser, Search, WhisperRecogniser
 from asr_adapt.models.fetching import import_model
+from asr_adapt.models.importing import read_tokenizer_json
+from asr_adapt.models.importing.vocabulary_sources import derived_merges
+
+from .foreign_models import ranked_pieces
 
 pytestmark = pytest.mark.pretrained
 WINDOW = 480_000
@@ -73,6 +77,12 @@ def test_out_to_ctranslate2_and_back_are_the_same_bits(whisper_tiny_en: Path, ba
         json.loads((folder / "tokenizer.json").read_text()) for folder in (whisper_tiny_en, back)
     )
     assert second["model"]["vocab"] == first["model"]["vocab"] and len(second["model"]["merges"]) == 50_000
+
+
+def test_the_ranks_of_the_pieces_tell_openais_merges(whisper_tiny_en: Path) -> None:
+    derived = derived_merges(ranked_pieces(whisper_tiny_en), whisper_tiny_en)
+    listed = read_tokenizer_json(whisper_tiny_en / "tokenizer.json", False).merges
+    assert len(listed) == 50_000 and derived == listed
 
 
 @pytest.mark.realdata
