@@ -67,7 +67,7 @@ def test_a_budget_that_allows_all_takes_what_is_best_for_the_target(
     turned: dict[str, Any], tmp_path: Path
 ) -> None:
     plain = run(turned, tmp_path / "plain")
-    summary = run({**turned, "retention": {"guard_budget": "2.0", "points": 2}}, tmp_path / "out")
+    summary = run({**turned, "retention": {"guard_budget": "1.0", "points": 2}}, tmp_path / "out")
     assert "retention" not in plain and not (tmp_path / "plain" / "retention.json").exists()
     assert summary["retention"]["chosen"]["share"] == 1.0
     assert summary["target"]["after"] == plain["target"]["after"] < 0.2
@@ -90,7 +90,7 @@ def test_a_run_that_changed_nothing_has_one_point(turned: dict[str, Any], tmp_pa
     [
         ({"guard": None}, "needs guard"),
         ({"vocabulary": "extend"}, "needs vocabulary keep"),
-        ({"retention": {"guard_budget": "ten"}}, "neither a share such as 10%"),
+        ({"retention": {"guard_budget": "ten"}}, "is no rise; write 5%"),
     ],
 )
 def test_a_budget_that_cannot_be_kept_is_refused(
