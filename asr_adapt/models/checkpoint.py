@@ -56,6 +56,8 @@ _DEPTHS = {
 }
 #: torch's words for an object that is no tensor; its own advice, to load it all the same, is not passed on.
 _REFUSED = re.compile("unsupported (global|class)|GLOBAL")
+#: Numbers of attention heads, by which widths are divided.
+_HEADS = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads", "num_key_value_heads")
 _LAYER = re.compile(r"(?:^|\.)(encoder|decoder)\.layers\.(\d+)\.")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -136,6 +138,9 @@ class Checkpoint:
         """Raise :class:`ModelError`, naming file and fix, for what cannot be loaded."""
         for name in OBJECTS:
             self.read(name)
+        for field in _HEADS:
+            if self.config.get(field) is not None:
+                _count(self.config[field], self.folder, field)
         for part, (field, wanted) in self.depths().items():
             stored = {int(m[2]) for name in self.tensors if (m := _LAYER.search(name)) and m[1] == part}
             held = max(stored, default=-1) + 1
@@ -168,7 +173,7 @@ class Checkpoint:
 def _count(value: object, folder: Path, field: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ModelError(
-            f"is {value!r}, not a number of layers: download the file again.",
+            f"is {value!r}, where a whole number above 0 belongs: download the file again.",
             path=folder / CONFIG,
             field=field,
         )

@@ -53,6 +53,12 @@ class CtcRecogniser(Recogniser):
             known = ", ".join(sorted(ANATOMIES))
             raise ModelError(f"architecture {kind!r} is not supported: use one of {known}.", path=name)
         self.model, self.processor, self.name = model, processor, name
+        if model.config.pad_token_id is None:  # CTC's blank: the tokeniser knows it too
+            model.config.pad_token_id = processor.tokenizer.pad_token_id
+        if model.config.pad_token_id is None:
+            raise ModelError(
+                "names no blank: write its id into config.json.", path=name, field="pad_token_id"
+            )
         self.anatomy = ANATOMIES[kind](model)
         self.stack = LayerStack(model, self.anatomy.stages())
         self.adaptable = self.anatomy.adaptable

@@ -196,7 +196,7 @@ def _adapters(recogniser: Recogniser, checkpoint: Checkpoint) -> LanguageAdapter
 def _kind(checkpoint: Checkpoint) -> str:
     """The architecture; raises for one that is not supported or whose tokeniser needs an absent package."""
     kind = checkpoint.config.get("model_type")
-    if kind not in FAMILIES:
+    if not isinstance(kind, str) or kind not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(
             f"architecture {kind!r} is not supported: use one of {known}.", path=checkpoint.shown

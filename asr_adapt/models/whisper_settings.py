@@ -10,6 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from asr_adapt.errors import ModelError
 from asr_adapt.models.whisper_tokens import TASKS, WhisperTokens
 
 logger = logging.getLogger(__name__)
@@ -22,6 +23,7 @@ def complete_settings(model: Any, tokens: WhisperTokens) -> None:
     ``config.json``; the ids of languages and tasks stood nowhere, and a pipeline told a language then fails.
     """
     generation = model.generation_config
+    _require_types(generation, tokens.name)
     generation._from_model_config = False  # else transformers forgets the settings when it loads them
     known: dict[str, Any] = {
         "is_multilingual": tokens.multilingual,
@@ -37,6 +39,17 @@ def complete_settings(model: Any, tokens: WhisperTokens) -> None:
         if getattr(generation, name, None) is None and value is not None:
             setattr(generation, name, value)
     _check_heads(model, tokens.name)
+
+
+def _require_types(generation: Any, name: str) -> None:
+    """Raise :class:`ModelError` for a setting that holds something else than numbers."""
+    for field in ("suppress_tokens", "begin_suppress_tokens"):
+        ids = getattr(generation, field, None)
+        if ids is not None and not (isinstance(ids, list) and all(type(i) is int for i in ids)):
+            raise ModelError(f"generation_config.json: {field} must be a list of token ids.", path=name)
+    most = generation.max_length
+    if most is not None and type(most) is not int:
+        raise ModelError("generation_config.json: max_length must be a whole number.", path=name)
 
 
 def _unforce(model: Any, tokens: WhisperTokens) -> None:
