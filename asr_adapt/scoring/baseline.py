@@ -65,13 +65,15 @@ class Baseline:
             raise DataError(f"there is no baseline; {fix}", path=path)
         try:
             value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"is not JSON ({error}); {fix}", path=path) from None
         names = cls.__dataclass_fields__.keys()
         if not isinstance(value, dict) or not names - _LATER <= value.keys():
             raise DataError(f"is not a baseline; {fix}", path=path)
         if value["format"] != FORMAT:
             raise DataError(f"has format {value['format']}, this version reads {FORMAT}; {fix}", path=path)
+        if (field := _unfit_field(value)) is not None:
+            raise DataError(f"is damaged or edited by hand; {fix}", path=path, field=field)
         baseline = cls(**{name: value[name] for name in names & value.keys()})
         columns = ["ids", "references", "errors", "words"]
         columns += sorted(name for name in _LATER if getattr(baseline, name))
@@ -91,6 +93,26 @@ class Baseline:
                 "the baseline was written before characters were counted: write a new one with --update."
             )
         return replace(self, errors=self.character_errors, words=self.characters)
+
+
+def _unfit_field(value: Mapping[str, Any]) -> str | None:
+    """The first field of a stored baseline that holds something else than it should."""
+    for name in ("ids", "references"):
+        if not isinstance(value[name], list) or not all(isinstance(item, str) for item in value[name]):
+            return name
+    for name in ("errors", "words", *_LATER):
+        numbers = value.get(name) or []
+        if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 2**31 for n in numbers):
+            return name
+    for name in ("normaliser", "settings", "software"):
+        if not isinstance(value[name], dict):
+            return name
+    if not all(isinstance(value["normaliser"].get(part), str) for part in ("name", "version")):
+        return "normaliser"
+    noise = value["settings"].get("noise_floor")
+    if noise is not None and not (type(noise) in (int, float) and 0 <= noise <= 1):
+        return "settings.noise_floor"
+    return None
 
 
 def require_replaceable(path: Path) -> None:

@@ -59,6 +59,7 @@ from asr_adapt.training.prefix_estimate import expected_draws
 from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.recipe_file import expand, save_recipe
+from asr_adapt.training.remarks import remarks
 from asr_adapt.training.replayed import self_labelled
 from asr_adapt.training.retention import retain
 from asr_adapt.training.run_folder import KIND, Identity, clear, finished_summary, settle_identity, taken
@@ -270,6 +271,8 @@ def _ready(
 ) -> Ready:
     """Load and check everything that the recipe names; labels that had to be made are kept in ``folder``."""
     sets = _open(recipe)
+    for sentence in remarks(recipe):
+        logger.warning("note: %s", sentence)
     loaded, spell = _recogniser(recipe, sets, accelerator)
     recogniser = prepare(loaded)
     recipe = in_language(recipe, recogniser, sets.train)
