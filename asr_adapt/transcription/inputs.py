@@ -213,7 +213,9 @@ def _folder(folder: Path) -> Iterator[Source]:
     found = [
         path
         for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in MEDIA_SUFFIXES
+        and not path.name.startswith(".")
+        and (path.is_file() or path.is_symlink())  # a link to nowhere fails by name, and does not vanish
     ]
     if not found:
         raise DataError("holds no audio or video file; name the folder that does.", path=folder)
