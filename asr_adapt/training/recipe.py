@@ -199,8 +199,9 @@ def _labels(value: object) -> object:
 
 
 def _vocabulary(value: object) -> object:
-    if isinstance(value, str):
-        return {"mode": "replace" if value == "from_manifest" else value}
+    value = {"mode": value} if isinstance(value, str) else value
+    if isinstance(value, dict) and value.get("mode") == "from_manifest":
+        return {**value, "mode": "replace"}
     return value
 
 
