@@ -22,7 +22,6 @@ from typing import Any
 import real_corpora as corpora
 from report import add_write, hardware, publish, table
 
-from asr_adapt.files import write_json
 from asr_adapt.scoring import score
 from asr_adapt.training import adapt, build_recipe
 
@@ -80,12 +79,8 @@ def recipe_tree(model: str, task: corpora.Task, guard: dict[str, Path]) -> dict[
 
 
 def run(model: str, task: corpora.Task, guard: dict[str, Path], output: Path) -> dict[str, Any]:
-    """The figures of one run; read back when they are there already."""
-    name = f"{model}_{task.name}"
-    kept = output / "results" / f"{name}.json"
-    if kept.is_file():
-        return json.loads(kept.read_text(encoding="utf-8"))
-    folder = output / "models" / name
+    """The figures of one run, whose model and predictions are not made again when they are there."""
+    folder = output / "models" / f"{model}_{task.name}"
     if not (folder / "summary.json").is_file():
         tree = recipe_tree(model, task, guard)
         adapt(build_recipe(tree), folder, resume=(folder / "checkpoints").is_dir())
@@ -95,15 +90,8 @@ def run(model: str, task: corpora.Task, guard: dict[str, Path], output: Path) ->
         for part in ("target", "guard")
         if (folder / "predictions" / f"{part}.after.jsonl").is_file()
     }
-    result = {
-        "model": model,
-        "title": task.title,
-        "profile": task.profile,
-        "scores": scores,
-        "summary": summary,
-    }
-    write_json(kept, result)
-    return result
+    told = {"model": model, "title": task.title, "profile": task.profile}
+    return told | {"scores": scores, "summary": summary}
 
 
 def _scored(folder: Path, part: str, when: str, task: corpora.Task) -> dict[str, Any]:
@@ -125,6 +113,7 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
     for result in results:
         lines += ["", f"### {result['model']}: {result['title']}", "", _told(result), ""]
         lines += table(HEADS, _rows(result))
+        lines += _written(result)
     return "\n".join(lines)
 
 
@@ -161,11 +150,26 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
     return rows
 
 
+def _written(result: dict[str, Any]) -> list[str]:
+    """Capitals and punctuation, of the sets whose references have any."""
+    lines = []
+    for part, when in result["scores"].items():
+        if "punctuation" in when["before"]:
+            f1, case = (
+                [f"{when[w][name][rate]:.1%}" for w in ("before", "after")]
+                for name, rate in (("punctuation", "f1"), ("case", "rate"))
+            )
+            lines.append(
+                f"{part.capitalize()}: punctuation F1 {f1[0]} → {f1[1]}, case errors {case[0]} → {case[1]}."
+            )
+    return ["", *lines] if lines else []
+
+
 def _row(name: str, before: dict[str, Any], after: dict[str, Any]) -> tuple[str, ...]:
     change = after["wer"] / before["wer"] - 1 if before["wer"] else 0.0
     return (
         name,
-        str(before["utterances"]),
+        str(before["rows"]),
         f"{before['wer']:.1%}",
         _interval(before),
         f"{after['wer']:.1%}",
