@@ -144,8 +144,9 @@ def by_turns(rows: Sequence[Utterance], group: Callable[[Utterance], str], each:
 
 
 def written(parts: dict[str, list[Utterance]], output: Path, name: str) -> dict[str, Path]:
-    """A manifest a part; the rows of each."""
+    """A manifest a part; one that is there already stays, since a run may be reading it."""
     paths = {part: output / f"{name}_{part}.jsonl" for part in parts}
     for part, path in paths.items():
-        write_manifest(path, parts[part])
+        if not path.is_file():
+            write_manifest(path, parts[part])
     return paths
