@@ -134,7 +134,8 @@ def _name_full_disk(error: BaseException, target: Path) -> None:
     text = str(error)
     if number not in _NO_ROOM and not any(sign in text for sign in _NO_ROOM_SIGNS):
         return
-    reason = os.strerror(number if number in _NO_ROOM else errno.ENOSPC)
+    known = number if number is not None and number in _NO_ROOM else errno.ENOSPC
+    reason = os.strerror(known)
     raise OSError(
         number or errno.ENOSPC, f"cannot be written whole ({reason}): make room", str(target)
     ) from error
