@@ -33,7 +33,13 @@ class Structure:
 
 def examine(handle: BinaryIO) -> Structure:
     """The structure of an open, seekable file; its position is changed."""
-    size = handle.seek(0, io.SEEK_END)
+    try:
+        return _examined(handle, handle.seek(0, io.SEEK_END))
+    except struct.error:  # the file ends inside a header: the decoder says what is wrong with it
+        return Structure()
+
+
+def _examined(handle: BinaryIO, size: int) -> Structure:
     head = _bytes_at(handle, 0, 12)
     if head[:4] in (b"RIFF", b"FORM"):
         return _riff(handle, size, head[:4])

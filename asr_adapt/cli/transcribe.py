@@ -196,10 +196,17 @@ def transcribe(
         calibration=chosen.calibration(calibration),
     )
     _set_threads(threads)
-    read = (*(name for name in inputs if not Path(name).is_dir()), model, lm, calibration)
+    read = (*(name for name in inputs if not _is_folder(name)), model, lm, calibration)
     settings = RunSettings(listening, skip_existing, each, overwrite=overwrite, read=read)
     report = _run(inputs, chosen, outputs, settings, quiet)
     return EXIT_FAILED if report.failures else EXIT_OK
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # a name too long, or holding a NUL: the input fails by its name later
+        return False
 
 
 def _run(

@@ -107,6 +107,8 @@ class Engine:
         self._on_progress = on_progress
         self._states = states
         _warn_of_other_decoding(recogniser, self.options)
+        if self.options.language and recogniser.has_decoder:
+            recogniser.prefix(self.options.language)  # refuses a language that the model does not know
         if self.options.language and not recogniser.has_decoder and not recogniser.languages:
             logger.warning(
                 "language %r changes nothing: %s writes the one it learnt",

@@ -85,6 +85,7 @@ class Transcript:
         only where there are any.
         """
         remarks = {"warnings": list(self.warnings)} if self.warnings else {}
+        share = self.language_probability
         return (
             remarks
             | {
@@ -93,11 +94,11 @@ class Transcript:
                     _segment_json(n, segment, self.language) for n, segment in enumerate(self.segments)
                 ],
                 "language": self.language,
-                "language_probability": _rounded(self.language_probability),
                 "duration": round(self.duration, 3),
                 "model": self.model,
                 "confidence": _rounded(self.confidence),
             }
+            | ({"language_probability": _rounded(share)} if share is not None else {})
             | ({"looped": True} if self.looped else {})
         )
 
