@@ -19,6 +19,7 @@ import torch
 from asr_adapt.errors import shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
+from asr_adapt.models.seq2seq import Seq2SeqRecogniser
 from asr_adapt.transcription.assembly import Span, assemble, language_of
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.calibration import calibrated, hear
@@ -107,7 +108,7 @@ class Engine:
         self._on_progress = on_progress
         self._states = states
         _warn_of_other_decoding(recogniser, self.options)
-        if self.options.language and recogniser.has_decoder:
+        if self.options.language and isinstance(recogniser, Seq2SeqRecogniser):
             recogniser.prefix(self.options.language)  # refuses a language that the model does not know
         if self.options.language and not recogniser.has_decoder and not recogniser.languages:
             logger.warning(
