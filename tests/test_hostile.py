@@ -178,11 +178,20 @@ def table(folder: Path, chance: random.Random) -> tuple[str, list[str]]:
     return "", ["manifest", "build", "k/validated.tsv", "--format", "table", "-o", "m.jsonl"]
 
 
-KINDS = (audio, manifest, recipe, predictions, baseline, textgrid, lhotse, table)
+OPEN = pytest.mark.xfail(reason="an escape sequence reaches the terminal", strict=False)
+KINDS = (
+    audio,
+    manifest,
+    recipe,
+    pytest.param(predictions, marks=OPEN, id="predictions"),
+    baseline,
+    textgrid,
+    lhotse,
+    table,
+)
 
 
-@pytest.mark.xfail(reason="an escape sequence in predictions reaches the terminal: open", strict=False)
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: getattr(kind, "__name__", None))
 def test_damaged_files_are_named(
     kind: Callable[[Path, random.Random], tuple[str, list[str]]],
     tmp_path: Path,

@@ -94,17 +94,31 @@ class SpeechRules:
 
 def speech_pieces(blocks: Iterable[np.ndarray], detector: Detector, rules: SpeechRules) -> Iterator[Piece]:
     """Pieces of speech in order. Only speech without any silence for a whole window is cut with overlap."""
-    cutter = _Cutter(rules)
+    return pieces_of(blocks, detector, _Cutter(rules))
+
+
+class PieceMaker(Protocol):
+    """What makes pieces of scored frames."""
+
+    def feed(self, samples: np.ndarray, scores: np.ndarray, frame: int) -> Iterator[Piece]:
+        """Pieces that are complete once these frames are known."""
+
+    def finish(self) -> Iterator[Piece]:
+        """What is left at the end of the stream."""
+
+
+def pieces_of(blocks: Iterable[np.ndarray], detector: Detector, maker: PieceMaker) -> Iterator[Piece]:
+    """Score the stream in whole frames, the last one padded with silence, and give what ``maker`` makes."""
     held = np.empty(0, np.float32)
     for block in blocks:
         held = np.concatenate([held, block])
         whole = len(held) - len(held) % detector.frame
-        yield from cutter.feed(held[:whole], detector.scores(held[:whole]), detector.frame)
+        yield from maker.feed(held[:whole], detector.scores(held[:whole]), detector.frame)
         held = held[whole:]
     if len(held):
         padded = np.pad(held, (0, detector.frame - len(held)))
-        yield from cutter.feed(held, detector.scores(padded), detector.frame)
-    yield from cutter.finish()
+        yield from maker.feed(held, detector.scores(padded), detector.frame)
+    yield from maker.finish()
 
 
 class _Cutter:

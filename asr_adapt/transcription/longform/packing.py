@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from asr_adapt.transcription.speech import HYSTERESIS, Detector
+from asr_adapt.transcription.speech import HYSTERESIS, Detector, pieces_of
 from asr_adapt.transcription.windows import Piece
 
 #: A window ends at its longest pause behind this share of it; pauses longer than the seconds are alike.
@@ -47,17 +47,7 @@ class _Speech:
 
 def packed_speech(blocks: Iterable[np.ndarray], detector: Detector, rules: PackingRules) -> Iterator[Piece]:
     """Pieces of at most a window, in order, that hold all speech of the stream; memory holds two windows."""
-    packer = _Packer(rules)
-    held = np.empty(0, np.float32)
-    for block in blocks:
-        held = np.concatenate([held, block])
-        whole = len(held) - len(held) % detector.frame
-        yield from packer.feed(held[:whole], detector.scores(held[:whole]), detector.frame)
-        held = held[whole:]
-    if len(held):
-        padded = np.pad(held, (0, detector.frame - len(held)))
-        yield from packer.feed(held, detector.scores(padded), detector.frame)
-    yield from packer.finish()
+    return pieces_of(blocks, detector, _Packer(rules))
 
 
 class _Packer:
