@@ -21,6 +21,7 @@ from asr_adapt.models.guard import improbable, most_tokens, transcribed
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
+from asr_adapt.models.word_limits import limited
 from asr_adapt.models.word_times import words_of
 
 if TYPE_CHECKING:
@@ -230,7 +231,8 @@ class WhisperWindows:
             own = Spoken(plain.ids[a:b], plain.scores[a:b])
             words = words_of(self.tokens.tokenizer, own, times[a : b + 1])
             found.append(replace(phrase, words=words))
-        return replace(heard, phrases=tuple(found))
+        until = max([heard.until, *(phrase.end for phrase in found)])
+        return replace(heard, phrases=limited(found, until))
 
 
 def _ended(heard: HeardWindow, end: float) -> HeardWindow:

@@ -25,6 +25,8 @@ from asr_adapt.models.pieces import WORD_MARK
 FILTER = 7
 #: What a piece begins with where it begins a word: byte-level vocabularies, SentencePiece.
 MARKS = ("Ġ", WORD_MARK)
+#: Punctuation that nobody speaks, before and behind a word; alignment gives it the pauses (OpenAI's lists).
+OPENING, CLOSING = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"
 #: Scripts that put no space between words: Thai, Lao, Myanmar, Khmer, kana, Han.
 UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
@@ -121,12 +123,16 @@ def warp(cost: NDArray[np.float64]) -> list[int]:
 
 
 def group(tokenizer: Any, ids: Sequence[int]) -> list[list[int]]:
-    """Places of the tokens of each word: at each space, or each letter where the script uses none."""
+    """Places of the tokens of each word: at each space, or each letter where the script uses none.
+
+    Punctuation behind a word belongs to it.
+    """
     pieces = tokenizer.convert_ids_to_tokens(list(ids))
     spaced = UNSPACED.search(tokenizer.decode(list(ids))) is None
     groups: list[list[int]] = []
     for place, piece in enumerate(pieces):
         whole = bool(groups) and not spaced and "�" not in tokenizer.decode([ids[p] for p in groups[-1]])
+        whole = whole and not _all(tokenizer, ids[place], CLOSING)
         if not groups or piece.startswith(MARKS) or whole:
             groups.append([])
         groups[-1].append(place)
@@ -134,11 +140,31 @@ def group(tokenizer: Any, ids: Sequence[int]) -> list[list[int]]:
 
 
 def words_of(tokenizer: Any, spoken: Spoken, times: Sequence[float]) -> tuple[Word, ...]:
-    """Words with times and probabilities; ``times`` has one entry a token and the end."""
+    """Words with times and probabilities; ``times`` has one entry a token and the end.
+
+    Punctuation takes no time.
+    """
     found = []
     for places in group(tokenizer, spoken.ids):
         text = tokenizer.decode([spoken.ids[p] for p in places], skip_special_tokens=True).strip()
         probability = math.exp(sum(spoken.scores[p] for p in places) / len(places))
         if text:
-            found.append(Word(text, times[places[0]], times[places[-1] + 1], min(1.0, probability)))
+            first, last = _spoken(tokenizer, spoken.ids, places)
+            found.append(Word(text, times[first], times[last + 1], min(1.0, probability)))
     return tuple(found)
+
+
+def _spoken(tokenizer: Any, ids: Sequence[int], places: Sequence[int]) -> tuple[int, int]:
+    """The first and last of a word's tokens that are spoken; of punctuation alone, all of it."""
+    first, last = 0, len(places)
+    while first < last and _all(tokenizer, ids[places[first]], OPENING):
+        first += 1
+    while first < last and _all(tokenizer, ids[places[last - 1]], CLOSING):
+        last -= 1
+    return (places[first], places[last - 1]) if first < last else (places[0], places[-1])
+
+
+def _all(tokenizer: Any, token: int, characters: str) -> bool:
+    """Whether a token holds nothing but some of ``characters``."""
+    text = tokenizer.decode([token]).strip()
+    return bool(text) and all(character in characters for character in text)
