@@ -23,7 +23,10 @@ ROOMS = (
     "training", "demo", "cli",
 )  # fmt: skip
 #: Modules of the package itself: everyone may import these, and they import no room.
-GROUND = {f"asr_adapt{name}" for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations")}
+GROUND = {
+    f"asr_adapt{name}"
+    for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen")
+}
 #: Entry points above every room.
 ROOF = {"asr_adapt.__main__", "asr_adapt.pytest_plugin"}
 HEAVY = {"torch", "torchaudio", "transformers", "accelerate", "peft", "safetensors", "silero_vad"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import typer
@@ -15,6 +16,7 @@ import typer
 from asr_adapt.cli.ranks import may_complain
 from asr_adapt.cli.terminal import escape_what_streams_lack, remark_on_escapes
 from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError, shown
+from asr_adapt.screen import protected
 
 EXIT_INTERRUPTED = 130
 
@@ -73,8 +75,13 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     escape_what_streams_lack()
-    status = run(arguments)
-    remark_on_escapes()
+    with protected():  # a traceback too is printed in here
+        try:
+            status = run(arguments)
+        except Exception:
+            traceback.print_exc()
+            status = EXIT_FAILED
+        remark_on_escapes()
     sys.exit(status)
 
 
@@ -83,7 +90,11 @@ def run(arguments: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--debug" in arguments:  # accepted before and after the command
         arguments = ["--debug", *(a for a in arguments if a != "--debug")]
-    debug = "--debug" in arguments
+    with protected():
+        return _run(arguments, debug="--debug" in arguments)
+
+
+def _run(arguments: list[str], *, debug: bool) -> int:
     try:
         result = typer.main.get_command(build_app())(
             args=arguments, prog_name="asr-adapt", standalone_mode=False

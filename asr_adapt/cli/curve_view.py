@@ -11,10 +11,11 @@ from typing import Any
 
 def show_curve(curve: dict[str, Any], folder: Path) -> None:
     """The measured sizes as a table, the fitted law, and how much data some WERs need."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from asr_adapt.screen import console as screen
+
+    console = screen()
     table = Table("fraction", "rows", "hours", "target WER (95 %)", box=None, pad_edge=False)
     for part in curve["parts"]:
         wer = f"{part['wer']:.1%} ({part['low']:.1%}–{part['high']:.1%})"

@@ -117,10 +117,11 @@ def _record(row: Utterance, answer: Answer, field: str) -> dict[str, Any]:
 
 def _show(sweep: dict[str, Any], output: Path | None) -> None:
     """The sweep as a table, the choice, and what to do next."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console(highlight=False)
+    from asr_adapt.screen import console as screen
+
+    console = screen()
     table = Table("layer", "classifier", "accuracy (95 %)", "balanced (95 %)", box=None, pad_edge=False)
     best = sweep["chosen"]
     for entry in sweep["layers"]:

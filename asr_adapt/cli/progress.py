@@ -19,12 +19,14 @@ def audio_progress(label: str, *, quiet: bool = False) -> Iterator[Start]:
     if quiet or not sys.stderr.isatty():
         yield lambda total: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}")]
+    from asr_adapt.screen import console
+
+    columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn()]
+    columns += [TextColumn("{task.fields[speed]}")]
     columns += [TimeElapsedColumn(), TimeRemainingColumn()]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
 
         def start(total: float) -> Callable[[float], None]:
             task = bar.add_task(label, total=total or None, speed="")

@@ -6,14 +6,17 @@ Imported by the score commands only when they print, since rich is not free.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from asr_adapt.screen import console
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from asr_adapt.scoring import Comparison, Estimate, Interval, Score
     from asr_adapt.scoring.compare import GroupComparison
     from asr_adapt.scoring.gate import GateResult
@@ -26,11 +29,6 @@ _STYLES = {
     "not compared": "yellow",
     "underpowered": "yellow",
 }
-
-
-def console() -> Console:
-    """Standard output; no colour and 80 columns when it is not a terminal."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 80, highlight=False)
 
 
 def percent(rate: float, sign: bool = False) -> str:
@@ -51,9 +49,8 @@ def show_score(result: Score) -> None:
     out = console()
     counts = result.counts
     name = f"{result.normaliser['name']}@{result.normaliser['version']}"
-    out.print(
-        f"[bold]WER {percent(counts.wer)}[/bold]  (95 %: {interval(result.interval)})   normaliser {name}"
-    )
+    wer = Text(f"WER {percent(counts.wer)}", style="bold")
+    out.print(wer.append(f"  (95 %: {interval(result.interval)})   normaliser {name}", style="not bold"))
     out.print(
         f"CER {percent(counts.cer)}   sentences with errors {percent(counts.ser)}   "
         f"{counts.rows} rows, {counts.words} words"
@@ -63,7 +60,7 @@ def show_score(result: Score) -> None:
         f"{counts.insertions} inserted; {counts.hits} hits"
     )
     if counts.looped_rows:
-        out.print(f"[yellow]{loops(counts.looped_rows)}[/yellow]")
+        out.print(loops(counts.looped_rows), style="yellow")
     print_lines(out, result.written.sentences())
     if result.rtfx is not None:
         out.print(f"{result.rtfx:.1f} × real time")
@@ -113,13 +110,13 @@ def _confusions(out: Console, result: Score, top: int = 5) -> None:
         ("inserted", [f"{c['word']} ({c['count']})" for c in kinds["insertions"][:top]]),
     ):
         if texts:
-            out.print(f"most {label}: {', '.join(texts)}", markup=False)
+            out.print(f"most {label}: {', '.join(texts)}")
 
 
 def show_comparison(result: Comparison) -> None:
     """Overall and per group: both WERs, the difference with interval and p, the verdict."""
     out = console()
-    out.print(f"A: {result.name_a}\nB: {result.name_b}", markup=False)
+    out.print(f"A: {result.name_a}\nB: {result.name_b}")
     table = _table("group", "A", "B", "B − A", "95 % interval", "p", "verdict")
     _comparison_row(table, "all rows", result.overall)
     for by, groups in result.groups.items():
@@ -130,16 +127,16 @@ def show_comparison(result: Comparison) -> None:
     parts += [
         f"{v} {percent(g.difference.detectable)}" for gs in result.groups.values() for v, g in gs.items()
     ]
-    out.print(f"smallest difference detectable with 80 % power: {', '.join(parts)}", markup=False)
+    out.print(f"smallest difference detectable with 80 % power: {', '.join(parts)}")
     for name, form in (("A", result.written_a), ("B", result.written_b)):
         print_lines(out, [f"{name}: {sentence}" for sentence in form.sentences()])
     for label, changes in (("worse", result.worse_words), ("better", result.better_words)):
         if changes:
             words = [f"{c.word} ({c.missed_a} → {c.missed_b} of {c.occurrences})" for c in changes[:5]]
-            out.print(f"words {label} in B: {', '.join(words)}", markup=False)
+            out.print(f"words {label} in B: {', '.join(words)}")
     for name, rows in zip("AB", result.looped_rows, strict=True):
         if rows:
-            out.print(f"{name}: {loops(rows)}", markup=False)
+            out.print(f"{name}: {loops(rows)}")
     if result.overall.difference.interval.unit == "utterance":
         out.print("* over utterances: says nothing about other speakers")
 
@@ -162,10 +159,9 @@ def p_value(p: float) -> str:
     return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def styled(verdict: str) -> str:
+def styled(verdict: str) -> Text:
     """A verdict in its colour."""
-    style = _STYLES.get(verdict)
-    return f"[{style}]{verdict}[/{style}]" if style else verdict
+    return Text(verdict, style=_STYLES.get(verdict, ""))
 
 
 def show_gate(result: GateResult) -> None:
@@ -185,12 +181,11 @@ def show_gate(result: GateResult) -> None:
     out.print(table)
     print_lines(out, [f"* {note}" for note in result.notes])
     failed = sum(not check.passed for check in result.checks)
-    out.print(
-        f"gate {styled('failed' if failed else 'passed')}: {failed} of {len(result.checks)} checks failed"
-    )
+    counted = f": {failed} of {len(result.checks)} checks failed"
+    out.print(Text.assemble("gate ", styled("failed" if failed else "passed"), counted))
 
 
 def print_lines(out: Console, lines: Iterable[str]) -> None:
     """Plain lines, square brackets included."""
     for line in lines:
-        out.print(line, markup=False)
+        out.print(line)

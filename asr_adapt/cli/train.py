@@ -82,12 +82,12 @@ def train(
 
 def _show(summary: dict[str, Any], folder: Path) -> None:
     """Before and after as a table, then what to do next."""
-    from rich.console import Console
     from rich.table import Table
 
+    from asr_adapt.screen import console as screen
     from asr_adapt.training.outcome import written_changes
 
-    console = Console(highlight=False)
+    console = screen()
     table = Table("set", "utterances", "WER before (95 %)", "WER after (95 %)", box=None, pad_edge=False)
     for name in ("target", "guard"):
         if name in summary:

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from asr_adapt.screen import console
 
 logger = logging.getLogger(__name__)
 
@@ -175,10 +176,10 @@ def _amount(count: float, unit: str) -> str:
 
 
 def _bar() -> Progress:
-    columns: list[Any] = [TextColumn("{task.description}"), BarColumn()]
+    columns: list[Any] = [TextColumn("{task.description}", markup=False), BarColumn()]
     columns += [
         TextColumn("{task.percentage:>3.0f} %"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     ]
-    return Progress(*columns, console=Console(stderr=True), transient=True)
+    return Progress(*columns, console=console(stderr=True), transient=True)

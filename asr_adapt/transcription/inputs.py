@@ -18,6 +18,7 @@ import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,19 @@ class Source:
     row: Utterance | None = None
     origin: str = ""
     strict: bool = False
+
+    @cached_property
+    def seconds(self) -> float | None:
+        """Seconds of audio: ``duration``, else those behind ``offset`` in the file, counted where no header says.
+
+        None for samples, and for a file that cannot be opened; the reader says why.
+        """
+        if self.duration is not None or self.path is None:
+            return self.duration
+        try:
+            return probe(self.path).duration - self.offset
+        except AsrAdaptError:
+            return None
 
     @property
     def fields(self) -> dict[str, object]:

@@ -50,10 +50,10 @@ class Hearing:
 
     def timed_windows(self, source: Source) -> bool:
         """Whether ``source`` is heard in windows with timestamps: a manifest's clip that fits into one window
-        is not, since it is heard as in training."""
-        seconds = source.duration
-        clip = source.row is not None and seconds is not None and seconds <= self.window_seconds
-        return self.timed and not clip
+        is not, since it is heard as in training, whether or not its row says how long it is."""
+        if not self.timed or source.row is None:
+            return self.timed
+        return source.seconds is None or source.seconds > self.window_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,9 +40,6 @@ def spoken_like(context: str, model: Path, folder: Path) -> Path:
     return path
 
 
-@pytest.mark.xfail(
-    reason="references come from the plain decoder, rows from the guarded one: open", strict=False
-)
 @pytest.mark.parametrize(("right", "wrong"), [("full", "dynamic"), ("dynamic", "full")])
 def test_the_trimmed_context_is_scored_only_where_it_is_no_worse(
     trimmed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], right: str, wrong: str
@@ -64,9 +61,6 @@ def test_the_trimmed_context_is_scored_only_where_it_is_no_worse(
     assert ("dynamic context" in decoding) == (right == "dynamic")
 
 
-@pytest.mark.xfail(
-    reason="references come from the plain decoder, rows from the guarded one: open", strict=False
-)
 def test_the_table_names_both_and_a_refused_one(
     trimmed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
