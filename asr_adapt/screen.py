@@ -1,4 +1,4 @@
-"""What reaches a terminal: text of files and models without the control characters that would move its cursor.
+"""What reaches a terminal: text of files and models without control characters that would move its cursor.
 
 Knows the process's streams and rich's consoles. Does not know what is written.
 """
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: Control characters and separators of lines, but for line feed, tab, and a carriage return that begins a text
-#: (a counter writes its line anew) or ends a line.
+#: Control characters and separators of lines, but for line feed, tab, and a carriage return that begins
+#: a text (a counter writes its line anew) or ends a line.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]|(?<=.)\r(?!\n)", re.DOTALL)
 
 

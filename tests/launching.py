@@ -7,7 +7,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 import asr_adapt
 
@@ -27,7 +30,7 @@ def launch(processes: int, *arguments: str, launcher: Sequence[str] = ()) -> lis
 
 
 def start(command: list[str]) -> subprocess.Popen[str]:
-    """The launcher in a group of its own, so that all its processes can be killed at once."""
+    """The launcher, in a session of its own."""
     paths = [str(Path(asr_adapt.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
@@ -37,7 +40,7 @@ def start(command: list[str]) -> subprocess.Popen[str]:
 
 
 def run(command: list[str], seconds: float = 240.0) -> subprocess.CompletedProcess[str]:
-    """Run to the end; whatever is left of the group is killed when ``seconds`` are over."""
+    """Run to the end; whatever is left of it is killed when ``seconds`` are over."""
     process = start(command)
     try:
         out, err = process.communicate(timeout=seconds)
@@ -47,11 +50,19 @@ def run(command: list[str], seconds: float = 240.0) -> subprocess.CompletedProce
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """SIGKILL to the whole group; nothing happens where it has ended."""
+    """SIGKILL to the launcher and everything below it; nothing happens where it has ended.
+
+    The launcher goes first, lest it starts or ends others; its workers are no longer of its group, since
+    torch starts each in a session of its own.
+    """
     try:
-        os.killpg(process.pid, 9)
-    except ProcessLookupError:
+        tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
         return
+    for one in tree:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(tree, timeout=30)
     process.wait()
 
 

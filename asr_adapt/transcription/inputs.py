@@ -68,7 +68,7 @@ class Source:
 
     @cached_property
     def seconds(self) -> float | None:
-        """Seconds of audio: ``duration``, else those behind ``offset`` in the file, counted where no header says.
+        """Seconds of audio: ``duration``, else the file's behind ``offset``, counted where no header says.
 
         None for samples, and for a file that cannot be opened; the reader says why.
         """

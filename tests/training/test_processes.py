@@ -57,9 +57,6 @@ def assert_alike(one: Path, two: Path) -> None:
     assert summaries[0]["target"]["after"] == pytest.approx(summaries[1]["target"]["after"], abs=0.05)
 
 
-@pytest.mark.xfail(
-    reason="a run whose last line was read is finished before it is killed: open", strict=False
-)
 def test_two_processes_are_one_with_twice_the_batch_also_killed_and_resumed_on_two_or_one(
     tree: dict[str, Any], tmp_path: Path
 ) -> None:
