@@ -144,7 +144,8 @@ class Engine:
         """Whether :meth:`run_states` gives the whole row's transcript: text, no word times."""
         options = self.options
         plain = options.calibration is None and not options.word_timestamps
-        whole = options.segmenter == "windows" and options.window_seconds is None
+        whole = options.segmenter in ("auto", "windows") and options.window_seconds is None
+        whole &= not options.clips
         return self._states is not None and plain and whole and self._states.has(row)
 
     def run_states(self, rows: Sequence[Utterance]) -> Iterator[tuple[int, Transcript]]:

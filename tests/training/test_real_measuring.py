@@ -26,7 +26,10 @@ def test_real_clips_read_the_same_from_kept_states(
     prefix = MeasuredPrefix(Cache(folder=str(tmp_path / "store")), times=3, boundary=ours.stack.prefix_limit)
     states = prefix.of(ours, rows)
     assert states is not None and all(states.has(row) for row in rows)
+    heard = []
+    ours.model.model.encoder.conv1.register_forward_hook(lambda *_: heard.append(1))
     kept = evaluate(rows, model=ours, known=Known(states))
     prefix.close()
+    assert not heard, "the encoder ran again"
     assert kept.hypotheses == plain.hypotheses
     assert all(kept.hypotheses)
