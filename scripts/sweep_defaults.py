@@ -1,4 +1,4 @@
-"""Which rate, steps, layers, replay and blend suit a pretrained Whisper: trainings on real speech.
+"""Which strategy, rate, replay, labels and blend suit a pretrained Whisper: trainings on real speech.
 
     python scripts/sweep_defaults.py --model whisper-tiny.en --data ../shared/data --output runs/sweep
     python scripts/sweep_defaults.py --output runs/sweep --write docs/benchmarks.md
@@ -35,41 +35,38 @@ from asr_adapt.training.evaluation import measure, spread
 from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Cache
 
-SHARES = (0.5, 0.75, 1.0)
-DECODER: dict[str, Any] = {"strategy": {"name": "top_layers"}}
+SHARES = (0.5, 1.0)
+#: Strategies with the rate that each is tried at.
+STRATEGIES: dict[str, tuple[dict[str, Any], float]] = {
+    "head": ({"name": "head"}, 1e-4),
+    "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5),
+    "decoder": ({"name": "top_layers"}, 3e-5),
+    "decoder, LoRA": ({"name": "lora", "lora": {"layers": 4}}, 3e-4),
+    "all layers": ({"name": "full"}, 3e-5),
+    "all layers, LoRA": ({"name": "lora"}, 3e-4),
+    "gradual": ({"name": "gradual", "gradual": {"depth": 4}}, 3e-5),
+}
 
 
-def top(layers: int) -> dict[str, Any]:
-    """Only the top ``layers`` transformer layers learn."""
-    return {"strategy": {"name": "top_layers", "top_layers": layers}}
+def cell(strategy: str = "decoder", **told: Any) -> dict[str, Any]:
+    """What is told of a training: the strategy, its rate unless another is ``told``, and the rest."""
+    tree, rate = STRATEGIES[strategy]
+    return {"strategy": tree, "rate": rate, "steps": 100, **told}
 
 
-def lora(layers: int) -> dict[str, Any]:
-    """LoRA in the top ``layers`` transformer layers."""
-    return {"strategy": {"name": "lora", "lora": {"layers": layers}}}
+def trainings() -> dict[str, dict[str, Any]]:
+    """Name → training: strategies × replay; rates, labels and pull around the one that is the default."""
+    found = {f"decoder, rate {rate:.0e}": cell(rate=rate) for rate in (1e-5, 1e-4, 2e-4)}
+    for strategy in STRATEGIES:
+        found[strategy] = cell(strategy)
+        found[f"{strategy}, replay"] = cell(strategy, replay="base")
+    for style in ("plain", "as_written"):
+        found[f"decoder, labels {style}"] = cell(labels=style)
+        found[f"decoder, labels {style}, replay"] = cell(labels=style, replay="base")
+    return found | {"decoder, rate 1e-04, pull 30": cell(rate=1e-4, pull=30.0)}
 
 
-#: Name → (layers, rate, steps, replay, pull); the model's number of decoder layers is ``d``.
-CELLS: dict[str, dict[str, Any]] = {
-    "today": {"rate": 2e-4, "steps": 100},
-    "rate 1e-5": {"rate": 1e-5, "steps": 100},
-    "rate 3e-5": {"rate": 3e-5, "steps": 100},
-    "rate 1e-4": {"rate": 1e-4, "steps": 100},
-    "3e-5, base-labelled replay": {"rate": 3e-5, "steps": 100, "replay": "base"},
-    "3e-5, replay": {"rate": 3e-5, "steps": 100, "replay": "text"},
-    "1e-4, base-labelled replay": {"rate": 1e-4, "steps": 100, "replay": "base"},
-    "2e-4, base-labelled replay": {"rate": 2e-4, "steps": 100, "replay": "base"},
-    "1e-4, 200 steps, base-labelled replay": {"rate": 1e-4, "steps": 200, "replay": "base"},
-    "2e-4, replay": {"rate": 2e-4, "steps": 100, "replay": "text"},
-    "3e-5, 200 steps, base-labelled replay": {"rate": 3e-5, "steps": 200, "replay": "base"},
-    "3e-5, pull 100": {"rate": 3e-5, "steps": 100, "pull": 100.0},
-    "1e-4, pull 30": {"rate": 1e-4, "steps": 100, "pull": 30.0},
-    "top 2, 5e-5, base-labelled replay": {"layers": 2, "rate": 5e-5, "steps": 100, "replay": "base"},
-    "LoRA decoder 3e-4, base-labelled replay": {"lora": 4, "rate": 3e-4, "steps": 100, "replay": "base"},
-    "decoder and top encoder layer, 3e-5, base-labelled replay": {
-        "layers": 5, "rate": 3e-5, "steps": 100, "replay": "base", "seconds": 20.0
-    },
-}  # fmt: skip
+CELLS = trainings()
 
 
 @dataclass(frozen=True)
@@ -167,21 +164,20 @@ def carried_out(options: argparse.Namespace, name: str, sets: dict[str, str]) ->
 
 def recipe_of(cell: dict[str, Any], sets: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
     """The recipe of a cell; dev alone chooses, at the end."""
-    chosen = lora(cell["lora"]) if "lora" in cell else top(cell["layers"]) if "layers" in cell else DECODER
     tree = {
         "model": options.model,
         "train": sets["train"],
         "dev": sets["dev"],
         "invalid_rows": "drop",
+        "strategy": cell["strategy"],
         "optimiser": {"learning_rate": cell["rate"]},
         "schedule": {"steps": cell["steps"]},
-        "batch": {"seconds": cell.get("seconds", 60.0)},
         "regularisation": {"pull": cell.get("pull", 0.0)},
+        "labels": {"style": cell.get("labels", "auto")},
         "evaluation": {"every": 50, "rows": 20},
         "checkpoint_every": 1000,
         "cache": {"folder": str(options.output / "prefix")},
         "seed": options.seed,
-        **chosen,
     }
     if "replay" in cell:
         tree["replay"] = {"manifest": sets["replay"], "share": 0.3, "labels": cell["replay"]}

@@ -15,13 +15,14 @@ from report import hardware, line, publish
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import wer_with_interval, word_errors
+from asr_adapt.scoring.written import written_form
 
 PROFILE = "whisper-en"
 #: How much the guard may rise: a tenth of the base's WER, or one point, whichever is more.
 RELATIVE, ABSOLUTE = 0.10, 0.01
 HEADER = (
     *("model", "training", "share kept", "target WER (95 %)", "Δ target", "guard WER (95 %)", "Δ guard"),
-    *("training s", "run s"),
+    *("guard F1", "guard case", "training s", "run s"),
 )
 
 
@@ -36,7 +37,8 @@ def table(folder: Path, write: Path | None) -> None:
             rows += lines_of(result, base)
     text = "\n".join([line(HEADER), line(["---"] * len(HEADER)), *rows])
     about = (
-        f"Share in bold: lowest dev WER within the budget (a tenth or a point) on the budget set. {PROFILE}."
+        "Share in bold: lowest dev WER within the budget (a tenth or a point) on the budget set. Guard F1 "
+        f"and case: punctuation, and words in wrong case, of the guard's rows that have any. {PROFILE}."
     )
     publish(f"{text}\n\n{about} {hardware()}, one core at a time.\n", "sweep", write)
 
@@ -78,6 +80,9 @@ def _line(result: dict[str, Any], blend: dict[str, Any], start: dict[str, Any], 
         before = _wer(path, start[name])
         interval = f"{scored.interval.low:.1%}–{scored.interval.high:.1%}"
         cells += [f"{scored.wer:.1%} ({interval})", f"{scored.wer / before - 1:+.0%}"]
+    form = written_form([row.text or "" for row in _rows(result["sets"]["guard"])], blend["guard"])
+    cells.append("–" if form.punctuation is None else f"{form.punctuation.total.f1:.1%}")
+    cells.append("–" if form.case is None else f"{form.case.rate:.1%}")
     cells += [f"{result.get('training_seconds', 0):.0f}", f"{result['run_seconds']:.0f}"]
     return line(cells)
 
