@@ -14,7 +14,8 @@ const element = (name, attributes = {}, ...children) => {
 const state = { set: 0, view: [], sort: "change", falling: true, selected: -1, filters: [] };
 const current = () => data.sets[state.set];
 const rate = (row, system) => row[ERRORS][system] / Math.max(row[WORDS], 1);
-const looks = (column) => [column.number && "number", column.wide && "wide"].filter(Boolean).join(" ");
+const looks = (column) => column.number ? "number" : "";
+const narrow = matchMedia("(max-width: 600px)");
 const count = (number, word) => number + " " + word + (number === 1 ? "" : "s");
 const percent = (value) => (100 * value).toFixed(1) + " %";
 
@@ -28,14 +29,14 @@ function columns() {
   ];
   systems.forEach((label, index) => list.push({
     key: "wer" + index, label: systems.length > 1 ? label : "WER", width: "5.4rem", number: true,
-    value: (row) => rate(row, index), show: (row) => percent(rate(row, index)),
+    wide: index < systems.length - 1, value: (row) => rate(row, index), show: (row) => percent(rate(row, index)),
   }));
   if (systems.length > 1) list.push({
     key: "change", label: "change", width: "5.5rem", number: true,
     value: (row) => row[ERRORS].at(-1) - row[ERRORS][0],
     show: (row) => { const change = row[ERRORS].at(-1) - row[ERRORS][0]; return (change > 0 ? "+" : "") + change; },
   });
-  return list;
+  return narrow.matches ? list.filter((column) => !column.wide) : list; // the text needs the room
 }
 
 function align(said, heard) { // Levenshtein over words; its length is the number of errors counted on the server
@@ -64,10 +65,11 @@ function alignment(said, heard) {
   return line;
 }
 
-function describe(row) {
+function describe(row, preload) {
   const set = current(), parts = [element("h3", {}, row[ID])];
   const facts = set.fields.map((name, index) => row[FIELDS][index] && name + " " + row[FIELDS][index]).filter(Boolean);
   parts.push(element("p", { class: "quiet" }, [row[SECONDS] === null ? "" : row[SECONDS] + " s", count(row[WORDS], "word"), ...facts].filter(Boolean).join(" · ")));
+  if (row[AUDIO]) parts.push(element("audio", { controls: "", preload, src: row[AUDIO], "aria-label": "sound of " + row[ID] }));
   set.systems.forEach((label, index) => {
     parts.push(element("strong", {}, label + " "), element("span", { class: "quiet" }, count(row[ERRORS][index], "error") + ", " + percent(rate(row, index))), ...looped(row, index), alignment(row[REFERENCE], row[HEARD][index]));
   });
@@ -140,13 +142,7 @@ function drawRows(force) {
 
 function select(index) {
   state.selected = index;
-  const row = current().rows[index], parts = describe(row);
-  if (row[AUDIO]) {
-    const player = element("audio", { controls: "", preload: "metadata", src: row[AUDIO] });
-    player.setAttribute("aria-label", "sound of " + row[ID]);
-    parts.splice(2, 0, player);
-  }
-  $("detail").replaceChildren(...parts);
+  $("detail").replaceChildren(...describe(current().rows[index], "metadata"));
   drawRows(true);
 }
 
@@ -194,7 +190,7 @@ const sample = (values) => [values.reduce((most, value) => Math.max(most, value)
 function drawWorst() {
   const set = current(), last = set.systems.length - 1;
   const worst = [...set.rows].sort((a, b) => b[ERRORS][last] - a[ERRORS][last]).slice(0, WORST).filter((row) => row[ERRORS][last]);
-  $("worst-rows").replaceChildren(...worst.map((row) => element("div", { class: "worst-row" }, ...describe(row))));
+  $("worst-rows").replaceChildren(...worst.map((row) => element("div", { class: "worst-row" }, ...describe(row, "none"))));
 }
 
 function drawPlots() {
@@ -221,4 +217,5 @@ $("viewport").addEventListener("keydown", (event) => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlots);
 addEventListener("resize", () => drawRows(true));
+narrow.addEventListener("change", refresh);
 open(0);

@@ -23,6 +23,7 @@ from asr_adapt.scoring.predictions import PredictionSource
 from asr_adapt.scoring.report_audio import audio_urls
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
 from asr_adapt.scoring.report_data import EvaluationSet, ReportOptions, System, gather_sets, rows_json
+from asr_adapt.scoring.report_verdict import verdicts
 from asr_adapt.scoring.score import CROSS, software
 from asr_adapt.text import profile as profile_named
 
@@ -78,11 +79,13 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
         "js": Markup(_asset("report.js")),
         "minimum_speakers": MINIMUM_SPEAKERS,
         "normaliser": profile_named(sets[0].profile).label,
+        "verdicts": [found for test_set in sets for found in verdicts(test_set)],
         "sets": [_set_context(test_set) for test_set in sets],
         "looping": any(s.score.counts.looped_rows for test_set in sets for s in test_set.systems),
         "notes": notes,
         "facts": list(_facts(options.summary)),
         "hints": options.summary.get("hints", []),
+        "decisions": list(_decisions(options.summary)),
         "bars": [chart for test_set in sets for chart in _bars(test_set, bool(options.by))],
         "confusions": [_confusions(t, s) for t in sets for s in t.systems],
         "provenance": list(_provenance(sets)),
@@ -108,11 +111,10 @@ def _set_context(test_set: EvaluationSet) -> dict[str, Any]:
     speakers = {name for name in first.predictions.speakers or () if name is not None}
     seconds = first.score.audio_seconds
     changes = [None, *test_set.changes]
+    sizes = ((counts.rows, "utterance"), (counts.words, "word"), (len(speakers), "speaker"))
     return {
         "name": test_set.name,
-        "rows": counts.rows,
-        "words": counts.words,
-        "speakers": len(speakers),
+        "size": ", ".join(_count(number, word) for number, word in sizes if number or word != "speaker"),
         "hours": "" if seconds is None else f"{seconds / 60:.1f} minutes",
         "written": bool(first.score.written.to_json()),
         "systems": [_system_context(s, c) for s, c in zip(test_set.systems, changes, strict=True)],
@@ -145,6 +147,10 @@ def _change(change: GroupComparison) -> dict[str, str]:
     }
 
 
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.2f} %"
 
@@ -162,6 +168,18 @@ def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name.replace("_", " "), f"{value:.1%}" if name.endswith("wer") else f"{value:.4g}"
         elif isinstance(value, Mapping) and "name" in value:
             yield name.replace("_", " "), str(value["name"])
+
+
+def _decisions(summary: Mapping[str, Any]) -> Iterator[str]:
+    """What a run decided by itself and why, in the words of its summary."""
+    if summary.get("strategy_advice"):
+        yield f"Strategy: {summary['strategy_advice']}"
+    for part, taught in (summary.get("labels") or {}).items():
+        reason = taught["reason"].removeprefix(f"{part}: ")
+        yield f"Labels of {part}: {taught['style'].replace('_', ' ')}, because {reason}"
+    retained = summary.get("retention")
+    if isinstance(retained, Mapping) and retained.get("sentence"):
+        yield f"Weights: {retained['sentence']}"
 
 
 def _bars(test_set: EvaluationSet, asked: bool) -> Iterator[dict[str, Any]]:

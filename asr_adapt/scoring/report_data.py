@@ -45,12 +45,13 @@ class System:
 @dataclass(frozen=True)
 class EvaluationSet:
     """Systems that were run on the same rows; ``changes`` compares each with the first, all under
-    ``profile``."""
+    ``profile``, and ``group_changes`` does so by field and value."""
 
     name: str
     systems: tuple[System, ...]
     changes: tuple[GroupComparison, ...] = ()
     profile: str = "basic"
+    group_changes: tuple[Mapping[str, Mapping[str, GroupComparison]], ...] = ()
 
     @property
     def first(self) -> System:
@@ -102,11 +103,12 @@ def _test_set(members: list[Predictions], options: ReportOptions, profile: str) 
         score = score_table(predictions, table, by, profile, seed=options.seed)
         systems.append(System(label, predictions, table, score))
     first = systems[0]
-    changes = [
-        compare_tables(first.predictions, first.table, system.table, (), seed=options.seed)[0]
+    compared = [
+        compare_tables(first.predictions, first.table, system.table, by, seed=options.seed)
         for system in systems[1:]
     ]
-    return EvaluationSet(name, tuple(systems), tuple(changes), profile)
+    changes, groups = tuple(c[0] for c in compared), tuple(c[1] for c in compared)
+    return EvaluationSet(name, tuple(systems), changes, profile, groups)
 
 
 def default_fields(predictions: Predictions) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.scoring import score, write_report
+from asr_adapt.scoring import compare, score, write_report
 from asr_adapt.scoring.plots import write_plots
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
 from tests.scoring.browser import CHROMIUM, Browser
@@ -161,6 +161,28 @@ def test_page_shows_something_at_every_width(browser, page, width, dark):
     paper = browser.run("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") is not dark
     assert browser.errors == []
+
+
+def test_the_verdict_comes_first(page, files):
+    text = page.read_text(encoding="utf-8")
+    first = re.search(r'<p class="answer [a-z-]+">(.*?)</p>', text)
+    assert first is not None and first.start() < text.index("<h2")
+    comparison = compare(*files["predictions"][:2], by=["accent", "gender"])
+    assert f"{100 * comparison.overall.difference.wer_b:.1f} %" in first[1]
+    worse = [v for v, g in comparison.groups["accent"].items() if g.verdict == "worse"]
+    assert all(f"accent {value} (+" in first[1] for value in worse)
+
+
+@needs_chromium
+def test_a_phone_shows_the_words_and_whole_tables(browser, page):
+    browser.open(page, 390)
+    said = "document.querySelector('#body tr[data-row]').children[0]"
+    assert browser.run(f"{said}.getBoundingClientRect().width") > 150
+    right = (
+        "Math.max(...[...document.querySelectorAll('.cards td')].map((c) => c.getBoundingClientRect().right))"
+    )
+    assert browser.run(right) <= 390
+    assert browser.run("document.querySelectorAll('.worst-row audio').length") > 0
 
 
 @needs_chromium
