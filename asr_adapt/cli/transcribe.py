@@ -136,7 +136,7 @@ def transcribe(
     no_guard: options.NoGuard = False,
     lm_weight: options.LanguageModelWeight = None,
     beam_width: options.BeamWidth = None,
-    best_of: whisper.BestOf = 1,
+    best_of: whisper.BestOf = 5,
     patience: whisper.Patience = 1.0,
     length_penalty: whisper.LengthPenalty = None,
     temperature: whisper.Temperature = 0.0,

@@ -76,7 +76,7 @@ class Search:
     compression: float = 2.4
     no_speech: float | None = 0.6
     timestamps: bool = True
-    best_of: int = 1
+    best_of: int = 5
     patience: float = 1.0
     length_penalty: float | None = None
 

@@ -117,17 +117,23 @@ class Spoken:
 
 @torch.inference_mode()
 def speak(
-    network: Network, heard: Heard, rules: Rules, temperature: float = 0.0, draw: int = 0
+    network: Network,
+    heard: Heard,
+    rules: Rules,
+    temperature: float = 0.0,
+    draws: Sequence[int] | None = None,
 ) -> list[Spoken]:
     """The most likely token at every step, or one drawn at ``temperature``; all rows at once.
 
-    The draw of a row depends on its step, the temperature and ``draw``, not on its place in the batch.
+    What is drawn depends on the step, the temperature and the row's number in ``draws`` (None: 0 for all),
+    not on its place in the batch.
     """
     batch = _Batch(network, heard, rules)
+    draws = [0] * len(batch.rows) if draws is None else draws
     ids = heard.given
     for number in range(max(batch.room, default=0)):
         logits = rules.allowed(batch.step(ids), batch.said)
-        following = _drawn(logits, temperature, number + draw * _DRAWS_APART)
+        following = _drawn(logits, temperature, number, [draws[row] for row in batch.rows])
         marks = logits.gather(1, following[:, None])[:, 0] - logits.logsumexp(-1)
         batch.hear(following.tolist(), marks.tolist())
         if not batch.living:
@@ -206,10 +212,14 @@ class _Batch:
 _DRAWS_APART = 10_000
 
 
-def _drawn(logits: Tensor, temperature: float, step: int) -> Tensor:
+def _drawn(logits: Tensor, temperature: float, step: int, draws: Sequence[int]) -> Tensor:
+    """The best token of each row, at a temperature above 0 with Gumbel noise: argmax becomes a draw."""
     if temperature <= 0:
         return logits.argmax(-1)
-    seed = step * 1_000 + round(100 * temperature)
-    generator = torch.Generator().manual_seed(seed)  # Gumbel noise turns argmax into a draw
-    noise = -torch.log(-torch.log(torch.rand(logits.shape[-1], generator=generator).clamp(1e-20, 1 - 1e-7)))
-    return (logits / temperature + noise.to(logits.device)).argmax(-1)
+    noise = {draw: _noise(logits.shape[-1], temperature, step + draw * _DRAWS_APART) for draw in set(draws)}
+    return (logits / temperature + torch.stack([noise[draw] for draw in draws]).to(logits.device)).argmax(-1)
+
+
+def _noise(count: int, temperature: float, step: int) -> Tensor:
+    generator = torch.Generator().manual_seed(step * 1_000 + round(100 * temperature))
+    return -torch.log(-torch.log(torch.rand(count, generator=generator).clamp(1e-20, 1 - 1e-7)))

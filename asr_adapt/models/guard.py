@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from enum import IntEnum
 
 from asr_adapt.models.beam_search import search as beam_search
 from asr_adapt.models.contract import Search
@@ -26,8 +27,17 @@ RETRY_BEAMS = 5
 TOKENS_A_SECOND = 40
 TOKENS_BESIDES = 20
 
-#: (row, what it said) → whether it should be tried at another temperature.
-Doubt = Callable[[int, Spoken], bool]
+
+class Doubt(IntEnum):
+    """Why a transcript is not believed; repetition is worse than improbable words."""
+
+    none = 0
+    improbable = 1
+    repetitive = 2
+
+
+#: (row, what it said) → how doubtful that is.
+Doubted = Callable[[int, Spoken], Doubt]
 
 
 def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
@@ -35,19 +45,22 @@ def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
     return tuple(TOKENS_BESIDES + round(TOKENS_A_SECOND * own) for own in seconds)
 
 
-def improbable(said: Spoken, text: str, search: Search) -> bool:
-    """Whether OpenAI's Whisper would try another temperature: unlikely tokens, or text that repeats."""
-    return said.mean_score < search.mean_score or compression(text) > search.compression
+def doubt(said: Spoken, text: str, search: Search) -> Doubt:
+    """Why OpenAI's Whisper would try another temperature: text that repeats, or unlikely tokens."""
+    if compression(text) > search.compression:
+        return Doubt.repetitive
+    return Doubt.improbable if said.mean_score < search.mean_score else Doubt.none
 
 
 def transcribed(
-    network: Network, heard: Heard, rules: Rules, search: Search, doubted: Doubt | None = None
+    network: Network, heard: Heard, rules: Rules, search: Search, doubted: Doubted | None = None
 ) -> list[Spoken]:
     """What is said in each row, as ``search`` says; unguarded, rows that loop are marked and left.
 
     A row that loops is searched again by beam, and cut behind its first repetition where every hypothesis
     loops. Then rows that are ``doubted`` are tried at one temperature after the other until they are not;
-    where they always are, the last attempt that did not loop stands.
+    where they always are, the most probable attempt that does not repeat itself stands (faster-whisper's
+    choice; OpenAI's takes the last).
     """
     if not search.guard:
         plain = replace(heard, most=None), replace(rules, repeats=None)
@@ -76,20 +89,37 @@ def _without_loops(
 
 
 def _fallback(
-    network: Network, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubt
+    network: Network, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubted
 ) -> list[Spoken]:
     """The same with doubted rows tried at the temperatures behind the first."""
-    found = list(found)
+    tried = {row: [said] for row, said in enumerate(found)}
     rows = [row for row, said in enumerate(found) if doubted(row, said)]
     for temperature in search.temperatures[1:]:
         if not rows:
             break
-        tried = dict(zip(rows, attempt(network, heard.rows(rows), rules, search, temperature), strict=True))
-        for row, said in tried.items():
-            if not said.looped:
-                found[row] = replace(said, looped=found[row].looped)
-        rows = [row for row, said in tried.items() if said.looped or doubted(row, said)]
-    return found
+        again = attempt(network, heard.rows(rows), rules, search, temperature)
+        for row, said in zip(rows, again, strict=True):
+            tried[row].append(said)
+        rows = [row for row in rows if tried[row][-1].looped or doubted(row, tried[row][-1])]
+    return [
+        said if len(tried[row]) == 1 else _best(row, tried[row], doubted, believed=row not in rows)
+        for row, said in enumerate(found)
+    ]
+
+
+def _best(row: int, tried: Sequence[Spoken], doubted: Doubted, *, believed: bool) -> Spoken:
+    """The last attempt where it is ``believed``, else the most probable of the least repetitive ones.
+
+    A first attempt that looped was cut: its place is behind those that did not.
+    """
+    looped = tried[0].looped
+    if believed:
+        return replace(tried[-1], looped=looped)
+
+    def rank(said: Spoken) -> tuple[bool, bool, float]:
+        return not said.looped, doubted(row, said) is not Doubt.repetitive, said.mean_score
+
+    return replace(max(tried, key=rank), looped=looped)
 
 
 def attempt(
@@ -102,8 +132,11 @@ def attempt(
     count = search.best_of if temperature > 0 else 1
     if count == 1:
         return speak(network, heard, rules, temperature)
-    draws = [speak(network, heard, rules, temperature, draw) for draw in range(count)]
-    return [max(row, key=lambda said: (not said.looped, said.mean_score)) for row in zip(*draws, strict=True)]
+    rows = range(len(heard.given))
+    many = heard.rows([row for row in rows for _ in range(count)])
+    said = speak(network, many, rules, temperature, [*range(count)] * len(rows))
+    draws = [said[row * count : (row + 1) * count] for row in rows]
+    return [max(own, key=lambda said: (not said.looped, said.mean_score)) for own in draws]
 
 
 def cut(said: Spoken) -> Spoken:

@@ -15,7 +15,7 @@ from torch import Tensor
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import improbable, most_tokens, transcribed
+from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.seq2seq import Network, Seq2SeqRecogniser, described
 from asr_adapt.models.stack import LayerStack
 
@@ -117,10 +117,10 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         mask = self.network.mask(heard.states, heard.lengths)
         most = min(self.model.generation_config.max_length or self.positions, self.positions)
         ready = Heard(heard.states, mask, given, most_tokens(seconds))
-        doubt = self._doubted if self.search.fallback else None
-        return transcribed(self.network, ready, Rules(self.end, most), self.search, doubt)
+        doubted = self._doubted if self.search.fallback else None
+        return transcribed(self.network, ready, Rules(self.end, most), self.search, doubted)
 
-    def _doubted(self, row: int, said: Spoken) -> bool:
-        """Whether another temperature should be tried."""
+    def _doubted(self, row: int, said: Spoken) -> Doubt:
+        """Why another temperature should be tried."""
         text = self.processor.tokenizer.decode(said.ids, skip_special_tokens=True)
-        return improbable(said, text, self.search)
+        return doubt(said, text, self.search)

@@ -17,7 +17,7 @@ from torch import Tensor
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.decoder_cache import DecoderCache
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import improbable, most_tokens, transcribed
+from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.whisper_network import WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
 
@@ -44,8 +44,8 @@ class WhisperDecoding:
         ``seconds`` are the rows' own, without the silence that fills the window.
         """
         heard = self.begun(hidden, language, task, seconds)
-        options, doubt = self.options, self._doubted if self.options.fallback else None
-        found = transcribed(self.network, heard, self.rules(heard.given.shape[1]), options, doubt)
+        options, doubted = self.options, self._doubted if self.options.fallback else None
+        found = transcribed(self.network, heard, self.rules(heard.given.shape[1]), options, doubted)
         return self._without_silence(heard, found) if options.guard else found
 
     def begun(self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]) -> Heard:
@@ -113,7 +113,7 @@ class WhisperDecoding:
                 found[row] = replace(found[row], ids=(), scores=found[row].scores[-1:])
         return found
 
-    def _doubted(self, row: int, said: Spoken) -> bool:
-        """Whether another temperature should be tried."""
+    def _doubted(self, row: int, said: Spoken) -> Doubt:
+        """Why another temperature should be tried."""
         text = self.tokens.tokenizer.decode(said.ids, skip_special_tokens=True)
-        return improbable(said, text, self.options)
+        return doubt(said, text, self.options)

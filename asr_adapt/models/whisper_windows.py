@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import improbable, most_tokens, transcribed
+from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
@@ -145,8 +145,8 @@ class WhisperWindows:
             front = torch.tensor([given[row] for row in rows], device=heard.states.device)
             silence = [decoded[row].no_speech for row in rows]
 
-            def doubted(row: int, said: Spoken, silence: list[float | None] = silence) -> bool:
-                return not self._quiet(said, silence[row]) and self._improbable(said)
+            def doubted(row: int, said: Spoken, silence: list[float | None] = silence) -> Doubt:
+                return Doubt.none if self._quiet(said, silence[row]) else self._doubt(said)
 
             search = self.decoding.options
             said = transcribed(self.network, replace(part, given=front), self._rules(length), search, doubted)
@@ -175,8 +175,8 @@ class WhisperWindows:
         loud = limit is None or silence is None or silence <= limit
         return not loud and said.mean_score < search.mean_score
 
-    def _improbable(self, said: Spoken) -> bool:
-        return improbable(said, self._decode(said.ids), self.decoding.options)
+    def _doubt(self, said: Spoken) -> Doubt:
+        return doubt(said, self._decode(said.ids), self.decoding.options)
 
     def _decode(self, ids: Sequence[int]) -> str:
         kept = [token for token in ids if token < self.tokens.end or not self._special(token)]

@@ -9,8 +9,8 @@ import torch
 
 from asr_adapt.models import Search
 from asr_adapt.models.beam_search import search as beam_search
-from asr_adapt.models.generation import Heard, Rules, speak
-from asr_adapt.models.guard import REPEATS, most_tokens, transcribed
+from asr_adapt.models.generation import Heard, Rules, Spoken, speak
+from asr_adapt.models.guard import REPEATS, Doubt, most_tokens, transcribed
 from asr_adapt.models.repetition import Repeats, compression
 
 END, WORDS = 0, 8
@@ -134,3 +134,25 @@ def test_a_short_clip_cannot_say_much() -> None:
     said = speak(Speaker([babble, babble], [0, 0]), heard(2, most), replace(RULES, repeats=REPEATS))
     assert len(said[0].ids) == most[0] == 40 and said[0].looped
     assert list(said[1].ids) == babble and not said[1].looped
+
+
+def test_doubtful_rows_are_tried_again_until_one_attempt_is_believed() -> None:
+    def doubted(row: int, said: Spoken) -> Doubt:
+        return Doubt.improbable if row == 1 and said.temperature < 0.4 else Doubt.none
+
+    network = Speaker([[1, 2], [3, 4]], [0, 0])
+    found = transcribed(network, heard(2), RULES, Search(best_of=3), doubted)
+    assert [said.temperature for said in found] == [0.0, 0.4]
+    assert [said.ids for said in found] == [(1, 2), (3, 4)]
+    assert max(network.steps) == 3, "three draws of the one row at once"
+
+
+def test_where_no_attempt_is_believed_the_best_that_does_not_repeat_itself_stands() -> None:
+    def doubted(row: int, said: Spoken) -> Doubt:
+        return Doubt.repetitive if said.temperature in (0.0, 1.0) else Doubt.improbable
+
+    found = transcribed(Speaker([[1, 2]], [0]), heard(1), RULES, Search(), doubted)
+    assert 0.0 < found[0].temperature < 1.0
+    every = transcribed(Speaker([[1, 2]], [0]), heard(1), RULES, Search(), lambda *_: Doubt.improbable)
+    plain = speak(Speaker([[1, 2]], [0]), heard(1), RULES)
+    assert every[0].mean_score >= plain[0].mean_score - 1e-6
