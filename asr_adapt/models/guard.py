@@ -38,6 +38,8 @@ class Doubt(IntEnum):
 
 #: (row, what it said) → how doubtful that is.
 Doubted = Callable[[int, Spoken], Doubt]
+#: What a decoder says about what was heard, under rules and a search, at a temperature; a row each.
+Attempt = Callable[[Heard, Rules, Search, float], list[Spoken]]
 
 
 def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
@@ -53,7 +55,7 @@ def doubt(said: Spoken, text: str, search: Search) -> Doubt:
 
 
 def transcribed(
-    network: Network, heard: Heard, rules: Rules, search: Search, doubted: Doubted | None = None
+    attempt: Attempt, heard: Heard, rules: Rules, search: Search, doubted: Doubted | None = None
 ) -> list[Spoken]:
     """What is said in each row, as ``search`` says; unguarded, rows that loop are marked and left.
 
@@ -64,24 +66,24 @@ def transcribed(
     """
     if not search.guard:
         plain = replace(heard, most=None), replace(rules, repeats=None)
-        found = attempt(network, *plain, search, search.temperatures[0])
+        found = attempt(*plain, search, search.temperatures[0])
         return [replace(said, looped=REPEATS.first_end(said.ids) is not None) for said in found]
     rules = replace(rules, repeats=REPEATS)
-    found = attempt(network, heard, rules, search, search.temperatures[0])
+    found = attempt(heard, rules, search, search.temperatures[0])
     looped = [row for row, said in enumerate(found) if said.looped]
     if looped:
-        again = _without_loops(network, heard.rows(looped), rules, [found[row] for row in looped], search)
+        again = _without_loops(attempt, heard.rows(looped), rules, [found[row] for row in looped], search)
         for row, said in zip(looped, again, strict=True):
             found[row] = said
-    return found if doubted is None else _fallback(network, heard, rules, search, found, doubted)
+    return found if doubted is None else _fallback(attempt, heard, rules, search, found, doubted)
 
 
 def _without_loops(
-    network: Network, heard: Heard, rules: Rules, first: list[Spoken], search: Search
+    attempt: Attempt, heard: Heard, rules: Rules, first: list[Spoken], search: Search
 ) -> list[Spoken]:
     """The second attempt on rows of which all looped, or what the first said up to its loop."""
     beams = max(RETRY_BEAMS, search.beams)
-    again = attempt(network, heard, replace(rules, repeats=STRICTER), replace(search, beams=beams))
+    again = attempt(heard, replace(rules, repeats=STRICTER), replace(search, beams=beams), 0.0)
     return [
         cut(before) if said.looped else replace(said, looped=True)
         for before, said in zip(first, again, strict=True)
@@ -89,7 +91,7 @@ def _without_loops(
 
 
 def _fallback(
-    network: Network, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubted
+    attempt: Attempt, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubted
 ) -> list[Spoken]:
     """The same with doubted rows tried at the temperatures behind the first."""
     tried = {row: [said] for row, said in enumerate(found)}
@@ -97,7 +99,7 @@ def _fallback(
     for temperature in search.temperatures[1:]:
         if not rows:
             break
-        again = attempt(network, heard.rows(rows), rules, search, temperature)
+        again = attempt(heard.rows(rows), rules, search, temperature)
         for row, said in zip(rows, again, strict=True):
             tried[row].append(said)
         rows = [row for row in rows if tried[row][-1].looped or doubted(row, tried[row][-1])]
@@ -122,10 +124,10 @@ def _best(row: int, tried: Sequence[Spoken], doubted: Doubted, *, believed: bool
     return replace(max(tried, key=rank), looped=looped)
 
 
-def attempt(
-    network: Network, heard: Heard, rules: Rules, search: Search, temperature: float = 0.0
+def attempt_with(
+    network: Network, heard: Heard, rules: Rules, search: Search, temperature: float
 ) -> list[Spoken]:
-    """Every row once: by beam, greedily, or the best of several drawn at ``temperature``."""
+    """Every row once, token by token: by beam, greedily, or the best of several drawn at ``temperature``."""
     if search.beams > 1 and temperature == 0:
         patience, penalty = search.patience, search.length_penalty
         return beam_search(network, heard, rules, search.beams, patience=patience, length_penalty=penalty)

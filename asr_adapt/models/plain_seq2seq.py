@@ -7,6 +7,7 @@ was never taught it. Does not know networks, features or how a checkpoint was fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
+from asr_adapt.models.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.seq2seq import Network, Seq2SeqRecogniser, described
 from asr_adapt.models.stack import LayerStack
 
@@ -118,7 +119,8 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         most = min(self.model.generation_config.max_length or self.positions, self.positions)
         ready = Heard(heard.states, mask, given, most_tokens(seconds))
         doubted = self._doubted if self.search.fallback else None
-        return transcribed(self.network, ready, Rules(self.end, most), self.search, doubted)
+        attempt = partial(attempt_with, self.network)
+        return transcribed(attempt, ready, Rules(self.end, most), self.search, doubted)
 
     def _doubted(self, row: int, said: Spoken) -> Doubt:
         """Why another temperature should be tried."""

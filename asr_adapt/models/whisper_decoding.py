@@ -7,8 +7,8 @@ other (``generation``), what is done about a loop (``guard``) nor audio. Thresho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,9 +17,18 @@ from torch import Tensor
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.decoder_cache import DecoderCache
 from asr_adapt.models.generation import Heard, Rules, Spoken
-from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
+from asr_adapt.models.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.whisper_network import WhisperNetwork
 from asr_adapt.models.whisper_tokens import WhisperTokens
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Of each row, the probability that nobody speaks (None: the model has no token for it) and those of the
+    languages."""
+
+    silence: list[float | None]
+    languages: list[dict[str, float]]
 
 
 class WhisperDecoding:
@@ -45,42 +54,55 @@ class WhisperDecoding:
         """
         heard = self.begun(hidden, language, task, seconds)
         options, doubted = self.options, self._doubted if self.options.fallback else None
-        found = transcribed(self.network, heard, self.rules(heard.given.shape[1]), options, doubted)
+        found = transcribed(self.attempt, heard, self.rules(heard.given.shape[1]), options, doubted)
         return self._without_silence(heard, found) if options.guard else found
 
     def begun(self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]) -> Heard:
         """The rows with everything that is given to the decoder before it speaks."""
         states = hidden.states
-        heard = Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0))
-        first = self.start(heard) if self._detects(language) else states.new_empty(len(states), 0)
-        given = torch.tensor(self.prefixes(first, language, task), device=states.device)
+        heard = self.heard(hidden)
+        shares = self.opening(heard).languages if self._detects(language) else [{}] * len(states)
+        given = torch.tensor(self.prefixes(shares, language, task), device=states.device)
         return replace(heard, given=given, most=most_tokens(seconds))
+
+    def heard(self, hidden: Hidden) -> Heard:
+        """The rows with the start alone given."""
+        states = hidden.states
+        start = torch.full((len(states), 1), self.tokens.start, device=states.device)
+        return Heard(states, self.network.mask(states, hidden.lengths), start)
+
+    def attempt(self, heard: Heard, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
+        """Every row once; the one place where a decoder computes a transcript."""
+        return attempt_with(self.network, heard, rules, search, temperature)
 
     def languages(self, hidden: Hidden) -> list[dict[str, float]]:
         """Probability of each language in each row; an English-only model says English."""
         if not self.tokens.multilingual:
             return [{"en": 1.0}] * len(hidden.states)
-        states = hidden.states
-        heard = Heard(states, self.network.mask(states, hidden.lengths), states.new_empty(0))
-        return self.language_shares(self.start(heard))
+        return self.opening(self.heard(hidden)).languages
 
-    def language_shares(self, logits: Tensor) -> list[dict[str, float]]:
-        """Probability of each language from the logits (batch, vocabulary) behind the start."""
+    def opening(self, heard: Heard) -> Opening:
+        """What the token behind the start tells about each row."""
+        logits, silence = self._start(heard), self.tokens.no_speech
+        quiet: list[float | None] = [None] * len(logits)
+        if silence is not None:
+            quiet = logits.softmax(-1)[:, silence].tolist()
         if not self.tokens.multilingual:
-            return [{"en": 1.0}] * len(logits)
+            return Opening(quiet, [{"en": 1.0}] * len(logits))
         codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
         shares = logits[:, ids].softmax(-1).tolist()
-        return [dict(zip(codes, row, strict=True)) for row in shares]
+        return Opening(quiet, [dict(zip(codes, row, strict=True)) for row in shares])
 
-    def prefixes(self, first: Tensor, language: str | None, task: str) -> list[list[int]]:
-        """The tokens given to each row; ``first`` (batch, vocabulary) are the logits behind the start."""
+    def prefixes(
+        self, shares: Sequence[Mapping[str, float]], language: str | None, task: str
+    ) -> list[list[int]]:
+        """The tokens given to each row; ``shares`` are its languages' probabilities, where they are asked."""
         prompt = self.prompt_ids()
         if prompt and self.tokens.previous is not None:
             prompt = [self.tokens.previous, *prompt]
         if not self._detects(language):
-            return [prompt + self.tokens.prefix(language, task)] * len(first)
-        codes, ids = list(self.tokens.languages), list(self.tokens.languages.values())
-        heard = [codes[best] for best in first[:, ids].argmax(-1).tolist()]
+            return [prompt + self.tokens.prefix(language, task)] * len(shares)
+        heard = [max(row, key=row.__getitem__) for row in shares]
         return [prompt + self.tokens.prefix(code, task) for code in heard]
 
     def _detects(self, language: str | None) -> bool:
@@ -96,20 +118,20 @@ class WhisperDecoding:
         ids = self.tokens.tokenizer(" " + text, add_special_tokens=False).input_ids
         return list(ids[-(self.model.config.max_target_positions // 2 - 1) :])
 
-    def start(self, heard: Heard) -> Tensor:
-        """Logits (batch, vocabulary) behind the start, which tell language and silence."""
-        ids = torch.full((len(heard.states), 1), self.tokens.start, device=heard.states.device)
-        return self.network.step(ids, heard.states, heard.mask, DecoderCache(1, heard.kept)).float()
+    def _start(self, heard: Heard) -> Tensor:
+        """Logits (batch, vocabulary) behind the start."""
+        start = torch.full((len(heard.states), 1), self.tokens.start, device=heard.states.device)
+        return self.network.step(start, heard.states, heard.mask, DecoderCache(1, heard.kept)).float()
 
     def _without_silence(self, heard: Heard, found: list[Spoken]) -> list[Spoken]:
         """Nothing is said where the text is improbable and the model hears nobody speak."""
-        limit, token = self.options.no_speech, self.tokens.no_speech
+        limit = self.options.no_speech
         doubtful = [row for row, said in enumerate(found) if said.mean_score < self.options.mean_score]
-        if limit is None or token is None or not doubtful:
+        if limit is None or self.tokens.no_speech is None or not doubtful:
             return found
-        shares = self.start(heard.rows(doubtful)).softmax(-1)[:, token].tolist()
+        shares = self.opening(heard.rows(doubtful)).silence
         for row, share in zip(doubtful, shares, strict=True):
-            if share > limit:
+            if share is not None and share > limit:
                 found[row] = replace(found[row], ids=(), scores=found[row].scores[-1:])
         return found
 

@@ -40,17 +40,14 @@ class WhisperWindows:
 
     def __init__(self, recogniser: WhisperRecogniser) -> None:
         self.recogniser, self.tokens = recogniser, recogniser.tokens
-        self.decoding, self.network = recogniser.decoding, recogniser.network
+        self.decoding = recogniser.decoding
 
     @torch.inference_mode()
     def __call__(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
         """What is said in each window; a row does not depend on the others."""
         own = self.recogniser
         hidden = own.heard([window.samples for window in windows])
-        states = hidden.states
-        mask = self.network.mask(states, hidden.lengths)
-        start = torch.full((len(states), 1), self.tokens.start, device=states.device)
-        heard = Heard(states, mask, start, self._room(windows))
+        heard = replace(self.decoding.heard(hidden), most=self._room(windows))
         decoded = self._begun(heard, windows)
         given = [self._given(window, found) for window, found in zip(windows, decoded, strict=True)]
         spoken = self._spoken(heard, given, decoded)
@@ -92,14 +89,11 @@ class WhisperWindows:
         return most_tokens([len(window.samples) / self.recogniser.sample_rate for window in windows])
 
     def _begun(self, heard: Heard, windows: Sequence[Window]) -> list[Decoded]:
-        """Language and probability of silence of each window, from what follows the start token."""
-        logits = self.decoding.start(heard)
-        silence = self.tokens.no_speech
-        quiet = [None] * len(windows) if silence is None else logits.softmax(-1)[:, silence].tolist()
-        languages = self.decoding.language_shares(logits)
+        """Language and probability of silence of each window."""
+        opening = self.decoding.opening(heard)
         return [
             self._language(window, shares, share)
-            for window, shares, share in zip(windows, languages, quiet, strict=True)
+            for window, shares, share in zip(windows, opening.languages, opening.silence, strict=True)
         ]
 
     def _language(self, window: Window, shares: dict[str, float], quiet: float | None) -> Decoded:
@@ -149,7 +143,8 @@ class WhisperWindows:
                 return Doubt.none if self._quiet(said, silence[row]) else self._doubt(said)
 
             search = self.decoding.options
-            said = transcribed(self.network, replace(part, given=front), self._rules(length), search, doubted)
+            ready, attempt = replace(part, given=front), self.decoding.attempt
+            said = transcribed(attempt, ready, self._rules(length), search, doubted)
             for row, own in zip(rows, said, strict=True):
                 found[row] = own
         return found

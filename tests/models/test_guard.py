@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ import torch
 from asr_adapt.models import Search
 from asr_adapt.models.beam_search import search as beam_search
 from asr_adapt.models.generation import Heard, Rules, Spoken, speak
-from asr_adapt.models.guard import REPEATS, Doubt, most_tokens, transcribed
+from asr_adapt.models.guard import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
 from asr_adapt.models.repetition import Repeats, compression
 
 END, WORDS = 0, 8
@@ -59,6 +60,10 @@ def heard(rows: int, most: tuple[int, ...] | None = None) -> Heard:
     return Heard(states, None, torch.full((rows, 1), 7), most)
 
 
+def by(speaker: Speaker) -> Attempt:
+    return partial(attempt_with, speaker)
+
+
 RULES = Rules(END, 200)
 
 
@@ -101,17 +106,17 @@ def test_rows_that_end_leave_the_batch_and_change_nothing_for_the_others() -> No
 def test_a_loop_ends_at_once_and_the_row_is_tried_again() -> None:
     lines, again = [[1, 2, 3, 4], [5, 6], [2, 3]], [2, 0, 0]
     network = Speaker(lines, again, margin=0.1)
-    found = transcribed(network, heard(3), RULES, Search())
+    found = transcribed(by(network), heard(3), RULES, Search())
     assert [said.looped for said in found] == [True, False, False]
     assert found[1].ids == (5, 6) and found[2].ids == (2, 3)
     assert found[0].ids[:4] == (1, 2, 3, 4) and REPEATS.first_end(found[0].ids) is None
     assert sum(network.steps) < 3 * 200 / 4, "not to the bound"
-    alone = transcribed(Speaker(lines, again, margin=0.1), heard(3).rows([0]), RULES, Search())
+    alone = transcribed(by(Speaker(lines, again, margin=0.1)), heard(3).rows([0]), RULES, Search())
     assert alone[0] == found[0]
 
 
 def test_a_loop_that_no_beam_leaves_is_said_once() -> None:
-    found = transcribed(Speaker([[1, 2, 3, 4]], [2], margin=torch.inf), heard(1), RULES, Search())
+    found = transcribed(by(Speaker([[1, 2, 3, 4]], [2], margin=torch.inf)), heard(1), RULES, Search())
     assert found[0].ids == (1, 2, 3, 4) and found[0].looped and len(found[0].scores) == 4
 
 
@@ -122,7 +127,9 @@ def test_a_beam_prefers_a_hypothesis_that_ends() -> None:
 
 
 def test_unguarded_a_loop_runs_to_the_bound_and_is_marked() -> None:
-    found = transcribed(Speaker([[1, 2, 3, 4], [5]], [2, 0]), heard(2, (5, 5)), RULES, Search(guard=False))
+    found = transcribed(
+        by(Speaker([[1, 2, 3, 4], [5]], [2, 0])), heard(2, (5, 5)), RULES, Search(guard=False)
+    )
     assert len(found[0].ids) == 199 and found[0].looped
     assert found[1].ids == (5,) and not found[1].looped
 
@@ -141,7 +148,7 @@ def test_doubtful_rows_are_tried_again_until_one_attempt_is_believed() -> None:
         return Doubt.improbable if row == 1 and said.temperature < 0.4 else Doubt.none
 
     network = Speaker([[1, 2], [3, 4]], [0, 0])
-    found = transcribed(network, heard(2), RULES, Search(best_of=3), doubted)
+    found = transcribed(by(network), heard(2), RULES, Search(best_of=3), doubted)
     assert [said.temperature for said in found] == [0.0, 0.4]
     assert [said.ids for said in found] == [(1, 2), (3, 4)]
     assert max(network.steps) == 3, "three draws of the one row at once"
@@ -151,8 +158,8 @@ def test_where_no_attempt_is_believed_the_best_that_does_not_repeat_itself_stand
     def doubted(row: int, said: Spoken) -> Doubt:
         return Doubt.repetitive if said.temperature in (0.0, 1.0) else Doubt.improbable
 
-    found = transcribed(Speaker([[1, 2]], [0]), heard(1), RULES, Search(), doubted)
+    found = transcribed(by(Speaker([[1, 2]], [0])), heard(1), RULES, Search(), doubted)
     assert 0.0 < found[0].temperature < 1.0
-    every = transcribed(Speaker([[1, 2]], [0]), heard(1), RULES, Search(), lambda *_: Doubt.improbable)
+    every = transcribed(by(Speaker([[1, 2]], [0])), heard(1), RULES, Search(), lambda *_: Doubt.improbable)
     plain = speak(Speaker([[1, 2]], [0]), heard(1), RULES)
     assert every[0].mean_score >= plain[0].mean_score - 1e-6

@@ -89,8 +89,7 @@ def test_fallback_keeps_the_most_probable_attempt_and_silence_says_nothing(
 
 def test_a_prompt_is_given_and_not_repeated(ours: WhisperRecogniser, waves: list[np.ndarray]) -> None:
     ours.set_search(Search(prompt="zz"))
-    first = torch.zeros(1, 0)
-    ids = ours.decoding.prefixes(first, "en", "transcribe")[0]
+    ids = ours.decoding.prefixes([{}], "en", "transcribe")[0]
     assert ours.processor.tokenizer.decode(ids) == (
         "<|startofprev|> zz<|startoftranscript|><|en|><|transcribe|><|notimestamps|>"
     )
