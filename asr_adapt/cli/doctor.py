@@ -35,6 +35,7 @@ USES = {
     "ctranslate2": "export to CTranslate2, for faster-whisper",
     "lm": "KenLM binaries (--lm)",
     "url": "inputs from the web (https://…)",
+    "serve": "web page and OpenAI-compatible server (asr-adapt serve)",
     "torchaudio": "a second resampler",
 }
 #: Extras for who works on asr-adapt itself.

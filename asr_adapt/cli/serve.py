@@ -1,6 +1,6 @@
-"""``asr-adapt serve``: a page on this computer that transcribes.
+"""``asr-adapt serve``: a page on this computer that transcribes, and OpenAI's interface for programs.
 
-Knows the options. Does not know HTTP.
+Knows the options and signals. Does not know HTTP.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from asr_adapt.cli import options
-from asr_adapt.errors import UsageError
+from asr_adapt.cli.loading import decoding_from
+from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.transcription.serve.server import Server
+    from asr_adapt.transcription.serve.running import Server
 
 
 def register(app: typer.Typer) -> None:
@@ -27,33 +29,56 @@ def register(app: typer.Typer) -> None:
 def serve(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Model; repeat it to compare several. [default: nano-en]"),
+        typer.Option("--model", "-m", help="Model; repeat it to offer several. [default: nano-en]"),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="Another host name that requests may use, as behind a proxy; may be repeated."),
+    ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest upload in MiB.")] = 200,
     max_hours: Annotated[float, typer.Option(min=0.01, help="Longest recording in hours.")] = 4.0,
+    queue_megabytes: Annotated[int, typer.Option(min=1, help="MiB of all recordings that wait.")] = 2048,
+    queue_hours: Annotated[float, typer.Option(min=0.01, help="Hours of all recordings that wait.")] = 12.0,
+    hotword: options.Hotwords = None,
     device: options.Device = "auto",
+    compute_type: options.ComputeType = "fast",
 ) -> None:
-    """Serve a page where recordings are dropped or spoken, transcribed and compared. Ctrl-C ends it."""
+    """Serve a page and OpenAI's /v1/audio/transcriptions from this computer. Ctrl-C ends it.
+
+    On the page, recordings are dropped or spoken, transcribed and compared.
+    """
     from asr_adapt.models import Recogniser
     from asr_adapt.transcription.calibration import calibration_beside
+    from asr_adapt.transcription.decoding.fusion import with_decoding
     from asr_adapt.transcription.serve import Settings, make_server
+    from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
     names = model or ["nano-en"]
-    recognisers = {name: Recogniser.load(name, device=device) for name in names}
-    calibrations = {name: found for name in names if (found := calibration_beside(name)) is not None}
+    recognisers = {n: Recogniser.load(n, device=device, compute_type=compute_type) for n in names}
+    decoding = decoding_from(None, hotword, None, None)
+    for recogniser in recognisers.values():
+        with_decoding(recogniser, decoding)  # refuses what a model cannot do, before the first request
     settings = Settings(
-        recognisers, max_megabytes * 2**20, calibrations=calibrations, most_seconds=max_hours * 3600
+        recognisers,
+        max_megabytes * 2**20,
+        calibrations={n: found for n in names if (found := calibration_beside(n)) is not None},
+        most_seconds=max_hours * 3600,
+        queue_bytes=queue_megabytes * 2**20,
+        queue_seconds=queue_hours * 3600,
+        names=LOCAL_NAMES | {n.lower() for n in name or ()},
+        decoding=decoding,
     )
     try:
         server = make_server(settings, host, port)
     except OSError as error:
         raise UsageError(
-            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port."
+            f"Cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host."
         ) from error
-    print(f"http://{host}:{server.server_address[1]}/  (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    if host not in ("127.0.0.1", "localhost", "::1"):
+    shown = f"[{host}]" if ":" in host else host
+    print(f"http://{shown}:{server.server_address[1]}/  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if host not in LOCAL_NAMES:
         print("Everyone who reaches this address can use it: there is no password.", file=sys.stderr)
     _serve(server)
 
@@ -63,28 +88,23 @@ def _serve(server: Server) -> NoReturn:
 
     Threads that still compute would bring the interpreter's own way out down.
     """
-    status = 0
+    caught: list[int] = []
 
     def stop(number: int, _: object) -> None:
-        raise _Stopped(number)
+        caught.append(number)
+        server.stop()
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if (number := getattr(signal, name, None)) is not None:
             signal.signal(number, stop)
+    tempfile.tempdir = str(server.folder)  # so that nothing of this process is left anywhere else
+    status = EXIT_FAILED
     try:
-        with server:
-            server.serve_forever()
-    except _Stopped as stopped:
-        status = 128 + stopped.number
+        server.serve_forever()
+        status = 128 + caught[0] if caught else EXIT_OK
+    except Exception as error:
+        print(f"asr-adapt: unexpected {type(error).__name__}: {error}", file=sys.stderr)
     finally:
         server.server_close()
-    print("Stopped.", file=sys.stderr, flush=True)
-    os._exit(status)
-
-
-class _Stopped(BaseException):
-    """A signal that ends the server."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
+        print("Stopped.", file=sys.stderr, flush=True)
+        os._exit(status)

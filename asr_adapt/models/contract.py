@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,14 @@ class Recogniser(ABC):
                 f"has no decoder to search with (family {self.family}): leave prompt and fallback out.",
                 path=self.name,
             )
+
+    def searching(self, search: Search, task: str | None = None) -> Recogniser:
+        """The same weights under another search and task; this object stays as it is."""
+        other = copy(self)
+        other.set_search(search)
+        if task is not None:
+            other.set_task(task)
+        return other
 
     def set_task(self, task: str) -> None:
         """``transcribe``, or ``translate`` into English; raises ModelError or UsageError where it cannot."""

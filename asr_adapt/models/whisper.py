@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -115,6 +116,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search``: beams, guard, fallback, silence, prompt."""
+        self.decoding = copy(self.decoding)  # another object with the same weights may search otherwise
         self.search = self.decoding.options = search
 
     def set_task(self, task: str) -> None:

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,13 +101,18 @@ class Engine:
         journal_path: JournalPath | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         states: States | None = None,
+        computing: Callable[[], AbstractContextManager[None]] = nullcontext,
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
+        """``computing`` gives what is held while the recogniser works, not while audio is read; ``alive`` is
+        called while audio is read, and what it raises ends the run."""
         self.recogniser = recogniser
         self.options = options or TranscribeOptions()
         self.progress = Progress()
         self._journal_path = journal_path
         self._on_progress = on_progress
         self._states = states
+        self._computing, self._alive = computing, alive
         _warn_of_other_decoding(recogniser, self.options)
         if self.options.language and isinstance(recogniser, Seq2SeqRecogniser):
             recogniser.prefix(self.options.language)  # refuses a language that the model does not know
@@ -131,9 +137,10 @@ class Engine:
         reader = Reader(list(sources), hearing, self.options)
         try:
             with core_threads(self.recogniser) as cores:
-                while events := reader.take():
+                while events := reader.take(self._alive):
                     yield from self._failures(events, jobs)
-                    self._hear(events, jobs, cores)
+                    with self._computing():
+                        self._hear(events, jobs, cores)
                     yield from self._finished(jobs, events)
                     if self.options.fail_fast and self.progress.failed:
                         return

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -32,6 +32,8 @@ from asr_adapt.transcription.windows import Piece, windows
 STREAM_ABOVE_SECONDS = 120.0
 #: A silence of this many seconds always ends a piece of speech.
 JOIN_SECONDS = 1.0
+#: Seconds after which one who waits for audio looks again whether anybody still wants it.
+GLANCE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,14 @@ class Tally:
 
     samples: int = 0
     remarks: list[str] = field(default_factory=list)
+    #: Whether nobody wants the rest any more.
+    stopped: Callable[[], bool] = lambda: False
 
     def counted(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        """The blocks as they are, counted."""
+        """The blocks as they are, counted, until it is stopped."""
         for block in blocks:
+            if self.stopped():
+                return
             self.samples += len(block)
             yield block
 
@@ -219,10 +225,15 @@ class Reader:
         for thread in self._threads:
             thread.start()
 
-    def take(self) -> list[Read]:
-        """Everything that waits, once it is half the pool or nothing more comes; empty at the very end."""
+    def take(self, alive: Callable[[], None] = lambda: None) -> list[Read]:
+        """Everything that waits, once it is half the pool or nothing more comes; empty at the very end.
+
+        ``alive`` is called now and then while nothing is ready; what it raises ends the waiting.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting >= self._limit // 2 or not self._running)
+            while self._waiting < self._limit // 2 and self._running:
+                alive()
+                self._changed.wait(GLANCE_SECONDS)
             events = list(self._events)
             self._events.clear()
             self._waiting = 0
@@ -251,7 +262,7 @@ class Reader:
                 self._changed.notify_all()
 
     def _read(self, job: int, source: Source) -> None:
-        tally = Tally()
+        tally = Tally(stopped=lambda: self._stopped)
         try:
             for piece in pieces_of(source, self._hearing, self._options, tally):
                 if not self._put(Read(job, piece=piece), len(piece.samples)):

@@ -55,6 +55,7 @@ def main(model: str) -> None:
     print(server.server_address[1], flush=True)
     sys.stdin.read()
     server.shutdown()
+    server.server_close()
     seen = list(events)
     print(json.dumps(seen))
 

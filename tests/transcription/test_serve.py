@@ -9,8 +9,8 @@ import random
 import socket
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import soundfile
@@ -54,21 +54,25 @@ def ask(server):
     return send
 
 
-def left_behind() -> list[str]:
-    return sorted(path.name for path in Path(tempfile.gettempdir()).glob("asr-adapt-serve.*"))
+def left_behind(server) -> list[str]:
+    """What is left of uploads, once the threads that read them have ended."""
+    deadline = time.monotonic() + 10
+    while (left := sorted(path.name for path in server.folder.rglob("*"))) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return left
 
 
-def test_page_models_and_transcript(ask, wav):
+def test_page_models_and_transcript(server, ask, wav):
     status, headers, body = ask("GET", "/")
     assert status == 200 and b"Transcribe a recording" in body
-    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
     assert json.loads(ask("GET", "/models")[2]) == {"models": ["tones", "again"]}
     status, _, body = ask("POST", "/transcribe?model=tones", wav, OCTETS)
     value = json.loads(body)
     assert status == 200 and value["text"] == "bad cafe"
     assert [word["word"] for word in value["segments"][0]["words"]] == ["bad", "cafe"]
     assert value["srt"].startswith("1\n") and value["vtt"].startswith("WEBVTT")
-    assert left_behind() == []
+    assert left_behind(server) == []
 
 
 def test_confidence_is_calibrated_for_the_model_that_has_a_map(ask, wav):
@@ -85,33 +89,37 @@ def test_confidence_is_calibrated_for_the_model_that_has_a_map(ask, wav):
     [
         ("GET", "/nothing", None, {}, 404),
         ("GET", "/../../etc/passwd", None, {}, 404),
-        ("GET", "/transcribe", None, {}, 404),
-        ("POST", "/", b"x", OCTETS, 404),
+        ("GET", "/transcribe", None, {}, 405),
+        ("POST", "/", b"x", OCTETS, 405),
         ("POST", "/transcribe?model=../../etc", b"x", OCTETS, 404),
         ("POST", "/transcribe", b"x" * (2**20 + 1), OCTETS, 413),
         ("POST", "/transcribe", b"x", {"Content-Type": "multipart/form-data"}, 415),
         ("POST", "/transcribe", b"not sound", OCTETS, 422),
         ("POST", "/transcribe", b"", OCTETS, 422),
         ("GET", "/", None, {"Host": "evil.example"}, 403),
-        ("PUT", "/", b"x", {}, 501),
+        ("GET", "/", None, {"Host": "127.0.0.1.evil.example"}, 403),
+        ("POST", "/transcribe", b"x", OCTETS | {"Origin": "http://evil.example"}, 403),
+        ("POST", "/v1/audio/transcriptions", b"x", {"Origin": "null"}, 403),
+        ("POST", "/v1/audio/transcriptions", b"x", {"Sec-Fetch-Site": "cross-site"}, 403),
+        ("PUT", "/", b"x", {}, 405),
     ],
 )
-def test_refusals(ask, method, path, body, headers, status):
+def test_refusals(server, ask, method, path, body, headers, status):
     got, _, answer = ask(method, path, body, headers)
     assert got == status
     assert b"Traceback" not in answer and tempfile.gettempdir().encode() not in answer
-    assert left_behind() == []
+    assert left_behind(server) == []
 
 
 def raw(server, request: bytes) -> bytes:
     with socket.create_connection(server.server_address, timeout=20) as connection:
-        connection.sendall(request)
-        connection.shutdown(socket.SHUT_WR)
         parts = []
         try:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
             while block := connection.recv(65536):
                 parts.append(block)
-        except ConnectionResetError:
+        except ConnectionError:
             return b"".join(parts)
     return b"".join(parts)
 
@@ -129,22 +137,22 @@ def test_fuzzed_requests_never_break_it(server, ask, wav):
         assert answer[9:12] not in (b"200", b"500")
     for length in (b"-1", b"1e3", b"99999999999999999999", b"", b"0x10", "²".encode()):
         request = seed.replace(b"Content-Length: 20", b"Content-Length: " + length)
-        assert raw(server, request)[9:12] in (b"411", b"413", b"400")
+        assert raw(server, request)[9:12] in (b"413", b"400", b""), "b'': it ended before its stated length"
     assert json.loads(ask("POST", "/transcribe", wav, OCTETS)[2])["text"] == "bad cafe"
-    assert left_behind() == []
+    assert left_behind(server) == []
 
 
-def test_body_that_ends_early_is_refused(server, wav):
+def test_body_that_ends_early_leaves_nothing(server, wav):
     request = b"POST /transcribe HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\n"
     answer = raw(server, request + b"Content-Length: 5000\r\n\r\nshort")
-    assert answer[9:12] == b"400" and left_behind() == []
+    assert answer == b"" and left_behind(server) == []
 
 
-def test_fifty_at_once_are_all_answered(ask, wav):
+def test_fifty_at_once_are_all_answered(server, ask, wav):
     with ThreadPoolExecutor(50) as pool:
         answers = list(pool.map(lambda n: ask("POST", "/transcribe", wav, OCTETS), range(50)))
     assert {(status, json.loads(body)["text"]) for status, _, body in answers} == {(200, "bad cafe")}
-    assert left_behind() == []
+    assert left_behind(server) == []
 
 
 def test_page_in_a_browser(server, speak, tmp_path):

@@ -128,8 +128,7 @@ def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
     if decoding == Decoding():
         return recogniser
     if recogniser.has_decoder:
-        recogniser.set_search(_search(decoding))
-        return recogniser
+        return recogniser.searching(_search(decoding))
     if decoding.prompt or decoding.fallback or decoding.search != Search():
         raise UsageError(
             f"{recogniser.name} is a CTC model and takes no prompt, no fallback and none of the options for "
