@@ -59,11 +59,16 @@ class WhisperDecoding:
 
     def begun(self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]) -> Heard:
         """The rows with everything that is given to the decoder before it speaks."""
-        states = hidden.states
         heard = self.heard(hidden)
-        shares = self.opening(heard).languages if self._detects(language) else [{}] * len(states)
-        given = torch.tensor(self.prefixes(shares, language, task), device=states.device)
+        prefixes = self.prefixes(self._first(heard, language), language, task)
+        given = torch.tensor(prefixes, device=hidden.states.device)
         return replace(heard, given=given, most=most_tokens(seconds))
+
+    def _first(self, rows: Heard | Hidden, language: str | None) -> list[dict[str, float]]:
+        """Probabilities of the languages in each row, where ``language`` leaves it to be heard; else none."""
+        if not self._detects(language):
+            return [{}] * len(rows.states)
+        return self.opening(rows if isinstance(rows, Heard) else self.heard(rows)).languages
 
     def heard(self, hidden: Hidden) -> Heard:
         """The rows with the start alone given."""

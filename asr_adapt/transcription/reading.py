@@ -18,6 +18,7 @@ from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
+from asr_adapt.transcription.longform.undetected import never_unheard
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.speech import (
     Detector,
@@ -105,7 +106,7 @@ def pieces_of(
     if options.clips:
         blocks = _clipped(blocks, options.clips, rate)
     if hearing.timed_windows(source):
-        return _timed_pieces(blocks, window, rate, options)
+        return _timed_pieces(blocks, window, rate, options, tally.remarks.append)
     if options.segmenter in ("auto", "windows"):
         return windows(blocks, window, overlap)
     rules = SpeechRules(
@@ -117,7 +118,10 @@ def pieces_of(
         pad=round(options.speech_pad * rate),
         threshold=options.speech_threshold,
     )
-    return speech_pieces(blocks, _detector(rate, options), rules)
+    detector = _detector(rate, options)
+    return never_unheard(
+        blocks, rate, lambda heard: speech_pieces(heard, detector, rules), tally.remarks.append
+    )
 
 
 def _clipped(
@@ -136,7 +140,7 @@ def _clipped(
 
 
 def _timed_pieces(
-    blocks: Iterable[np.ndarray], window: int, rate: int, options: TranscribeOptions
+    blocks: Iterable[np.ndarray], window: int, rate: int, options: TranscribeOptions, remark: Remark
 ) -> Iterator[Piece]:
     """Pieces for a recogniser that tells times: packed speech, or the whole audio without overlap."""
     if options.segmenter == "windows":
@@ -149,7 +153,8 @@ def _timed_pieces(
         pad=round(options.speech_pad * rate),
         threshold=options.speech_threshold,
     )
-    return packed_speech(blocks, _detector(rate, options), rules)
+    detector = _detector(rate, options)
+    return never_unheard(blocks, rate, lambda heard: packed_speech(heard, detector, rules), remark)
 
 
 def _detector(rate: int, options: TranscribeOptions) -> Detector:

@@ -20,6 +20,7 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.check import CheckOptions, check_manifest
 from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.transcription import transcribe
 
 from . import hub_layouts as hub
 
@@ -260,6 +261,8 @@ def test_alignment_heads_of_a_teacher_are_not_used(
     folder = hub.whisper(tmp_path / "base", SETTINGS | {"alignment_heads": [[0, 0], [25, 6]]})
     recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
     assert recogniser.transcribe([clip], words=True)[0].words
+    windows = transcribe(clip, model=recogniser, segmenter="windows", word_timestamps=True)
+    assert windows.text and all(segment.words for segment in windows.segments)
     assert "alignment heads are those of a model with more layers" in caplog.text
     recogniser.save(tmp_path / "saved")
     saved = json.loads((tmp_path / "saved" / "generation_config.json").read_text())
