@@ -2,8 +2,8 @@
 
     python scripts/bench_short_clips.py --model whisper-tiny.en
 
-One spoken digit a clip (FSDD), and sounds of ESC-10 cut to the longest that is heard whole. Each set is transcribed
-as ``transcribe`` does it, and once with such clips left empty.
+One spoken digit a clip (FSDD), and sounds of ESC-10 cut to the longest that is heard whole.
+Each set is transcribed as ``transcribe`` does it, and once with such clips left empty.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.longform import undetected
 
 RATE = 16_000
-DIGITS = "zero one two three four five six seven eight nine".split()
+DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

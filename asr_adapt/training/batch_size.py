@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -121,8 +122,9 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
     identity = _identity(run, memory)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
     path = default_folder() / f"{digest[:24]}.json"
-    if path.is_file():
-        return BatchSize(float(json.loads(path.read_text(encoding="utf-8"))["seconds"]), "remembered")
+    known = _remembered(path)
+    if known is not None:
+        return BatchSize(known, "remembered")
     tried: list[float] = []
 
     def holds(seconds: float) -> bool:
@@ -146,8 +148,25 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
         )
     seconds = round(most * MARGIN, 1)
     shown = {k: identity[k] for k in ("model", "strategy", "precision", "device", "longest")}
-    write_json(path, {"seconds": seconds, "trials": len(tried), **shown})
+    try:
+        write_json(path, {"seconds": seconds, "trials": len(tried), **shown})
+    except OSError as error:
+        logger.warning("%s: the batch size is not remembered for the next run (%s).", path, error)
     return BatchSize(seconds, "trials", len(tried))
+
+
+def _remembered(path: Path) -> float | None:
+    """The seconds in a file of the cache; None where it has none, which is said of a damaged file."""
+    if not path.is_file():
+        return None
+    try:
+        seconds = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    logger.warning("%s: the remembered batch size cannot be read; it is found anew.", path)
+    return None
 
 
 def largest(holds: Callable[[float], bool], lowest: float, ceiling: float) -> float | None:

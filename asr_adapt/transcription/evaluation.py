@@ -187,11 +187,6 @@ def reading_order(durations: np.ndarray) -> list[int]:
     return np.argsort(-np.nan_to_num(durations, nan=np.inf), kind="stable").tolist()
 
 
-def predicted_row(row: Utterance, transcript: Transcript) -> Utterance:
-    """The row with what was recognised; times of words are seconds from the row's start."""
-    return with_prediction(row, _prediction(row, transcript))
-
-
 def with_prediction(row: Utterance, prediction: Prediction) -> Utterance:
     """The row with ``prediction``, and without what an earlier one said of itself."""
     fields = {**prediction}

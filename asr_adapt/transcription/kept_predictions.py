@@ -50,14 +50,14 @@ class KeptPredictions:
         self.key = hashlib.sha256(text.encode()).hexdigest()[:24]
 
     def of(self, rows: Manifest) -> dict[int, Any]:
-        """Predictions by row number, as far as they are known; an unreadable file counts for nothing."""
+        """Predictions by row number, as far as they are known; an unreadable file is said, and left out."""
         found: dict[str, Any] = {}
         for path in sorted(self.folder.glob(f"{self.key}-*.json")):
-            with suppress(OSError, ValueError):
-                values = json.loads(path.read_text(encoding="utf-8"))
-                path.touch()  # its place in the order of leaving
-                if isinstance(values, dict):
-                    found.update(values)
+            try:
+                found.update(_read(path))
+            except (OSError, ValueError) as error:
+                text = "%s: predictions of an earlier run cannot be read (%s); its rows are heard again."
+                logger.warning(text, path, error)
         if not found:
             return {}
         prints = {number: _print(row) for number, row in enumerate(rows)}
@@ -84,6 +84,19 @@ class KeptPredictions:
         files = sorted(self.folder.glob("*-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
         for path in files[MOST_FILES:]:
             path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What one file holds; raises OSError, or ValueError where that is no set of predictions."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError("no JSON object")
+    for value in values.values():
+        if not isinstance(value, dict) or not isinstance(value.get("pred_text"), str):
+            raise ValueError("an entry without pred_text")
+    with suppress(OSError):
+        path.touch()  # its place in the order of leaving
+    return values
 
 
 def _print(row: Utterance) -> str:

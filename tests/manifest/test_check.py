@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import unicodedata
 from pathlib import Path
 
@@ -208,6 +209,40 @@ def test_a_changed_file_is_measured_again(corpus: Corpus, tmp_path: Path) -> Non
     assert not corpus.check(cache=cache).findings.rows
     soundfile.write(tmp_path / "good7.wav", np.zeros(len(speech(7)), dtype=np.float32), RATE, subtype="FLOAT")
     assert list(corpus.check(cache=cache).findings.rows) == ["silent"]
+
+
+def spoil(cache: Path, how: str) -> bytes | None:
+    """Make the cache useless; what lies there then, where it is a file."""
+    if how == "folder":
+        cache.mkdir()
+        return None
+    data = bytearray(cache.read_bytes()) if how == "damaged pages" else bytearray(b"letters to my aunt")
+    data[100:] = b"\xff" * len(data[100:])
+    cache.write_bytes(data)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("how", ["no database", "folder", "damaged pages"])
+def test_a_useless_cache_is_named_left_alone_and_not_needed(
+    corpus: Corpus, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+) -> None:
+    break_audio(corpus, "silent")
+    cache, alone = tmp_path / "health.sqlite", corpus.check().to_json()
+    if how == "damaged pages":
+        corpus.check(cache=cache)
+    before = spoil(cache, how)
+    assert corpus.check(cache=cache).to_json() == alone
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{cache}: measurements are not kept (") and "goes on without them" in said
+    assert cache.is_dir() if before is None else cache.read_bytes() == before
+
+
+def test_an_entry_of_the_cache_that_cannot_be_read_is_measured_again(corpus: Corpus, tmp_path: Path) -> None:
+    cache = tmp_path / "health.sqlite"
+    alone = corpus.check(cache=cache).to_json()
+    with sqlite3.connect(cache) as database:
+        database.execute("UPDATE health SET value = '{\"peak\": '")
+    assert corpus.check(cache=cache).to_json() == alone
 
 
 def test_fix_drops_measures_renames_and_normalises(corpus: Corpus, tmp_path: Path) -> None:

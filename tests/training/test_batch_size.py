@@ -110,6 +110,27 @@ def test_found_once_remembered_obeyed_and_resumed(
     assert unequal_weights(tmp_path / "first", tmp_path / "killed") == []
 
 
+@pytest.mark.parametrize("content", ["{", '{"seconds": "many"}', '{"seconds": -3}', "[]"])
+def test_a_damaged_memory_of_the_batch_is_named_and_found_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+) -> None:
+    path = tmp_path / "one.json"
+    path.write_text(content)
+    assert batch_size._remembered(path) is None
+    assert caplog.messages == [f"{path}: the remembered batch size cannot be read; it is found anew."]
+    assert batch_size._remembered(tmp_path / "none.json") is None
+
+
+def test_a_batch_size_that_cannot_be_remembered_is_used(
+    auto: dict[str, Any], own_cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_cache.parent.mkdir(parents=True)
+    own_cache.write_text("a file where the folder should be")
+    found = limited(auto | {"schedule": {"steps": 1}}, tmp_path / "run", 1 << 40)
+    assert found["origin"] == "trials" and (tmp_path / "run" / "summary.json").is_file()
+    assert any("the batch size is not remembered for the next run" in said for said in caplog.messages)
+
+
 def test_less_memory_gives_smaller_batches(auto: dict[str, Any], tmp_path: Path) -> None:
     little = limited(auto | {"schedule": {"steps": 2}}, tmp_path / "little", LITTLE)
     assert little["origin"] == "trials"

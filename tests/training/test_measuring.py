@@ -77,6 +77,33 @@ def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
     assert kept() == 0
 
 
+@pytest.mark.parametrize("content", [b"{", b'["a"]', b'{"a": {"text": "b"}}', b"\xff\xfe"])
+def test_damaged_transcripts_of_an_earlier_run_are_named_and_written_anew(
+    tree: dict[str, Any], corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
+) -> None:
+    recogniser = Recogniser.load(tree["model"], device="cpu")
+    known = Known(weights=weights_fingerprint(recogniser))
+    first = evaluate(corpus / "dev.jsonl", model=recogniser, known=known)
+    (path,) = (tmp_path / "cache" / "asr-adapt" / "predictions").iterdir()
+    path.write_bytes(content)
+    again = evaluate(corpus / "dev.jsonl", model=recogniser, known=known)
+    assert (again.kept, again.hypotheses) == (0, first.hypotheses)
+    assert any(f"{path}: predictions of an earlier run cannot be read" in said for said in caplog.messages)
+    assert evaluate(corpus / "dev.jsonl", model=recogniser, known=known).kept == 6
+
+
+def test_a_cache_that_cannot_be_made_costs_nothing_but_time(
+    tree: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sound states, transcripts and all: a file stands where the user's cache folder should be."""
+    (tmp_path / "cache").write_text("no folder")
+    recipe = build_recipe(tree | {"schedule": {"steps": 2}, "evaluation": {"every": 2}})
+    summary = adapt(recipe, tmp_path / "run").summary()
+    assert summary["steps"] == 2 and (tmp_path / "run" / "model.safetensors").is_file()
+    said = "\n".join(caplog.messages)
+    assert "predictions are not kept" in said and "prefix cache" in said
+
+
 def test_evaluate_says_that_it_uses_them(
     tree: dict[str, Any], corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,11 @@ class RangeChecker:
         self.manifest, self.settings = manifest, settings
         self._cache = HealthCache(settings.cache) if settings.cache is not None and settings.audio else None
 
+    def close(self) -> None:
+        """Let go of the cache."""
+        if self._cache is not None:
+            self._cache.close()
+
     def __call__(self, start: int, stop: int) -> RangeResult:
         """Check rows ``start`` to ``stop``."""
         result = RangeResult(start, Columns.blank(stop - start))

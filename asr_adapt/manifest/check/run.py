@@ -5,6 +5,7 @@ Knows processes and the cache. Does not know how rows are judged; see ``rows`` a
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 from collections import Counter
@@ -26,6 +27,8 @@ from asr_adapt.manifest.check.rows import RangeChecker, RangeResult, RowSettings
 from asr_adapt.manifest.limits import ModelLimits
 from asr_adapt.manifest.manifest import Manifest
 from asr_adapt.text import Writing
+
+logger = logging.getLogger(__name__)
 
 #: Rows a worker takes at once, with and without decoding.
 AUDIO_RANGE, TEXT_RANGE = 64, 20_000
@@ -113,7 +116,8 @@ def measure_rows(
     columns, report = Columns.blank(len(manifest)), Report(len(manifest))
     if limits is not None and limits.cased:
         report.writing = Writing()
-    cache = HealthCache(options.cache) if options.cache is not None and options.audio else None
+    kept = options.cache if options.audio else None
+    cache = None if kept is None else HealthCache(kept, logger.warning)
     done = 0
     try:
         for result in _run(manifest, settings, _workers(options, len(manifest))):
@@ -142,7 +146,10 @@ def _run(manifest: Manifest, settings: RowSettings, workers: int) -> Iterator[Ra
     ranges = [(start, min(start + size, len(manifest))) for start in range(0, len(manifest), size)]
     if workers == 1:
         checker = RangeChecker(manifest, settings)
-        yield from (checker(start, stop) for start, stop in ranges)
+        try:
+            yield from (checker(start, stop) for start, stop in ranges)
+        finally:
+            checker.close()
         return
     context = multiprocessing.get_context("spawn")  # forking a process with threads is unsafe
     with ProcessPoolExecutor(workers, context, _start_worker, (manifest, settings)) as pool:
