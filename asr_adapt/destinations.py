@@ -25,8 +25,10 @@ from asr_adapt.files import write_json
 from asr_adapt.leftovers import LONGEST_NAME, is_temporary
 
 MARKER = ".asr-adapt.json"
-#: What counts for nothing in a folder: the mark, the lock of whoever writes it, what systems put there.
-_HIDDEN = {MARKER, ".lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
+#: Which source each transcript in a folder is of.
+SOURCES = ".asr-adapt-sources.jsonl"
+#: What counts for nothing in a folder: marks, the lock of whoever writes it, what systems put there.
+_HIDDEN = {MARKER, SOURCES, ".lock", ".DS_Store", "Thumbs.db", "desktop.ini"}
 Name = str | os.PathLike[str] | None
 
 

@@ -48,9 +48,9 @@ def protected() -> Iterator[None]:
     """
     before = sys.stdout, sys.stderr
     if _is_terminal(sys.stdout) and not isinstance(sys.stdout, _EscapingStream):
-        sys.stdout = _EscapingStream(sys.stdout)  # type: ignore[assignment]
+        sys.stdout = _EscapingStream(sys.stdout)
     if sys.stderr is not None and not isinstance(sys.stderr, _EscapingStream):
-        sys.stderr = _EscapingStream(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = _EscapingStream(sys.stderr)
     try:
         yield
     finally:

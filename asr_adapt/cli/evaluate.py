@@ -75,6 +75,7 @@ def evaluate(
     """
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription.processes import launched
+    from asr_adapt.transcription.row_languages import say_unobeyed
 
     if manifest == "-":
         refuse_standard_input()
@@ -103,6 +104,8 @@ def evaluate(
             from asr_adapt.transcription.known_states import Known
 
             listening["known"] = Known(weights=weights_fingerprint(recogniser))
+        if is_main():
+            say_unobeyed(recogniser, language, rows)
         runs = _Runs(rows, recogniser, processes, start, listening)
         evaluation, compared = runs.scored(context, output, normalise)
         again = [runs.once(path, told=False) for path in _repeats(output, repeat)]

@@ -37,21 +37,25 @@ class ChosenModel:
     runtime: Runtime = Runtime.torch
     device: str = "auto"
     compute_type: str = "auto"
-    task: str = "transcribe"
+    #: None: the one saved with the model.
+    task: str | None = None
 
     def load(self) -> Recogniser:
-        """The recogniser; raises UsageError for a device that the runtime lacks."""
+        """The recogniser; raises UsageError for a device or a task that the runtime lacks."""
         from asr_adapt.models import Recogniser
         from asr_adapt.transcription.decoding.fusion import with_decoding
 
         if self.runtime is Runtime.torch:
             plain = Recogniser.load(self.name, device=self.device, compute_type=self.compute_type)
-            plain.set_task(self.task)
+            if self.task is not None:
+                plain.set_task(self.task)
             return with_decoding(plain, self.decoding)
         if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "fast", "float32"):
             raise UsageError(
                 f"--runtime {self.runtime.value} computes on the CPU: leave --device and --compute-type."
             )
+        if self.task not in (None, "transcribe"):
+            raise UsageError(f"--runtime {self.runtime.value} cannot {self.task}: leave --runtime out.")
         from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
 
         return with_decoding(OnnxRecogniser(self.name, int8=self.runtime is Runtime.onnx_int8), self.decoding)

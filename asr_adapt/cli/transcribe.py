@@ -112,7 +112,7 @@ def transcribe(
     format: Format = "",
     output: Output = "-",
     language: options.Language = None,
-    task: whisper.TaskName = whisper.Task.transcribe,
+    task: whisper.TaskName = None,
     word_timestamps: WordTimes = False,
     highlight_words: Highlight = False,
     vad: SpeechOnly = False,
@@ -174,7 +174,7 @@ def transcribe(
     decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
     decoding = replace(decoding, search=whisper.search_from(given))
     model = found_in(model_dir, model)
-    chosen = ChosenModel(model, decoding, runtime, device, compute_type, task.value)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type, task and task.value)
     listening = TranscribeOptions(
         language=language,
         word_timestamps=word_timestamps or outputs.needs_words,

@@ -32,7 +32,9 @@ def _option(*names: str, group: str = DECODING, help: str, **more: Any) -> Any:
     return typer.Option(*names, help=help, rich_help_panel=group, **more)
 
 
-TaskName = Annotated[Task, _option("--task", help="translate writes English whatever is spoken.")]
+TaskName = Annotated[
+    Task | None, _option("--task", help="translate writes English whatever is spoken [the model's own].")
+]
 BestOf = Annotated[int, _option("--best-of", min=1, help="Draws at a temperature above 0; the best stands.")]
 Patience = Annotated[
     float, _option("--patience", min=0.1, help="The beam ends once beam × patience hypotheses have ended.")

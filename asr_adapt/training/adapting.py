@@ -275,10 +275,11 @@ def _ready(
         logger.warning("note: %s", sentence)
     loaded, spell = _recogniser(recipe, sets, accelerator)
     recogniser = prepare(loaded)
+    given = recipe.decoder.language
     recipe = in_language(recipe, recogniser, sets.train)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
     recipe = with_starting_values(recipe, recogniser)
-    measuring = _measuring(recipe, sets, recogniser, watch)
+    measuring = _measuring(recipe, sets, recogniser, watch, given)
 
     def hear(rows: Manifest) -> list[str]:
         return measuring.heard(recogniser, rows)
@@ -294,13 +295,15 @@ def _ready(
     return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, measuring)
 
 
-def _measuring(recipe: Recipe, sets: Sets, recogniser: Recogniser, watch: Watch) -> Measuring:
+def _measuring(
+    recipe: Recipe, sets: Sets, recogniser: Recogniser, watch: Watch, language: str | None
+) -> Measuring:
     """What the run measures; dev and guard in part where the recipe says so, the tests whole."""
     boundary = expected_boundary(recogniser.stack, recipe.strategy)
     prefix = MeasuredPrefix(recipe.cache, times_measured(recipe), boundary, watch)
     keeps = recipe.cache.transcripts and recipe.initialise == "pretrained"
     known = weights_fingerprint(recogniser) if keeps else None
-    return Measuring(recipe, sets.dev, sets.guard, _tests(recipe), prefix, watch, known)
+    return Measuring(recipe, sets.dev, sets.guard, _tests(recipe), prefix, watch, known, language)
 
 
 def _run(

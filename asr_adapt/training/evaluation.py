@@ -45,11 +45,13 @@ def transcribed(
     batch_seconds: float,
     known: Known = UNKNOWN,
     phase: Phase | None = None,
+    language: str | None = None,
 ) -> Evaluation:
     """What the recogniser writes for each row; raises the first error of a row that cannot be read.
 
-    What is ``known`` is not computed again; ``phase`` is told the rows that are done. Processes that train
-    together each transcribe a share and all get the whole.
+    What is ``known`` is not computed again; ``phase`` is told the rows that are done. Without ``language``
+    rows are decoded in their own. Processes that train together each transcribe a share and all get the
+    whole.
     """
     before = 0.0 if phase is None else phase.count
     found = evaluate(
@@ -58,6 +60,7 @@ def transcribed(
         batch_seconds=batch_seconds,
         processes=Processes.current(),
         known=known,
+        language=language,
         on_progress=None if phase is None else lambda progress: phase.done(before + progress.finished),
     )
     if phase is not None:
@@ -74,9 +77,10 @@ def measure(
     batch_seconds: float,
     known: Known = UNKNOWN,
     phase: Phase | None = None,
+    language: str | None = None,
 ) -> Measured:
     """Transcribe every row, as :func:`transcribed` does, and count word errors."""
-    found = transcribed(recogniser, manifest, batch_seconds, known, phase)
+    found = transcribed(recogniser, manifest, batch_seconds, known, phase, language)
     counts = word_errors(found.references, found.hypotheses, profile)
     empty = sum(not normalise(text, profile) for text in found.hypotheses) / max(len(found.hypotheses), 1)
     return Measured(counts.wer, counts.errors, counts.words, empty, found.hypotheses, found.looped)

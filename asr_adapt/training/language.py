@@ -12,6 +12,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.transcription.row_languages import listed, say_unobeyed
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +23,12 @@ def in_language(recipe: Recipe, recogniser: Recogniser, rows: Manifest) -> Recip
     Raises :class:`RecipeError` where rows are of several languages, since labels would begin with a wrong
     one, and where the model does not list theirs.
     """
-    if recipe.decoder.language or len(recogniser.spoken_languages) < 2:
+    if recipe.decoder.language:
+        say_unobeyed(recogniser, recipe.decoder.language, rows)
         return recipe
-    found = Counter(row.lang.strip().lower() for row in rows if row.lang)
-    short = Counter[str]()
-    for name, count in found.items():
-        whole = name in recogniser.spoken_languages  # such as Whisper's yue; else de-AT is de
-        short[name if whole else name.replace("_", "-").partition("-")[0]] += count
+    if len(recogniser.spoken_languages) < 2:
+        return recipe
+    short = Counter(listed(row.lang, recogniser.spoken_languages) for row in rows if row.lang)
     if not short:
         logger.warning(
             "no row says its language (lang) and the recipe names none: %s is taught the one saved with it, "

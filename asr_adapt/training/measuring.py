@@ -26,7 +26,7 @@ class Measuring:
     """Manifests to measure: ``dev`` and ``guard`` (as many rows as the recipe says), and whole ``tests``.
 
     ``base`` is the fingerprint of the base's weights: what they write is kept for later runs, and read back
-    (None: neither).
+    (None: neither). ``language`` is the recipe's own; without one rows are decoded in theirs.
     """
 
     recipe: Recipe
@@ -36,6 +36,7 @@ class Measuring:
     prefix: MeasuredPrefix
     watch: Watch
     base: str | None = None
+    language: str | None = None
 
     def prepare(self, recogniser: Recogniser) -> None:
         """Compute the frozen prefix of all rows in one pass, as the base is measured."""
@@ -75,7 +76,7 @@ class Measuring:
         with as_pretrained(recogniser), self._phase("what the base hears", len(rows)) as phase:
             known = Known(self.prefix.of(recogniser, rows), self.base)
             seconds = self.recipe.evaluation.batch_seconds
-            return transcribed(recogniser, rows, seconds, known, phase).hypotheses
+            return transcribed(recogniser, rows, seconds, known, phase, self.language).hypotheses
 
     @property
     def _watched(self) -> dict[str, Manifest]:
@@ -91,7 +92,8 @@ class Measuring:
         profile, seconds = self.recipe.normalise, self.recipe.evaluation.batch_seconds
         with self._phase(label, sum(map(len, sets.values()))) as phase:
             return {
-                name: measure(recogniser, rows, profile, seconds, known, phase) for name, rows in sets.items()
+                name: measure(recogniser, rows, profile, seconds, known, phase, self.language)
+                for name, rows in sets.items()
             }
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches,
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Read, Reader
 from asr_adapt.transcription.result import Transcript
+from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.windows import Piece
 
 #: Padded seconds of audio in one batch on a CPU; more only leaves the caches.
@@ -71,6 +73,7 @@ class _Job:
     """What is known of one source while it runs."""
 
     source: Source
+    language: str | None = None  # asked for, or the row's
     heard: dict[Span, Hypothesis] = field(default_factory=dict)
     expected: int = 0
     duration: float | None = None  # set when the last piece was read
@@ -166,16 +169,20 @@ class Engine:
             if self._on_progress is not None:
                 self._on_progress(self.progress)
 
-        for number, transcript in transcribe_states(
-            self.recogniser,
-            rows,
-            self._states,
-            batch_seconds=self._budget,
-            language=self.options.language,
-            on_batch=tell,
-        ):
-            self.progress.finished += 1
-            yield number, transcript
+        groups: dict[str | None, list[int]] = defaultdict(list)
+        for number, row in enumerate(rows):
+            groups[language_of_row(self.recogniser, self.options.language, row)].append(number)
+        for language, numbers in groups.items():
+            for place, transcript in transcribe_states(
+                self.recogniser,
+                [rows[number] for number in numbers],
+                self._states,
+                batch_seconds=self._budget,
+                language=language,
+                on_batch=tell,
+            ):
+                self.progress.finished += 1
+                yield numbers[place], transcript
 
     def _job(self, source: Source) -> _Job:
         job = self._begun(source)
@@ -183,21 +190,21 @@ class Engine:
         if hearing.timed_windows(source):
             seconds = min(self.options.window_seconds or hearing.window_seconds, hearing.window_seconds)
             known = job.journal.heard if job.journal is not None else {}
-            job.track = track_for(
-                self.options, hearing.sample_rate, round(seconds * hearing.sample_rate), known
-            )
+            own = replace(self.options, language=job.language)
+            job.track = track_for(own, hearing.sample_rate, round(seconds * hearing.sample_rate), known)
         return job
 
     def _begun(self, source: Source) -> _Job:
         path = self._journal_path(source) if self._journal_path and source.path else None
+        language = language_of_row(self.recogniser, self.options.language, source.row)
         if path is None:
-            return _Job(source)
+            return _Job(source, language)
         try:
             name = f"{self.recogniser.name}, {decoding_name(self.recogniser)}"
-            key = journal_key(source, name, self.options)
+            key = journal_key(source, name, replace(self.options, language=language))
         except OSError:  # the file is not there: the reader says so in its own words
-            return _Job(source)
-        return _Job(source, journal=Journal(path, key))
+            return _Job(source, language)
+        return _Job(source, language, journal=Journal(path, key))
 
     def _failures(self, events: Sequence[Read], jobs: dict[int, _Job]) -> Iterator[Outcome]:
         for event in events:
@@ -225,17 +232,26 @@ class Engine:
                 job.heard[span] = job.journal.heard[span]
             else:
                 pieces.append((job, event.piece))
-        rate = self.recogniser.sample_rate
-        hears = self.recogniser.heard_seconds
-        lengths = [round(hears(len(piece.samples) / rate) * rate) for _, piece in pieces]
-        cut = batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size)
-        plan = [[pieces[i] for i in batch] for batch in cut]
+        plan = self._plan(pieces)
         if cores is None or len(plan) == 1:
             for batch in plan:
                 self._recognise(batch)
         else:
             self._recognise_at_once(plan, cores)
         self._take_turns(list(jobs.values()))
+
+    def _plan(self, pieces: Sequence[tuple[_Job, Piece]]) -> list[list[tuple[_Job, Piece]]]:
+        """Batches of pieces of one language and like length."""
+        rate, hears = self.recogniser.sample_rate, self.recogniser.heard_seconds
+        groups: dict[str | None, list[tuple[_Job, Piece]]] = defaultdict(list)
+        for job, piece in pieces:
+            groups[job.language].append((job, piece))
+        plan = []
+        for group in groups.values():
+            lengths = [round(hears(len(piece.samples) / rate) * rate) for _, piece in group]
+            cut = batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size)
+            plan += [[group[i] for i in batch] for batch in cut]
+        return plan
 
     def _take_turns(self, jobs: Sequence[_Job]) -> None:
         """Hear the windows of all sources that are heard so, as far as their audio was read."""
@@ -273,7 +289,7 @@ class Engine:
     def _recognise_at_once(self, plan: list[list[tuple[_Job, Piece]]], cores: Executor) -> None:
         """Run the batches side by side; each is delivered in its turn, with the time since the one before."""
         last = time.perf_counter()
-        heard = cores.map(self._transcribe, [[piece for _, piece in batch] for batch in plan])
+        heard = cores.map(self._transcribe, plan)
         for batch, hypotheses in zip(plan, heard, strict=True):
             now = time.perf_counter()
             self._deliver(batch, hypotheses, now - last)
@@ -283,7 +299,7 @@ class Engine:
         """Run one batch; where memory runs out, its halves, and smaller batches from then on."""
         started = time.perf_counter()
         try:
-            hypotheses = self._transcribe([piece for _, piece in batch])
+            hypotheses = self._transcribe(batch)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise
@@ -294,11 +310,12 @@ class Engine:
             return
         self._deliver(batch, hypotheses, time.perf_counter() - started)
 
-    def _transcribe(self, pieces: Sequence[Piece]) -> list[Hypothesis]:
+    def _transcribe(self, batch: Sequence[tuple[_Job, Piece]]) -> list[Hypothesis]:
+        pieces, language = [piece for _, piece in batch], batch[0][0].language
         shortest = round(SHORTEST_SECONDS * self.recogniser.sample_rate)
         waveforms = [np.pad(p.samples, (0, max(0, shortest - len(p.samples)))) for p in pieces]
         words = self.options.word_timestamps or any(piece.seam for piece in pieces)
-        return hear(self.recogniser, waveforms, self.options, words=words)
+        return hear(self.recogniser, waveforms, replace(self.options, language=language), words=words)
 
     def _deliver(self, batch: list[tuple[_Job, Piece]], hypotheses: list[Hypothesis], seconds: float) -> None:
         total = sum(len(piece.samples) for _, piece in batch)
@@ -325,7 +342,7 @@ class Engine:
             logger.warning("%s: %s", shown(job.source.label), remark)
         self._count(job, job.duration or 0.0)
         segments = assemble(job.heard, self.recogniser.sample_rate)
-        language, probability = language_of(segments, self.options.language)
+        language, probability = language_of(segments, job.language)
         transcript = Transcript(
             source=job.source.label,
             segments=segments,

@@ -27,6 +27,7 @@ from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.row_journal import RowJournal, run_key
+from asr_adapt.transcription.row_languages import language_of_row
 
 #: Fields of an earlier prediction that say nothing about this one.
 _OF_A_PREDICTION = ("confidence", "looped")
@@ -126,7 +127,7 @@ def _evaluated(
     predictions = tuple(with_prediction(rows[number], found[number]) for number in sorted(found))
     if output is not None and journal is not None and processes.main:
         write_manifest(output, predictions)
-        write_json(settings_path(output), _settings(recogniser, engine.options) | noted)
+        write_json(settings_path(output), _settings(recogniser, engine.options, rows) | noted)
         journal.remove()
     progress = processes.gather(engine.progress)
     return Evaluation(
@@ -207,13 +208,14 @@ def _prediction(row: Utterance, transcript: Transcript) -> Prediction:
     return found | {"duration": transcript.duration if row.duration is None else row.duration}
 
 
-def _settings(recogniser: Recogniser, options: TranscribeOptions) -> dict[str, Any]:
+def _settings(recogniser: Recogniser, options: TranscribeOptions, rows: Manifest) -> dict[str, Any]:
     """What made the predictions, kept beside them, so that unlike runs are not compared."""
+    told = {language_of_row(recogniser, options.language, row) for row in rows} - {None}
     return {
         "model": recogniser.name,
         "decoding": decoding_name(recogniser),
         "segmenter": options.segmenter,
-        "language": options.language,
+        "language": options.language or ", ".join(sorted(map(str, told))) or None,
         "runtime": f"torch {str(recogniser.dtype).removeprefix('torch.')}",
         "device": recogniser.device.type,
     }

@@ -18,8 +18,10 @@ from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, s
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.outputs import Outputs
 from asr_adapt.transcription.processes import ALONE, Processes
+from asr_adapt.transcription.produced import Produced
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_journal import RowJournal, run_key
+from asr_adapt.transcription.row_languages import say_unobeyed
 
 
 @dataclass
@@ -72,8 +74,10 @@ def transcribe_files(
             names, spool=spool, each_channel=settings.each_channel, track=settings.options.track
         )
         outputs.check(len(expansion.sources))
-        run = _Run(outputs, settings)
-        todo = Expansion(run.without_existing(expansion.sources), [])
+        produced = None if outputs.directory is None else Produced(outputs.directory, spool)
+        sources = expansion.sources if produced is None else produced.named(expansion.sources)
+        run = _Run(outputs, settings, produced)
+        todo = Expansion(run.without_existing(sources), [])
         outputs.require_free(todo.sources, settings.read, overwrite=settings.overwrite)
         for failure in expansion.failures:
             run.fail(failure)
@@ -88,8 +92,8 @@ def transcribe_files(
 class _Run:
     """The state of one run; transcripts wait here for their turn on standard output."""
 
-    def __init__(self, outputs: Outputs, settings: RunSettings) -> None:
-        self.outputs = outputs
+    def __init__(self, outputs: Outputs, settings: RunSettings, produced: Produced | None) -> None:
+        self.outputs, self.produced = outputs, produced
         self.settings = settings
         self.report = RunReport()
         self._sources = 0
@@ -116,6 +120,9 @@ class _Run:
         started = time.perf_counter()
         processes = self.settings.processes
         self._sources = len(todo.sources)
+        if processes.main:
+            rows = [source.row for source in todo.sources if source.row is not None]
+            say_unobeyed(recogniser, self.settings.options.language, rows)
         known = self._known(todo.sources, recogniser)
         self.report.skipped += len(known)
         processes.wait()  # all have seen what is there before one writes, so that all deal out the same
@@ -191,6 +198,8 @@ class _Run:
 
     def _write(self, source: Source, transcript: Transcript) -> None:
         try:
+            if self.produced is not None:
+                self.produced.add(source)  # before the file: a kill between must not leave one of nobody
             self.outputs.write_files(source, transcript)
         except (OSError, ValueError) as error:
             self.fail(source_failure(source, error))

@@ -337,10 +337,10 @@ def _unique_names(sources: list[Source]) -> list[Source]:
     unique = []
     for source, name in zip(sources, _longer_names(sources), strict=True):
         number, stem = 1, name
-        while _folded(name) in taken:
+        while folded(name) in taken:
             number += 1
             name = f"{stem}-{number}"
-        taken.add(_folded(name))
+        taken.add(folded(name))
         unique.append(replace(source, name=name))
     return unique
 
@@ -349,8 +349,8 @@ def _longer_names(sources: list[Source]) -> list[str]:
     """Each source's name, with its ending or folders where another has the same name."""
     groups: dict[str, list[Source]] = {}
     for source in sources:
-        groups.setdefault(_folded(source.name), []).append(source)
-    return [_longer_name(source, groups[_folded(source.name)]) for source in sources]
+        groups.setdefault(folded(source.name), []).append(source)
+    return [_longer_name(source, groups[folded(source.name)]) for source in sources]
 
 
 def _longer_name(source: Source, alike: list[Source]) -> str:
@@ -369,5 +369,6 @@ def _longer_name(source: Source, alike: list[Source]) -> str:
     return name
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A name as a file system sees it that takes ``A`` for ``a``."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from asr_adapt.models import Recogniser, settings_fingerprint
 from asr_adapt.transcription.engine import decoding_name
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.row_journal import SPEED_ONLY
+from asr_adapt.transcription.row_languages import language_of_row
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class KeptPredictions:
 
     def __init__(self, recogniser: Recogniser, options: TranscribeOptions, weights: str) -> None:
         self.folder = default_folder()
+        self._language = partial(language_of_row, recogniser, options.language)
         chosen = {k: v for k, v in asdict(options).items() if k not in SPEED_ONLY}
         parts = {
             "weights": weights,
@@ -60,7 +63,7 @@ class KeptPredictions:
                 logger.warning(text, path, error)
         if not found:
             return {}
-        prints = {number: _print(row) for number, row in enumerate(rows)}
+        prints = {number: self._print(row) for number, row in enumerate(rows)}
         known = {number: found[name] for number, name in prints.items() if name in found}
         if known:
             text = "%d of %d rows: transcripts of an earlier run are used (not with --fresh)"
@@ -71,7 +74,7 @@ class KeptPredictions:
         """Keep predictions by row number; a folder that cannot be written is said, and none is kept."""
         if not found:
             return
-        prints = {_print(rows[number]): value for number, value in found.items()}
+        prints = {self._print(rows[number]): value for number, value in found.items()}
         name = hashlib.sha256("\n".join(sorted(prints)).encode()).hexdigest()[:16]
         try:
             with atomic_write(self.folder / f"{self.key}-{name}.json") as handle:
@@ -79,6 +82,10 @@ class KeptPredictions:
             self._prune()
         except OSError as error:
             logger.warning("%s: predictions are not kept for the next run (%s).", self.folder, error)
+
+    def _print(self, row: Utterance) -> str:
+        """What a row's prediction is kept under: its sound, as its file is now, and the row's language."""
+        return hashlib.sha256(f"{sound_print(row)} {self._language(row)}".encode()).hexdigest()[:32]
 
     def _prune(self) -> None:
         files = sorted(self.folder.glob("*-*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
@@ -97,8 +104,3 @@ def _read(path: Path) -> dict[str, Any]:
     with suppress(OSError):
         path.touch()  # its place in the order of leaving
     return values
-
-
-def _print(row: Utterance) -> str:
-    """What a row's prediction is kept under: its sound, as its file is now."""
-    return hashlib.sha256(sound_print(row).encode()).hexdigest()[:32]

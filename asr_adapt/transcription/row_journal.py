@@ -73,7 +73,9 @@ def run_key(recogniser: Recogniser, options: TranscribeOptions, sources: Iterabl
     """Whatever changes the results: the sources and their order, the model's files, decoding, options."""
     digest = hashlib.sha256()
     for source in sources:
-        digest.update(repr((str(source.path), source.offset, source.duration, source.channel)).encode())
+        language = source.row and source.row.lang
+        place = (str(source.path), source.offset, source.duration, source.channel, language)
+        digest.update(repr(place).encode())
     chosen = {k: v for k, v in asdict(options).items() if k not in SPEED_ONLY}
     return {
         "sources": digest.hexdigest(),

@@ -53,7 +53,8 @@ def test_folder_with_every_format(call, speak, tmp_path):
     assert (status, out) == (0, "")
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*.*")}
     formats = ("txt", "srt", "vtt", "tsv", "json", "csv", "lrc")
-    assert written == {".asr-adapt.json", *(f"{s}.{name}" for s in ("one", "deep/two") for name in formats)}
+    marks = {".asr-adapt.json", ".asr-adapt-sources.jsonl"}
+    assert written == marks | {f"{s}.{name}" for s in ("one", "deep/two") for name in formats}
     assert json.loads((tmp_path / "out/one.json").read_text())["segments"][0]["words"][0]["word"] == "bad"
 
 
@@ -130,6 +131,39 @@ def test_skip_existing_leaves_files_alone(call, speak, tmp_path):
     assert (out / "two.txt").read_text() == "cafe\n"
     status, _, err = call("transcribe", one, two, "-o", out, "--skip-existing", model="no-such-model")
     assert status == 0, "nothing to do needs no model"
+
+
+def test_equal_names_of_two_runs_are_two_transcripts(call, speak, tmp_path, caplog):
+    one, two, out = speak("a/talk.wav", "bad"), speak("b/talk.wav", "cafe"), tmp_path / "out"
+    assert call("transcribe", one, "-o", out, "--skip-existing")[0] == 0
+    status, _, err = call("transcribe", two, "-o", out, "--skip-existing")
+    assert status == 0 and "1 transcribed" in err and "already there" not in err
+    assert f"talk.* is the transcript of {one}, so that of {two} goes to b/talk.*" in caplog.text
+    texts = {"talk.txt": "bad\n", "b/talk.txt": "cafe\n"}
+    assert {name: (out / name).read_text() for name in texts} == texts
+    for again in ([one, two], [two, one], [two], [tmp_path / "a", tmp_path / "b"]):
+        status, _, err = call("transcribe", *again, "-o", out, "--skip-existing", model="no-such-model")
+        assert status == 0 and f"{len(again)} already there" in err, "each is known by its own file"
+    three = speak("c/talk.wav", "gag")
+    assert call("transcribe", three, "-o", out)[0] == 0, "without the option neither is replaced"
+    assert {name: (out / name).read_text() for name in texts} == texts
+    assert (out / "c/talk.txt").read_text() == "gag\n"
+
+
+def test_a_file_that_was_moved_is_known_and_other_input_by_a_pipe_is_not(call, tone_model, speak, tmp_path):
+    one, out = speak("a/talk.wav", "bad"), tmp_path / "out"
+    call("transcribe", one, "-o", out)
+    moved = tmp_path / "elsewhere" / "talk.wav"
+    moved.parent.mkdir()
+    one.rename(moved)
+    status, _, err = call("transcribe", moved, "-o", out, "--skip-existing", model="no-such-model")
+    assert status == 0 and "1 already there" in err
+    for text in ("cafe", "gag"):
+        speak("piped.wav", text)
+        command = [sys.executable, "-m", "asr_adapt", "transcribe", "-", "-o", str(out), "--skip-existing"]
+        with (tmp_path / "piped.wav").open("rb") as sound:
+            subprocess.run([*command, "--model", str(tone_model)], stdin=sound, check=True)
+    assert (out / "stdin.txt").read_text() == "cafe\n" and (out / "stdin-2.txt").read_text() == "gag\n"
 
 
 def header_only(path: Path) -> None:
