@@ -179,6 +179,10 @@ class Recogniser(ABC):
                 path=self.name,
             )
 
+    def has_learnt(self, names: Collection[str]) -> None:
+        """Told, before it is saved, which parameters (transformers' names) learnt under its settings."""
+        del names  # for families whose saved settings follow from it
+
     @property
     def contexts(self) -> tuple[str, ...]:
         """The ways to hear a clip between which its user must choose, dearest first; empty: only one."""

@@ -8,6 +8,7 @@ Source of the method: Radford et al., arXiv 2212.04356; the trimmed context is t
 
 from __future__ import annotations
 
+import logging
 import math
 import zlib
 from collections.abc import Collection, Sequence
@@ -29,6 +30,8 @@ from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_settings import complete_settings
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
 from asr_adapt.models.whisper_windows import WhisperWindows
+
+logger = logging.getLogger(__name__)
 
 CONTEXTS = ("full", "dynamic")
 #: Encoder frames (20 ms) heard behind a clip's end under ``context: dynamic``; fewer cost accuracy.
@@ -63,6 +66,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         context = getattr(model.config, "audio_context", CONTEXTS[0])
         self.settings = DecoderSettings(context=context, task=self.tokens.saved_task)
         self._layer_drop = 0.0
+        self._told_untimed = False
         self._offered = self.settings.context == "dynamic"
 
     def configure(self, settings: DecoderSettings) -> None:
@@ -82,6 +86,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         if self.tokens.multilingual:
             code = self.tokens.language_code(settings.language or self.tokens.default_language)
             generation.language, generation.task = f"<|{code}|>", settings.task
+
+    def has_learnt(self, names: Collection[str]) -> None:
+        """A decoder that learnt without timestamps has unlearnt them; the generation settings say so."""
+        if any(".decoder." in name for name in names):
+            self.tokens.says_timestamps = bool(self.settings.timestamps_share)
 
     def _learn_language(self, language: str, source: str) -> None:
         """Give an unlisted language a token; see :func:`~asr_adapt.models.whisper_tokens.add_language`."""
@@ -199,6 +208,13 @@ class WhisperRecogniser(Seq2SeqRecogniser):
 
     def hear_windows(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
         """Timed phrases under the search set; see :mod:`asr_adapt.models.whisper_windows`."""
+        if self.search.timestamps and not self.tokens.says_timestamps and not self._told_untimed:
+            self._told_untimed = True
+            logger.warning(
+                "%s says no timestamps (its generation_config.json has it so; decoder.timestamps_share keeps "
+                "them in training): windows of long audio are heard without.",
+                self.name,
+            )
         self.model.eval()
         return WhisperWindows(self)(windows, words=words)
 

@@ -25,6 +25,8 @@ def complete_settings(model: Any, tokens: WhisperTokens) -> None:
     generation = model.generation_config
     _require_types(generation, tokens.name)
     generation._from_model_config = False  # else transformers forgets the settings when it loads them
+    if getattr(generation, "no_timestamps_token_id", None) is None and tokens.no_timestamps is not None:
+        generation.says_timestamps = False  # as transformers understands settings that name no such token
     known: dict[str, Any] = {
         "is_multilingual": tokens.multilingual,
         "no_timestamps_token_id": tokens.no_timestamps,

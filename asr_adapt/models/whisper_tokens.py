@@ -65,6 +65,21 @@ class WhisperTokens:
         """Id of ``<|0.00|>``."""
         return self.vocabulary.get("<|0.00|>", None if self.no_timestamps is None else self.no_timestamps + 1)
 
+    @property
+    def says_timestamps(self) -> bool:
+        """Whether the checkpoint says timestamps, as its generation settings have it; see ``has_learnt``.
+
+        Settings as they were saved before they were completed: transformers too takes those without
+        ``no_timestamps_token_id`` for a model that learnt without.
+        """
+        never = getattr(self.generation, "suppress_tokens", None) or ()
+        told = getattr(self.generation, "says_timestamps", None)
+        return self.first_timestamp is not None and self.first_timestamp not in never and told is not False
+
+    @says_timestamps.setter
+    def says_timestamps(self, value: bool) -> None:
+        self.generation.says_timestamps = value
+
     @cached_property
     def no_speech(self) -> int | None:
         """Id of the token by which the first step says that nobody speaks."""

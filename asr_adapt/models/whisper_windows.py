@@ -121,10 +121,8 @@ class WhisperWindows:
 
     @property
     def timed(self) -> bool:
-        """Whether transcripts have timestamps: where they are wanted, and the checkpoint admits them."""
-        first = self.tokens.first_timestamp
-        never = self.recogniser.model.generation_config.suppress_tokens or ()
-        return self.decoding.options.timestamps and first is not None and first not in never
+        """Whether transcripts have timestamps: where they are wanted, and the checkpoint says them."""
+        return self.decoding.options.timestamps and self.tokens.says_timestamps
 
     def _spoken(
         self, heard: Heard, given: Sequence[Sequence[int]], decoded: Sequence[Decoded]

@@ -242,6 +242,7 @@ def _write(outcome: Outcome, run: Run, added: Attachment | None, folder: Path) -
     """The result's files; what only a resumed run needs goes."""
     if added is not None:
         added.write(folder)
+    run.recogniser.has_learnt(run.learning.names)
     write_outcome(outcome, run.recogniser, folder)
     mark_folder(folder, KIND)
     remove_checkpoints(run.folder)

@@ -11,10 +11,12 @@ import pytest
 import torch
 import transformers
 
+from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser, WhisperRecogniser
 from asr_adapt.models.generation import Heard, Rules, speak
+from asr_adapt.models.whisper_windows import WhisperWindows
 from asr_adapt.training import adapt, build_recipe
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
@@ -92,3 +94,19 @@ def test_the_plain_pipeline_gives_the_times(tuned: dict[float, Path], four: Path
         found = pipe(read_audio(row.audio_path), return_timestamps=True, generate_kwargs={"num_beams": 1})
         start, end = found["chunks"][-1]["timestamp"]
         assert start == 0.0 and end == pytest.approx(row.duration, abs=max(durations) - min(durations) + 0.02)
+
+
+def test_transcribe_asks_for_the_timestamps_that_the_model_says(
+    tuned: dict[float, Path], four: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = next(iter(Manifest.open(four))).audio_path
+    for share, says in ((0.5, True), (0.0, False)):
+        saved = transformers.GenerationConfig.from_pretrained(tuned[share])
+        assert saved.says_timestamps is says
+        assert WhisperWindows(Recogniser.load(tuned[share], device="cpu")).timed is says
+        caplog.clear()
+        said = transcribe(clip, model=tuned[share], device="cpu", segmenter="windows", guard=False)
+        assert said.text and not any(seg.text.startswith("<|") for seg in said.segments)
+        assert ("says no timestamps" in caplog.text) is not says
+    base = transformers.GenerationConfig.from_pretrained(tuned[0.0].parent / "tiny")
+    assert not hasattr(base, "says_timestamps"), "untouched models are asked, as ever"
