@@ -54,6 +54,7 @@ from asr_adapt.training.loop import Run, train
 from asr_adapt.training.measuring import Measuring, times_measured
 from asr_adapt.training.optimisers import build_optimiser
 from asr_adapt.training.outcome import Outcome, write_outcome
+from asr_adapt.training.packing import Packing
 from asr_adapt.training.prefix_cache import PrefixCache
 from asr_adapt.training.prefix_estimate import expected_draws
 from asr_adapt.training.prefix_measured import MeasuredPrefix
@@ -289,8 +290,8 @@ def _ready(
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
     recipe = with_default(recipe, recogniser.heard_seconds)
+    recipe, advice = advised(recipe, recogniser, labelled.parts[0].durations.sum() / 3600)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)
-    recipe, advice = advised(recipe, recogniser, corpus.durations[: len(batches.durations)].sum() / 3600)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
     return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, measuring)
@@ -447,15 +448,39 @@ def _corpus(recipe: Recipe, recogniser: Recogniser, parts: list[Corpus]) -> tupl
     longest = augmenter.longest if augmenter else 1.0
     rows = [row for part in parts for row in part.rows]
     labels = [ids for part in parts for ids in part.labels]
+    pack = packing(recipe, recogniser)
     plan = BatchPlan(
         parts[0].durations * longest,
         BatchLimits(_given_seconds(recipe), recipe.batch.quadratic_seconds, recipe.batch.rows),
         seed=recipe.seed,
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
-        heard=recogniser.heard_seconds,
+        heard=recogniser.heard_seconds if pack is None else pack.heard,
     )
-    return Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows)), plan
+    corpus = Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows))
+    corpus.pack = pack
+    return corpus, plan
+
+
+def packing(recipe: Recipe, recogniser: Recogniser) -> Packing | None:
+    """How clips are joined into windows; None where each is heard by itself.
+
+    Raises RecipeError where ``batch.pack`` is asked for and cannot be.
+    """
+    chosen, window = recipe.batch.pack, recogniser.window_seconds
+    whole = recogniser.has_decoder and recogniser.heard_seconds(0.0) >= window
+    kept = expected_boundary(recogniser.stack, recipe.strategy) >= recogniser.stack.prefix_limit
+    if chosen is True and (not whole or kept):
+        why = "the encoder is frozen and computed once" if whole else "it hears a clip at its own length"
+        raise RecipeError(f"clips are not packed for {recogniser.name}: {why}.", field="batch.pack")
+    cached = chosen == "auto" and recipe.cache.mode == "on"  # states of single clips cannot be joined
+    if not chosen or not whole or kept or cached:
+        return None
+
+    def label(text: str, seconds: float) -> list[int]:
+        return recogniser.labels([text], [seconds])[0]
+
+    return Packing(window, recogniser.sample_rate, label, recipe.seed, recogniser.limits().max_labels)
 
 
 def _given_seconds(recipe: Recipe) -> float:

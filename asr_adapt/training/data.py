@@ -29,7 +29,7 @@ Loaded = TypeVar("Loaded")
 
 @dataclass(frozen=True)
 class Example:
-    """One row ready for the model; ``number`` is its place in the corpus.
+    """One row ready for the model; ``number`` is its place in the corpus, ``others`` are those joined to it.
 
     Either ``waveform`` (samples,) is there, or ``states`` (frames, width): what the frozen prefix gave.
     """
@@ -39,6 +39,7 @@ class Example:
     seconds: float
     waveform: np.ndarray | None = None
     states: Tensor | None = None
+    others: tuple[int, ...] = ()
 
     @property
     def samples(self) -> np.ndarray:
@@ -53,6 +54,16 @@ class PrefixReader(Protocol):
 
     def read(self, number: int, epoch: int) -> Tensor | None:
         """States (frames, width) of a row of the corpus; None when they are not kept."""
+
+
+class Pack(Protocol):
+    """How examples are joined; see :class:`asr_adapt.training.packing.Packing`."""
+
+    def heard(self, seconds: float) -> float:
+        """Seconds that the network computes for a clip, about."""
+
+    def __call__(self, examples: Sequence[Example], texts: Sequence[str], epoch: int) -> list[Example]:
+        """Fewer examples with the same sound and text."""
 
 
 class Corpus:
@@ -74,6 +85,7 @@ class Corpus:
         ]
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
         self.prefix: PrefixReader | None = None
+        self.pack: Pack | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -88,6 +100,13 @@ class Corpus:
             return Example(number, self.labels[number], float(self.durations[number]), states=states)
         waveform = self.waveform(number, epoch)
         return Example(number, self.labels[number], len(waveform) / self.sample_rate, waveform=waveform)
+
+    def batch(self, numbers: Sequence[int], epoch: int) -> list[Example]:
+        """Rows of a micro-batch, several in one window where they are packed."""
+        examples = [self.example(number, epoch) for number in numbers]
+        if self.pack is None:
+            return examples
+        return self.pack(examples, [self.rows[number].text or "" for number in numbers], epoch)
 
     def waveform(self, number: int, epoch: int) -> np.ndarray:
         """Decode one row and augment it for ``epoch``."""

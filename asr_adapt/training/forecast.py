@@ -80,10 +80,11 @@ def forecast(run: Run, cache: PrefixCache, measuring: Measuring) -> Forecast:
     steps = run.recipe.schedule.steps - run.progress.step
     measured, decoded = measuring.counts(steps)
     kept = bool(boundary) and run.recipe.cache.mode != "off"
-    trained = len(run.corpus) * cache.copies
+    trained = len(run.corpus) * cache.copies if run.corpus.pack is None else 0
     states = _gigabytes(run, recogniser, boundary) if kept else 0.0
     if not kept:
         decoding += encoding
+    if not trained or not kept:
         step += encoding * _rows_of_a_step(run)
     return Forecast(
         training_rows=len(run.corpus),
@@ -107,8 +108,14 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _rows_of_a_step(run: Run) -> float:
+    """Rows that the network computes in a step; clips that share a window count in part."""
     batches = run.plan.epoch(0)
-    return run.recipe.batch.accumulate * sum(map(len, batches)) / len(batches)
+    clips = run.recipe.batch.accumulate * sum(map(len, batches)) / len(batches)
+    pack = run.corpus.pack
+    if pack is None:
+        return clips
+    heard = sum(map(pack.heard, run.corpus.durations)) / len(run.corpus)
+    return clips * heard / run.recogniser.heard_seconds(0.0)
 
 
 def _flops_of_a_step(run: Run) -> float:
@@ -123,7 +130,8 @@ def _step_seconds(run: Run) -> float:
     """Of the part that learns, on silence with the labels of a part of a micro-batch."""
     recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
     batch = run.plan.epoch(0)[0]
-    numbers = batch[: max(1, round(TRIED_SHARE * len(batch)))]
+    rows = _rows_of_a_step(run) / run.recipe.batch.accumulate
+    numbers = batch[: max(1, round(TRIED_SHARE * rows))]
     samples = int(float(run.corpus.durations[numbers].max()) * recogniser.sample_rate)
     silence = [np.zeros(samples, dtype=np.float32)] * len(numbers)
     labels = [run.corpus.labels[number] for number in numbers]

@@ -167,7 +167,7 @@ def _steps(run: Run) -> Generator[Any, None, None]:
     def load(step: list[tuple[Position, list[int]]]) -> list[tuple[int, list[Example]]]:
         places = deal([run.plan.cost(rows) for _, rows in step], accelerator.num_processes)[rank]
         chosen = [(place, *step[place]) for place in places]
-        return [(n, [run.corpus.example(row, at.epoch) for row in rows]) for n, at, rows in chosen]
+        return [(n, run.corpus.batch(rows, at.epoch)) for n, at, rows in chosen]
 
     for step, examples in prefetched(planned(), load, recipe.batch.prefetch):
         position = step[-1][0]
@@ -254,7 +254,8 @@ def _clip(run: Run) -> float:
 def _refuse_nan(value: float, run: Run, examples: list[list[Example]]) -> None:
     if value == value and abs(value) != float("inf"):
         return
-    rows = gather_object([run.corpus.rows[e.number].id for batch in examples for e in batch])
+    numbers = [n for batch in examples for e in batch for n in (e.number, *e.others)]
+    rows = gather_object([run.corpus.rows[number].id for number in numbers])
     raise DataError(
         f"the loss became {value} at step {run.progress.step} with rows {', '.join(rows[:20])}: "
         "lower the learning rate or set precision: float32."

@@ -75,8 +75,8 @@ class PrefixCache:
             return
         self.close()
         self._boundary = boundary
-        if self.recipe.cache.mode == "off" or boundary == 0:
-            return
+        if self.recipe.cache.mode == "off" or boundary == 0 or self.corpus.pack is not None:
+            return  # states of single clips cannot be joined
         found = self._estimate(boundary)
         if (
             self.recipe.cache.mode == "on"

@@ -90,6 +90,11 @@ class Batch(Section):
     )
     rows: Count | None = Field(None, description="Most rows in one micro-batch.")
     accumulate: Count = Field(1, description="Micro-batches per optimiser step and process.")
+    pack: Literal["auto"] | bool = Field(
+        "auto",
+        description="Join clips, with pauses, into windows that are filled to a random share. auto: where "
+        "the network computes 30 s for any clip (Whisper) and layers of its encoder learn.",
+    )
     prefetch: Count = Field(4, description="Micro-batches decoded ahead, each on a thread.")
 
 

@@ -1,0 +1,79 @@
+"""Clips joined into windows: nothing is lost, nothing is heard twice, and a resumed run joins the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_adapt.errors import RecipeError
+from asr_adapt.models import Recogniser
+from asr_adapt.training import build_recipe
+from asr_adapt.training.adapting import packing
+from asr_adapt.training.data import Example
+from asr_adapt.training.packing import PAUSES, Packing
+
+RATE = 100
+WINDOW = 30.0
+
+
+def label(text: str, _: float) -> list[int]:
+    return [0, *(ord(c) for c in text), 1]
+
+
+def clips(lengths: list[float]) -> tuple[list[Example], list[str]]:
+    """Clip n is all n + 1, and says "wn"."""
+    sounds = [np.full(int(s * RATE), n + 1, dtype=np.float32) for n, s in enumerate(lengths)]
+    texts = [f"w{n}" for n in range(len(lengths))]
+    return [Example(n, label(texts[n], 0), lengths[n], sound) for n, sound in enumerate(sounds)], texts
+
+
+lengths = st.lists(st.floats(0.2, WINDOW), min_size=1, max_size=40)
+
+
+@given(lengths, st.integers(0, 5))
+def test_every_clip_is_in_one_window_in_the_order_of_its_words(found: list[float], epoch: int) -> None:
+    examples, texts = clips(found)
+    windows = Packing(WINDOW, RATE, label, seed=3)(examples, texts, epoch)
+    members = [(w.number, *w.others) for w in windows]
+    assert sorted(n for window in members for n in window) == list(range(len(found)))
+    for window, numbers in zip(windows, members, strict=True):
+        assert len(window.samples) <= WINDOW * RATE + 1
+        said = "".join(map(chr, window.labels[1:-1]))
+        assert said == " ".join(texts[n] for n in numbers)
+        sound = window.samples[window.samples > 0]
+        assert sound.tolist() == [n + 1 for n in numbers for _ in range(len(examples[n].samples))]
+        silent = len(window.samples) - len(sound)
+        assert silent <= (len(numbers) - 1) * PAUSES[1] * RATE
+
+
+def test_the_same_rows_and_epoch_give_the_same_windows_and_others_do_not() -> None:
+    examples, texts = clips([1.0] * 30)
+    pack = Packing(WINDOW, RATE, label, seed=3)
+    drawn = [[w.others for w in pack(examples, texts, epoch)] for epoch in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    sizes = {len(w.others) for epoch in range(20) for w in pack(examples, texts, epoch)}
+    assert 0 in sizes and max(sizes) > 10, "single clips and full windows are both learnt"
+
+
+def test_labels_stay_within_the_decoder() -> None:
+    examples, texts = clips([0.5] * 40)
+    windows = Packing(WINDOW, RATE, label, seed=1, most_labels=20)(examples, texts, 0)
+    assert max(len(w.labels) for w in windows) <= 20
+    assert sum(1 + len(w.others) for w in windows) == 40
+
+
+@pytest.mark.parametrize(
+    ("strategy", "packed"),
+    [("full", True), ("lora", True), ({"name": "top_layers", "top_layers": 2}, False), ("head", False)],
+)
+def test_only_where_the_encoder_learns(strategy: object, packed: bool) -> None:
+    recogniser = Recogniser.load("nano-whisper", device="cpu")
+    recogniser.use_context("full")
+    tree = {"model": "nano-whisper", "train": "t.jsonl", "dev": "d.jsonl", "strategy": strategy}
+    recipe = build_recipe(tree)
+    assert (packing(recipe, recogniser) is not None) is packed
+    if not packed:
+        with pytest.raises(RecipeError, match=r"batch\.pack"):
+            packing(build_recipe(tree | {"batch": {"pack": True}}), recogniser)
