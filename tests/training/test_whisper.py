@@ -95,7 +95,8 @@ def test_cached_and_uncached_runs_have_the_same_losses(
     found = {}
     for mode in ("off", "on"):
         cache = {"mode": mode, "folder": str(tmp_path / "store")}
-        recipe = build_recipe(whisper_tree | changed | {"cache": cache})
+        batch = whisper_tree.get("batch", {}) | {"pack": False}
+        recipe = build_recipe(whisper_tree | changed | {"cache": cache, "batch": batch})
         summary = adapt(recipe, tmp_path / mode, quiet=True).summary()
         assert any(part["pays"] for part in summary["prefix_cache"]) == (mode == "on")
         assert any(part["pays"] for part in summary["measured_prefix"]) == (mode == "on")
