@@ -38,7 +38,13 @@ from asr_adapt.training import sharding
 from asr_adapt.training.advice import advised
 from asr_adapt.training.attachments import Attachment, attach
 from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
-from asr_adapt.training.batch_size import resumed_batch, settle_batch, with_default
+from asr_adapt.training.batch_size import (
+    DEFAULT_ROWS,
+    PACKED_ROWS,
+    resumed_batch,
+    settle_batch,
+    with_default,
+)
 from asr_adapt.training.batching import BatchLimits, BatchPlan
 from asr_adapt.training.checkpoints import Learning, remove_checkpoints
 from asr_adapt.training.choosing import choose_weights
@@ -289,8 +295,9 @@ def _ready(
     if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
-    recipe = with_default(recipe, recogniser.heard_seconds)
     recipe, advice = advised(recipe, recogniser, labelled.parts[0].durations.sum() / 3600)
+    packed = packing(recipe, recogniser) is not None
+    recipe = with_default(recipe, recogniser.heard_seconds, PACKED_ROWS if packed else DEFAULT_ROWS)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)

@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 #: Padded seconds of a micro-batch, and rows of a family that computes a whole window for each (Whisper).
 DEFAULT_SECONDS, DEFAULT_ROWS = 80.0, 16
+#: Rows where several clips share one: as many clips as in DEFAULT_ROWS, and more.
+PACKED_ROWS = 8
 #: No more than this is tried, so that trials stay short; larger batches gain no speed on either device.
 CEILING = {"cpu": 600.0, "cuda": 2400.0}
 #: The bisection ends when the smallest limit that failed is less than this many times the largest that held.
@@ -66,15 +68,15 @@ def with_seconds(recipe: Recipe, seconds: float) -> Recipe:
     return recipe.model_copy(update={"batch": recipe.batch.model_copy(update={"seconds": seconds})})
 
 
-def with_default(recipe: Recipe, heard: Callable[[float], float]) -> Recipe:
-    """The recipe with a number where it names none: :data:`DEFAULT_SECONDS`, or room for :data:`DEFAULT_ROWS`
-    of the windows that the network hears for the shortest clip (``heard``)."""
+def with_default(recipe: Recipe, heard: Callable[[float], float], rows: int = DEFAULT_ROWS) -> Recipe:
+    """The recipe with a number where it names none: :data:`DEFAULT_SECONDS`, or room for ``rows`` of the
+    windows that the network hears for the shortest clip (``heard``)."""
     if recipe.batch.seconds is not None:
         return recipe
     limits = BatchLimits(0.0, recipe.batch.quadratic_seconds)
     window = np.ceil(heard(0.0) / LENGTH_STEP) * LENGTH_STEP
     return with_seconds(
-        recipe, max(DEFAULT_SECONDS, DEFAULT_ROWS * float(limits.cost(np.array([window]))[0]))
+        recipe, max(DEFAULT_SECONDS, rows * float(limits.cost(np.array([window]))[0]))
     )
 
 

@@ -27,6 +27,7 @@ class StartingValues:
 
     ``rate`` is for weights of the model's own, ``lora_rate`` where only low-rank updates learn. ``budget`` is
     the guard's, under which base and adapted weights are blended where there is a guard (None: no blend).
+    ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
     """
 
     kind: str
@@ -35,12 +36,15 @@ class StartingValues:
     lora_rate: float
     steps: int
     budget: str | None = None
+    strategy: str = "top_layers"
 
 
 #: The first line that fits is taken.
 TABLE = (
     StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
-    StartingValues("attention", 60, rate=3e-5, lora_rate=3e-4, steps=100, budget="10% or 0.01"),  # tiny
+    StartingValues(
+        "attention", 60, rate=3e-5, lora_rate=3e-4, steps=100, budget="10% or 0.01", strategy="full"
+    ),  # tiny
     StartingValues("attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01"),  # base
     StartingValues(
         "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01"
@@ -72,6 +76,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
         "optimiser": {"learning_rate": rate},
         "schedule": {"steps": found.steps},
     }
+    if not recipe.strategy.model_fields_set:  # top_layers: 2 alone says what learns
+        chosen["strategy"] = {"name": found.strategy}
     if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":
         chosen["retention"] = {"guard_budget": found.budget}
     sections = {name: _filled(getattr(recipe, name), values) for name, values in chosen.items()}

@@ -50,6 +50,15 @@ def test_what_the_recipe_says_stays_and_a_guard_brings_a_budget() -> None:
     assert lora.optimiser.learning_rate == pytest.approx(10 * plain.optimiser.learning_rate)
 
 
+def test_a_small_whisper_learns_as_a_whole_unless_the_recipe_says_what_learns() -> None:
+    tiny, base = (_Sized(millions, has_decoder=True) for millions in (39, 74))
+    chosen: list[Any] = [tiny, base]
+    assert [with_starting_values(recipe(), one).strategy.name for one in chosen] == ["full", "top_layers"]
+    for said in ("head", {"top_layers": 2}, {"name": "lora"}):
+        given = recipe(strategy=said)
+        assert with_starting_values(given, chosen[0]).strategy == given.strategy
+
+
 def test_every_model_has_a_line_and_the_bundled_one_keeps_its_rate(tone_model: Path) -> None:
     assert {line.kind for line in TABLE if line.millions == float("inf")} == {"attention", "ctc"}
     small = Recogniser.load(tone_model, device="cpu")
