@@ -3,8 +3,8 @@
     python scripts/bench_real.py --data ../shared/data --output runs/real --write
     python scripts/bench_real.py --only 'tiny.en.*alnum'
 
-Every run uses the recipe's defaults; what it is told besides is its data, rate and steps, its guard's budget
-and the seed. Train, dev and test rows share no speaker (alnum, speechocean762), no prompt (kathleen) or no
+Every run uses the recipe's defaults; what it is told besides is its data and the seed, and for a new language
+rate and steps. Train, dev and test rows share no speaker (alnum, speechocean762), no prompt (kathleen) or no
 recording (the rest: one speaker). A result is kept under OUTPUT and not computed again; a stopped run
 goes on.
 """
@@ -63,18 +63,20 @@ def recipe_tree(model: str, task: corpora.Task, guard: dict[str, Path]) -> dict[
         "model": model,
         **{part: str(path) for part, path in task.parts.items()},
         "invalid_rows": "drop",
-        "optimiser": {"learning_rate": task.rate},
-        "schedule": {"steps": task.steps},
-        "evaluation": {"every": task.steps // 3},
         "seed": SEED,
     }
     if task.language is not None:
-        return tree | {"decoder": {"language": task.language}}
+        return tree | {
+            "decoder": {"language": task.language},
+            "optimiser": {"learning_rate": task.rate},
+            "schedule": {"steps": task.steps},
+            "evaluation": {"every": task.steps // 3},
+        }
     return tree | {
         "guard": str(guard["guard_dev"]),
         "guard_test": str(guard["guard_test"]),
         "replay": {"manifest": str(guard["replay"])},
-        "retention": {"guard_budget": "10% or 0.01"},
+        "evaluation": {"every": 50},
     }
 
 

@@ -89,14 +89,15 @@ def page(text: str) -> str:
 
 def starting_values() -> Iterator[str]:
     """Table lines of what is chosen by a model's kind and size."""
-    fields = ("optimiser.learning_rate", "schedule.steps", "retention.guard_budget")
+    fields = ("strategy", "optimiser.learning_rate", "schedule.steps", "retention.guard_budget")
     yield f"| model | parameters | {' | '.join(f'`{name}`' for name in fields)} | rate with LoRA |"
-    yield "|---|---|--:|--:|---|--:|"
+    yield "|---|---|---|--:|--:|---|--:|"
     for line in TABLE:
         kind = "encoder–decoder" if line.kind == "attention" else "CTC"
         size = "larger" if line.millions == float("inf") else f"up to {line.millions:g} M"
         budget = line.budget or "–"
-        yield f"| {kind} | {size} | {line.rate:g} | {line.steps} | {budget} | {line.lora_rate:g} |"
+        told = f"{line.strategy} | {line.rate:g} | {line.steps} | {budget} | {line.lora_rate:g}"
+        yield f"| {kind} | {size} | {told} |"
 
 
 def _block(text: str, marks: tuple[str, str], content: Iterable[str]) -> str:

@@ -39,6 +39,8 @@ class StartingValues:
     strategy: str = "top_layers"
 
 
+#: Mixtures tried where the encoder learns.
+FULL_POINTS = 5
 #: The first line that fits is taken.
 TABLE = (
     StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
@@ -80,6 +82,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
         chosen["strategy"] = {"name": found.strategy}
     if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":
         chosen["retention"] = {"guard_budget": found.budget}
+        if "strategy" in chosen and found.strategy == "full":
+            chosen["retention"]["points"] = FULL_POINTS  # each mixture runs the encoder on dev and guard
     sections = {name: _filled(getattr(recipe, name), values) for name, values in chosen.items()}
     shown = [
         f"{name}.{field} {value}"
