@@ -45,7 +45,7 @@ FULL_POINTS = 5
 TABLE = (
     StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
     StartingValues(
-        "attention", 60, rate=3e-5, lora_rate=3e-4, steps=100, budget="10% or 0.01", strategy="full"
+        "attention", 60, rate=5e-5, lora_rate=3e-4, steps=60, budget="10% or 0.01", strategy="full"
     ),  # tiny
     StartingValues("attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01"),  # base
     StartingValues(
