@@ -76,7 +76,7 @@ def recipe_tree(model: str, task: corpora.Task, guard: dict[str, Path]) -> dict[
         "guard": str(guard["guard_dev"]),
         "guard_test": str(guard["guard_test"]),
         "replay": {"manifest": str(guard["replay"])},
-        "evaluation": {"every": 50},
+        "evaluation": {"every": 30},
     }
 
 

@@ -15,10 +15,11 @@ from asr_adapt.demo.recordings import RECORDED_ACCENT
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
-    """``steps`` of ``seconds`` computed audio (None: the recipe's own default), and the sections of the recipe that a base wants its own way.
+    """``steps`` of ``seconds`` computed audio (None: the recipe's own default), and the recipe's sections.
 
-    ``network`` are those that go with the network, whatever it is adapted to. ``accent`` is what the model is
-    adapted to unless told otherwise, ``replay`` the share of each batch that is the old accent.
+    ``sections`` are those that a base wants its own way, ``network`` those that go with the network, whatever
+    it is adapted to. ``accent`` is what the model is adapted to unless told otherwise, ``replay`` the share of
+    each batch that is the old accent.
     """
 
     steps: int
