@@ -18,8 +18,8 @@ class Tuning:
     """``steps`` of ``seconds`` computed audio (None: the recipe's own default), and the recipe's sections.
 
     ``sections`` are those that a base wants its own way, ``network`` those that go with the network, whatever
-    it is adapted to. ``accent`` is what the model is adapted to unless told otherwise, ``replay`` the share of
-    each batch that is the old accent.
+    it is adapted to. ``accent`` is what the model is adapted to unless told otherwise, ``replay`` the share
+    of each batch that is the old accent.
     """
 
     steps: int

@@ -75,9 +75,7 @@ def with_default(recipe: Recipe, heard: Callable[[float], float], rows: int = DE
         return recipe
     limits = BatchLimits(0.0, recipe.batch.quadratic_seconds)
     window = np.ceil(heard(0.0) / LENGTH_STEP) * LENGTH_STEP
-    return with_seconds(
-        recipe, max(DEFAULT_SECONDS, rows * float(limits.cost(np.array([window]))[0]))
-    )
+    return with_seconds(recipe, max(DEFAULT_SECONDS, rows * float(limits.cost(np.array([window]))[0])))
 
 
 def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
