@@ -286,6 +286,7 @@ def _ready(
     given = recipe.decoder.language
     recipe = in_language(recipe, recogniser, sets.train)
     recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
+    recipe, advice = advised(recipe, recogniser, float(np.nansum(sets.train.durations)) / 3600)
     recipe = with_starting_values(recipe, recogniser)
     measuring = _measuring(recipe, sets, recogniser, watch, given)
 
@@ -295,7 +296,6 @@ def _ready(
     if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
-    recipe, advice = advised(recipe, recogniser, labelled.parts[0].durations.sum() / 3600)
     packed = packing(recipe, recogniser) is not None
     recipe = with_default(recipe, recogniser.heard_seconds, PACKED_ROWS if packed else DEFAULT_ROWS)
     corpus, batches = _corpus(recipe, recogniser, labelled.parts)

@@ -14,6 +14,7 @@ from importlib.util import find_spec
 
 from asr_adapt.models import Recogniser
 from asr_adapt.training.recipe import Recipe
+from asr_adapt.training.starting_values import starting_values
 from asr_adapt.training.strategy_settings import Gradual, Strategy
 
 logger = logging.getLogger(__name__)
@@ -28,13 +29,17 @@ DEEP_DECAY = 0.9
 
 @dataclass(frozen=True)
 class Situation:
-    """What the choice depends on: training speech in ``hours`` (without replay), layers, the base's state."""
+    """What the choice depends on: training speech in ``hours`` (without replay), layers, the base's state.
+
+    ``small``: by :mod:`asr_adapt.training.starting_values`, the whole network is quick to train.
+    """
 
     hours: float
     layers: int
     tuned: bool
     decoder: bool = False
     lora: bool = True
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,8 @@ def advise(found: Situation, steps: int) -> Advice:
 
 
 def _decoder(found: Situation, spoken: str) -> Advice:
+    if found.small:
+        return Advice(Strategy(name="full"), "accents are in the sounds, and this encoder is quick to train")
     if found.hours >= HALF_HOURS:
         return Advice(Strategy(name="full"), f"{spoken} of speech suffice for encoder and decoder")
     if found.hours < LORA_HOURS and found.lora:
@@ -91,13 +98,15 @@ def advised(recipe: Recipe, recogniser: Recogniser, hours: float) -> tuple[Recip
         tuned=recipe.vocabulary.mode != "replace" and not recogniser.fresh_head,
         decoder=recogniser.tied_head,
         lora=find_spec("peft") is not None,
+        small=starting_values(recogniser).strategy == "full",
     )
     advice = advise(found, recipe.schedule.steps)
     own = recipe.optimiser
     rates: dict[str, float] = {}
     if not found.tuned and own.head_learning_rate is None:
         rates["head_learning_rate"] = NEW_HEAD_RATE * own.learning_rate
-    if advice.strategy.name in ("full", "gradual") and "layer_decay" not in own.model_fields_set:
+    deep = advice.strategy.name in ("full", "gradual") and not found.small
+    if deep and "layer_decay" not in own.model_fields_set:
         rates["layer_decay"] = DEEP_DECAY
     logger.info("%s", advice.sentence())
     changed = {"strategy": advice.strategy, "optimiser": own.model_copy(update=rates)}
