@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,8 @@ class Runtime(StrEnum):
     torch = "torch"
     onnx = "onnx"
     onnx_int8 = "onnx-int8"
+    ctranslate2 = "ctranslate2"
+    auto = "auto"
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,9 @@ class ChosenModel:
         from asr_adapt.models import Recogniser
         from asr_adapt.transcription.decoding.fusion import with_decoding
 
-        if self.runtime is Runtime.torch:
-            plain = Recogniser.load(self.name, device=self.device, compute_type=self.compute_type)
+        if self._chosen_runtime in (Runtime.torch, Runtime.ctranslate2):
+            opened = _open_ctranslate2 if self._chosen_runtime is Runtime.ctranslate2 else Recogniser.load
+            plain = opened(self.name, device=self.device, compute_type=self.compute_type)
             if self.task is not None:
                 plain.set_task(self.task)
             return with_decoding(plain, self.decoding)
@@ -97,18 +102,37 @@ class ChosenModel:
         found = folder.iterdir() if folder.is_dir() else iter(())
         return [path for path in found if path != without or path.name != CALIBRATION_FILE]
 
+    @cached_property
+    def _chosen_runtime(self) -> Runtime:
+        """The runtime asked for; of auto, CTranslate2 for a Whisper where it is installed, else torch."""
+        if self.runtime is not Runtime.auto:
+            return self.runtime
+        from asr_adapt.models.loading import is_whisper
+
+        installed = find_spec("ctranslate2") is not None
+        return Runtime.ctranslate2 if installed and is_whisper(self.name) else Runtime.torch
+
     @property
     def keeps(self) -> bool:
         """Whether transcripts follow from weights and settings alone, so that they may be kept and reused."""
         from asr_adapt.transcription.decoding.fusion import Decoding
 
-        return self.runtime is Runtime.torch and replace(self.decoding, guard=Decoding().guard) == Decoding()
+        return (
+            self._chosen_runtime is Runtime.torch
+            and replace(self.decoding, guard=Decoding().guard) == Decoding()
+        )
 
     @property
     def _plain(self) -> bool:
         from asr_adapt.transcription.decoding.fusion import Decoding
 
         return self.decoding == Decoding()
+
+
+def _open_ctranslate2(name: str, *, device: str, compute_type: str) -> Recogniser:
+    from asr_adapt.transcription.ctranslate2_runtime import open_ctranslate2
+
+    return open_ctranslate2(name, device=device, compute_type=compute_type)
 
 
 def found_in(folder: str | None, model: str) -> str:

@@ -52,7 +52,14 @@ CalibrationFile = Annotated[
     typer.Option(metavar="FILE", help="Map of word confidence [MODEL/calibration.json]; none: raw."),
 ]
 
-RuntimeName = Annotated[Runtime, typer.Option(help="onnx and onnx-int8 take a folder of asr-adapt export.")]
+RuntimeName = Annotated[
+    Runtime,
+    typer.Option(
+        help="What computes: ctranslate2 for Whisper; onnx, onnx-int8 take a folder of asr-adapt export."
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
-ComputeType = Annotated[str, typer.Option(help="auto, fast, float32, bfloat16, float16.")]
+ComputeType = Annotated[
+    str, typer.Option(help="auto, fast, float32, bfloat16, float16; ctranslate2 also int8.")
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Use no transcripts kept from earlier runs.")]

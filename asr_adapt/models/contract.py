@@ -166,6 +166,11 @@ class Recogniser(ABC):
         """The type of the weights."""
         return next(self.model.parameters()).dtype
 
+    @property
+    def runtime(self) -> str:
+        """What computes the network, and in which type, in words."""
+        return f"torch {str(self.dtype).removeprefix('torch.')}"
+
     def save(self, directory: str | Path) -> None:
         """Write a plain transformers directory: safetensors and processor files."""
         self.model.save_pretrained(directory)

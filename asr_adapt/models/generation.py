@@ -102,12 +102,14 @@ class Spoken:
     """The tokens of one row without those given and the end, and log-probabilities (the end's last), nats.
 
     ``looped``: it repeated itself, or was still speaking at the bound of its own length (``Heard.most``).
+    ``silence`` is the probability that nobody speaks, where the attempt itself tells.
     """
 
     ids: tuple[int, ...]
     scores: tuple[float, ...]
     looped: bool = False
     temperature: float = 0.0
+    silence: float | None = None
 
     @property
     def mean_score(self) -> float:

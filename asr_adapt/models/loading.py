@@ -139,6 +139,14 @@ def located(source: str | Path) -> Path:
     return Path(where) if Path(where).is_dir() else hub.snapshot(where)
 
 
+def is_whisper(source: str | Path) -> bool:
+    """Whether ``source`` is a Whisper, also one of another runtime or an adapter of one; it is not loaded."""
+    folder = located(source)
+    while is_adapter(folder):
+        folder = located(base_of(folder))
+    return Checkpoint(folder, str(source)).read(CONFIG).get("model_type") == "whisper"
+
+
 def load_recogniser(
     source: str | Path,
     *,

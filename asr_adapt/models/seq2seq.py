@@ -194,11 +194,11 @@ class Seq2SeqRecogniser(Recogniser):
     ) -> list[Hypothesis]:
         """What the decoder says about the encoder's output, with word times where asked."""
         spoken = self.speak(heard, language, [count / self.sample_rate for count in samples])
-        times: list[list[float]] = [[]] * len(spoken)
-        if words:
-            frames = [self.clip_frames(count) for count in samples]
-            times = self.token_times(heard, spoken, frames, [self.prefix(language)] * len(spoken))
-        return [self._hypothesis(row, own) for row, own in zip(spoken, times, strict=True)]
+        if not words:
+            return [self._hypothesis(row, []) for row in spoken]
+        frames = [self.clip_frames(count) for count in samples]
+        aligned = self.aligned(heard, spoken, frames, [self.prefix(language)] * len(spoken))
+        return [self._hypothesis(row, own) for row, own in aligned]
 
     def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
         """The encoder's output (batch, frames, width)."""
@@ -211,14 +211,14 @@ class Seq2SeqRecogniser(Recogniser):
         words = words_of(tokenizer, spoken, times) if times else ()
         return Hypothesis(text, words, confidence, spoken.looped)
 
-    def token_times(
+    def aligned(
         self,
         heard: Hidden,
         spoken: Sequence[Spoken],
         frames: Sequence[int],
         prefixes: Sequence[Sequence[int]],
-    ) -> list[list[float]]:
-        """Seconds at which each token of each row begins, and its last ends.
+    ) -> list[tuple[Spoken, list[float]]]:
+        """Each row, and the seconds at which each of its tokens begins and the last ends.
 
         ``frames`` are the encoder's frames of the clips themselves, ``prefixes`` what the decoder was given.
         """
@@ -233,7 +233,7 @@ class Seq2SeqRecogniser(Recogniser):
             own = max(1, min(frames[row], heard.states.shape[1]))
             first = len(prefixes[row])
             weights = attention_of(decoder, caught, heads, row, own)[:, : first + len(said.ids)]
-            found.append(token_times(weights, first - 1, self.frame_seconds))
+            found.append((said, token_times(weights, first - 1, self.frame_seconds)))
         return found
 
 

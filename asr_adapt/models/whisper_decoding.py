@@ -134,7 +134,9 @@ class WhisperDecoding:
         doubtful = [row for row, said in enumerate(found) if said.mean_score < self.options.mean_score]
         if limit is None or self.tokens.no_speech is None or not doubtful:
             return found
-        shares = self.opening(heard.rows(doubtful)).silence
+        shares = [found[row].silence for row in doubtful]
+        if None in shares:
+            shares = self.opening(heard.rows(doubtful)).silence
         for row, share in zip(doubtful, shares, strict=True):
             if share is not None and share > limit:
                 found[row] = replace(found[row], ids=(), scores=found[row].scores[-1:])

@@ -60,7 +60,7 @@ class WhisperWindows:
         timed = list(range(len(found))) if words else unended
         plain = [self._text(spoken[row]) for row in timed]
         times = self._times(hidden, plain, timed, windows, decoded) if timed else []
-        for row, said, own_times in zip(timed, plain, times, strict=True):
+        for row, (said, own_times) in zip(timed, times, strict=True):
             if row in unended:
                 found[row] = _ended(found[row], own_times[-1])
             if words:
@@ -74,12 +74,12 @@ class WhisperWindows:
         rows: Sequence[int],
         windows: Sequence[Window],
         decoded: Sequence[Decoded],
-    ) -> list[list[float]]:
-        """Seconds of the tokens ``plain`` of some rows, from cross-attention."""
+    ) -> list[tuple[Spoken, list[float]]]:
+        """The tokens ``plain`` of some rows with their seconds, from cross-attention."""
         part = Hidden(hidden.states[list(rows)], hidden.lengths[list(rows)])
         frames = [self.recogniser.clip_frames(len(windows[row].samples)) for row in rows]
         prefixes = [self._prefix(decoded[row], timed=False) for row in rows]
-        return self.recogniser.token_times(part, plain, frames, prefixes)
+        return self.recogniser.aligned(part, plain, frames, prefixes)
 
     def _unended(self, said: Spoken, heard: HeardWindow) -> bool:
         """Whether the transcript is one phrase that no timestamp closes: nobody knows when it ended."""
@@ -138,7 +138,7 @@ class WhisperWindows:
             silence = [decoded[row].no_speech for row in rows]
 
             def doubted(row: int, said: Spoken, silence: list[float | None] = silence) -> Doubt:
-                return Doubt.none if self._quiet(said, silence[row]) else self._doubt(said)
+                return Doubt.none if self._quiet(said, _known(silence[row], said)) else self._doubt(said)
 
             search = self.decoding.options
             ready, attempt = replace(part, given=front), self.decoding.attempt
@@ -183,6 +183,7 @@ class WhisperWindows:
         text = self._decode(said.ids)
         return replace(
             decoded,
+            no_speech=_known(decoded.no_speech, said),
             temperature=said.temperature,
             mean_score=said.mean_score,
             compression=compression(text) if text else None,
@@ -226,6 +227,11 @@ class WhisperWindows:
             found.append(replace(phrase, words=words))
         until = max([heard.until, *(phrase.end for phrase in found)])
         return replace(heard, phrases=limited(found, until))
+
+
+def _known(silence: float | None, said: Spoken) -> float | None:
+    """The probability that nobody speaks: of the window, or of the attempt where that alone tells."""
+    return said.silence if silence is None else silence
 
 
 def _ended(heard: HeardWindow, end: float) -> HeardWindow:

@@ -46,25 +46,36 @@ def export_ctranslate2(
     ``clips`` are float32 mono waveforms at the recogniser's rate, of at most 30 s, on which both are compared
     in the full context. Raises MissingExtraError without the package, ModelError for another family.
     """
-    if find_spec("ctranslate2") is None:
-        raise MissingExtraError("Export to CTranslate2", "ctranslate2")
+    require_package("Export to CTranslate2")
     if not isinstance(recogniser, WhisperRecogniser):
         raise ModelError("only Whisper models are exported to CTranslate2.", path=recogniser.name)
     if quantisation not in QUANTISATIONS:
         raise ModelError(f"quantisation {quantisation!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
     require_folder(directory, "export", [recogniser.name], again=True)
-    from ctranslate2.converters import TransformersConverter
-
-    with atomic_directory(directory, replace=True) as folder, temporary_folder() as saved:
-        recogniser.save(saved)
-        converter = TransformersConverter(saved, copy_files=["tokenizer.json"])
-        converter.convert(str(folder), quantization=quantisation, force=True)
-        write_json(folder / "preprocessor_config.json", _features(recogniser))
-        if recogniser.tokens.multilingual:
-            _mark_multilingual(folder / "vocabulary.json")
+    with atomic_directory(directory, replace=True) as folder:
+        write_ctranslate2(recogniser, folder, quantisation)
         same = agreeing(recogniser, folder, clips)
         mark_folder(folder, "export")
     return Agreement("model.bin", len(clips), same)
+
+
+def require_package(what: str) -> None:
+    """Raise MissingExtraError, which names ``what``, where CTranslate2 is not installed."""
+    if find_spec("ctranslate2") is None:
+        raise MissingExtraError(what, "ctranslate2")
+
+
+def write_ctranslate2(recogniser: WhisperRecogniser, folder: Path, quantisation: str) -> None:
+    """Weights of the type ``quantisation``, vocabulary and settings into the present ``folder``."""
+    from ctranslate2.converters import TransformersConverter
+
+    with temporary_folder() as saved:
+        recogniser.save(saved)
+        converter = TransformersConverter(saved, copy_files=["tokenizer.json"])
+        converter.convert(str(folder), quantization=quantisation, force=True)
+    write_json(folder / "preprocessor_config.json", _features(recogniser))
+    if recogniser.tokens.multilingual:
+        _mark_multilingual(folder / "vocabulary.json")
 
 
 def agreeing(recogniser: WhisperRecogniser, folder: Path, clips: Sequence[np.ndarray]) -> int:

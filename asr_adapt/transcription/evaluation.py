@@ -216,7 +216,7 @@ def _settings(recogniser: Recogniser, options: TranscribeOptions, rows: Manifest
         "decoding": decoding_name(recogniser),
         "segmenter": options.segmenter,
         "language": options.language or ", ".join(sorted(map(str, told))) or None,
-        "runtime": f"torch {str(recogniser.dtype).removeprefix('torch.')}",
+        "runtime": recogniser.runtime,
         "device": recogniser.device.type,
     }
 

@@ -46,6 +46,11 @@ class OnnxRecogniser(CtcRecogniser):
         """Always the CPU."""
         return torch.device("cpu")
 
+    @property
+    def runtime(self) -> str:
+        """onnxruntime and the type of the weights."""
+        return "onnxruntime int8" if self.graph.name == GRAPH_INT8 else "onnxruntime float32"
+
     @cached_property
     def description(self) -> str:
         """The runtime, for the settings of a predictions file."""

@@ -27,7 +27,7 @@ def converted(path: Path) -> Path:
     Nothing is written beside the user's file. The file is known again by its path, size and time. Raises
     :class:`~asr_adapt.errors.ModelError` for a damaged file.
     """
-    folder = store.place_of_import(_stem(path), _key(path))
+    folder = store.place_of_import(_stem(path), files_key(path))
     if store.is_whole(folder):
         return folder
     with store.making(folder, store.Origin(folder.name, str(path.resolve()))) as work:
@@ -56,7 +56,8 @@ def _stem(path: Path) -> str:
     return re.sub(r"[^\w.-]+", "-", name.removesuffix(path.suffix) if path.is_file() else name) or "model"
 
 
-def _key(path: Path) -> str:
+def files_key(path: Path) -> str:
+    """What a file or folder is known by: where it lies, and the sizes and times of its files."""
     files = [path] if path.is_file() else sorted(entry for entry in path.iterdir() if entry.is_file())
     parts = [str(path.resolve()), str(_EDITION)]
     for file in files:
