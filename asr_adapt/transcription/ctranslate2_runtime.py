@@ -149,7 +149,7 @@ class _Decoding(WhisperDecoding):
         draws = temperature > 0 and temperature == search.temperatures[0]
         again = temperature > 0 and not draws
         beams = 1 if draws else max(search.beams, search.best_of) if again else search.beams
-        room = heard.room(rules)
+        most = max(heard.room(rules))
         results = self.engine.generate(
             _view(heard.states.numpy()),
             heard.given.tolist(),
@@ -157,7 +157,7 @@ class _Decoding(WhisperDecoding):
             patience=search.patience,
             num_hypotheses=search.best_of if draws else beams,
             length_penalty=1.0 if search.length_penalty is None else search.length_penalty,
-            max_length=2 * max(room),  # half of it may be said, the other half is given
+            max_length=max(2 * most, most + heard.given.shape[1] - 1),  # half of it may be said
             return_scores=True,
             return_no_speech_prob=True,
             max_initial_timestamp_index=rules.latest_start if isinstance(rules, TimedRules) else 50,

@@ -86,6 +86,7 @@ def test_a_model_is_converted_once_and_a_converted_one_is_used_as_it_is(
         "converted": [str(tiny), "--runtime", "ctranslate2"],
         "again": [str(tiny), "--runtime", "auto"],
         "own": [str(own), "--runtime", "ctranslate2"],
+        "own by torch": [str(own)],
     }
     for name, (model, *runtime) in calls.items():
         out = tmp_path / f"{name}.jsonl"
@@ -94,8 +95,9 @@ def test_a_model_is_converted_once_and_a_converted_one_is_used_as_it_is(
         assert ("Converting" in capfd.readouterr().err) == (name in ("converted", "own")), name
         written[name] = [json.loads(line)["pred_text"] for line in out.read_text().splitlines()]
         settings = json.loads((tmp_path / f"{name}.settings.json").read_text())
-        assert settings["runtime"] == ("torch float32" if name == "torch" else "ctranslate2 float32")
-    assert len({tuple(texts) for texts in written.values()}) == 1 and any(written["torch"])
+        assert settings["runtime"] == ("ctranslate2 float32" if runtime else "torch float32")
+    assert written["torch"] == written["converted"] == written["again"] and any(written["torch"])
+    assert written["own"] == written["own by torch"] and any(written["own"])
     assert sorted(path.name for path in own.iterdir()) == before
 
 
