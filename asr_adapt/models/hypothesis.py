@@ -74,22 +74,28 @@ class Window:
 
     ``previous`` are tokens of what was said before. ``language`` is the one to expect (None: the one saved,
     else the most probable); where ``detect``, none is saved, and another one that is certain takes its place.
+    ``speech`` are the seconds from and to which a detector heard somebody speak; empty: nobody asked one.
     """
 
     samples: np.ndarray
     previous: tuple[int, ...] = ()
     language: str | None = None
     detect: bool = False
+    speech: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class HeardWindow:
-    """What was said in a window, in ``phrases``, up to the second ``until``; what follows is heard again."""
+    """What was said in a window, in ``phrases``, up to the second ``until``; what follows is heard again.
+
+    ``holes`` are the seconds from and to which speech before that was passed over.
+    """
 
     phrases: tuple[Phrase, ...]
     until: float
     decoded: Decoded
     looped: bool = False
+    holes: tuple[tuple[float, float], ...] = ()
 
     @property
     def tokens(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ import torch
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.generation import Heard, Rules, Spoken
 from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
+from asr_adapt.models.holes import holes, slow
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
@@ -56,16 +57,35 @@ class WhisperWindows:
             self._window(said, about, window)
             for said, about, window in zip(spoken, decoded, windows, strict=True)
         ]
-        unended = [row for row, one in enumerate(found) if self._unended(spoken[row], one)]
-        timed = list(range(len(found))) if words else unended
+        unended = {row for row, one in enumerate(found) if self._unended(spoken[row], one)}
+        hiding = {
+            row for row, one in enumerate(found) if any(self._slow(p, windows[row]) for p in one.phrases)
+        }
+        timed = list(range(len(found))) if words else sorted(unended | hiding)
         plain = [self._text(spoken[row]) for row in timed]
         times = self._times(hidden, plain, timed, windows, decoded) if timed else []
         for row, (said, own_times) in zip(timed, times, strict=True):
             if row in unended:
                 found[row] = _ended(found[row], own_times[-1])
-            if words:
+            if words or row in hiding:
                 found[row] = self._with_words(found[row], said, own_times)
+        for row, window in enumerate(windows):
+            found[row] = self._with_holes(found[row], window, words=words)
         return [_spoken_only(row) for row in found]
+
+    def _slow(self, phrase: Phrase, window: Window) -> bool:
+        """Whether a phrase may hide speech that was passed over."""
+        return slow(phrase, sum(not self._special(token) for token in phrase.tokens), window.speech)
+
+    def _with_holes(self, heard: HeardWindow, window: Window, *, words: bool) -> HeardWindow:
+        """With the speech in which no word lies: between phrases, and in slow phrases between words."""
+        spoken: list[tuple[float, float]] = []
+        for phrase in heard.phrases:
+            inner = phrase.words if phrase.words and self._slow(phrase, window) else ()
+            if phrase.text:
+                spoken += [(word.start, word.end) for word in inner] or [(phrase.start, phrase.end)]
+        phrases = heard.phrases if words else tuple(replace(phrase, words=()) for phrase in heard.phrases)
+        return replace(heard, phrases=phrases, holes=holes(spoken, window.speech))
 
     def _times(
         self,

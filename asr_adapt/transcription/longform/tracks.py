@@ -8,7 +8,8 @@ OpenAI's whisper/transcribe.py; that speech without words is heard again is ours
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,11 +33,15 @@ RESET_TEMPERATURE = 0.5
 
 @dataclass(frozen=True)
 class Turn:
-    """A window to hear, and where it starts in its piece (samples)."""
+    """A window to hear, and where it starts in its piece (samples).
+
+    ``hole``: speech inside a window heard before, in which no word was found.
+    """
 
     window: Window
     piece: Piece
     start: int
+    hole: bool = False
 
 
 class Track(ABC):
@@ -71,8 +76,10 @@ class Track(ABC):
         self.ended = True
 
     def _turn(self, piece: Piece, start: int, samples: np.ndarray) -> Turn:
-        detect = self.options.language == "auto"
-        return Turn(Window(samples, self._previous, self.language, detect), piece, start)
+        detect, rate = self.options.language == "auto", self.rate
+        spoken = [(max(0, a - start), min(b - start, len(samples))) for a, b in piece.speech]
+        speech = tuple((a / rate, b / rate) for a, b in spoken if b > a)
+        return Turn(Window(samples, self._previous, self.language, detect, speech), piece, start)
 
     def _remember(self, hypothesis: Hypothesis) -> None:
         """Language and context for what follows."""
@@ -93,6 +100,7 @@ class PieceTrack(Track):
         self._said: dict[Span, list[Phrase]] = {}  # of pieces that are being heard
         self._looped: set[Span] = set()
         self._again: list[Turn] = []
+        self._out: Counter[Span] = Counter()  # turns of a piece that are not taken yet
 
     def add(self, piece: Piece) -> None:
         self._waiting.append(piece)
@@ -111,6 +119,7 @@ class PieceTrack(Track):
                 self._finish(span, self.known[span])
                 continue
             self._said[span] = []
+            self._out[span] += 1
             yield self._turn(piece, 0, piece.samples)
 
     @property
@@ -120,18 +129,38 @@ class PieceTrack(Track):
     def take(self, turn: Turn, heard: HeardWindow) -> None:
         piece, offset = turn.piece, turn.start / self.rate
         span = (piece.start, piece.stop)
-        said = self._said[span]
-        kept, until = self._kept(turn, heard)
+        self._out[span] -= 1
+        kept, until = (list(heard.phrases), 0.0) if turn.hole else self._kept(turn, heard)
         self._looped |= {span} if heard.looped else set()
-        said += [_moved(phrase, offset) for phrase in kept]
+        self._said[span] += [_moved(phrase, offset) for phrase in kept]
+        if not turn.hole:
+            self._hear_on(turn, heard, kept, until)
+        if not self._out[span]:
+            said = sorted(self._said.pop(span), key=lambda phrase: phrase.start)
+            del self._out[span]
+            self._finish(span, Clock(piece, self.rate).placed(said, looped=span in self._looped))
+
+    def _hear_on(self, turn: Turn, heard: HeardWindow, kept: Sequence[Phrase], until: float) -> None:
+        """Further turns of a piece: holes in what was heard, and what lies behind it."""
+        piece = turn.piece
+        for hole in heard.holes:
+            self._hear_again(self._hole(turn, hole))
         start = turn.start + round(until * self.rate)
         if self._unheard(piece, start) and until >= LEAST_STEP:
             self._remember(Hypothesis("", phrases=tuple(kept)))
             start = self._next_speech(piece, start)
-            self._again.append(self._turn(piece, start, piece.samples[start:]))
-            return
-        del self._said[span]
-        self._finish(span, Clock(piece, self.rate).placed(said, looped=span in self._looped))
+            self._hear_again(self._turn(piece, start, piece.samples[start:]))
+
+    def _hear_again(self, turn: Turn) -> None:
+        self._out[(turn.piece.start, turn.piece.stop)] += 1
+        self._again.append(turn)
+
+    def _hole(self, turn: Turn, seconds: tuple[float, float]) -> Turn:
+        """The window of a hole, with a little around it."""
+        pad = self.options.speech_pad
+        start = turn.start + max(0, round((seconds[0] - pad) * self.rate))
+        stop = turn.start + round((seconds[1] + pad) * self.rate)
+        return replace(self._turn(turn.piece, start, turn.piece.samples[start:stop]), hole=True)
 
     def _kept(self, turn: Turn, heard: HeardWindow) -> tuple[list[Phrase], float]:
         """What is believed of a window, and the second from which more is to be heard, if anything is.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,17 @@ def test_a_window_of_speech_in_which_nothing_was_heard_is_heard_again_without_it
 
     track = pieces(spoken(30, (0, 10), (12, 20), (22, 29)))
     assert [start for start, _, _ in run(track, hear)] == [0, 1180]
+
+
+def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
+    first, spoken_again = said((0, 2), (20, 25), until=30.0), said((1, 3), until=9.0)
+    track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
+    track.add(spoken(30, (0, 2), (8, 18), (20, 25)))
+    track.end()
+    windows = run(
+        track, lambda s: replace(first, holes=((8.0, 18.0),)) if len(s) == 30 * RATE else spoken_again
+    )
+    assert [(start, seconds) for start, seconds, _ in windows] == [(0, 30.0), (780, pytest.approx(10.4))]
+    assert track.done
+    (found,) = track.finished.values()
+    assert [round(phrase.start, 1) for phrase in found.phrases] == [0.0, 8.8, 20.0]
