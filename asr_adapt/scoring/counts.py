@@ -189,7 +189,7 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], profile: 
     hits, substitutions, deletions, insertions = counts.T
     if profile != "none":  # which leaves texts as they stand
         reference, hypothesis = list(map(_letters, reference)), list(map(_letters, hypothesis))
-    distances = cpdist(reference, hypothesis, scorer=Levenshtein.distance, dtype=np.int32, workers=1)
+    distances = _distances(reference, hypothesis)
     return ErrorTable(
         words=hits + substitutions + deletions,
         hits=hits,
@@ -200,6 +200,15 @@ def count_errors(references: Sequence[str], hypotheses: Sequence[str], profile: 
         character_errors=np.asarray(distances, dtype=np.int64),
         hypothesis_words=hits + substitutions + insertions,
         confusions=confusions,
+    )
+
+
+def _distances(references: list[str], hypotheses: list[str]) -> np.ndarray:
+    """Character distances. From a small guess rapidfuzz widens the band that it computes until the distance
+    lies in it, so that a row of 10^5 words costs its length times its errors, not its length squared."""
+    few = 31
+    return cpdist(
+        references, hypotheses, scorer=Levenshtein.distance, score_hint=few, dtype=np.int32, workers=1
     )
 
 

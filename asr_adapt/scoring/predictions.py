@@ -16,10 +16,13 @@ import numpy as np
 
 from asr_adapt.errors import DataError, NotComparableError, UsageError
 from asr_adapt.manifest import Manifest, Utterance, default_id
+from asr_adapt.scoring.columns import SparseColumns
 from asr_adapt.text import PROFILE_NAMES, PROFILES
 
 #: Fields of a row that hold no groups and are not kept as columns.
 _BULKY = {"words", "segments", "text", "pred_text", "id"}
+#: Fields that a message lists.
+MOST_NAMED = 40
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Predictions:
     ids: list[str]
     references: list[str]
     hypotheses: list[str]
-    columns: Mapping[str, list[Any]]
+    columns: SparseColumns
     audio: list[str]
     source: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -75,7 +78,8 @@ class Predictions:
     def column(self, name: str) -> list[Any]:
         """Values of a field, ``None`` where absent; :class:`UsageError` when no row has it."""
         if name not in self.columns:
-            known = ", ".join(sorted(self.columns)) or "none"
+            known = ", ".join(sorted(self.columns)[:MOST_NAMED]) or "none"
+            known += f" and {len(self.columns) - MOST_NAMED} more" if len(self.columns) > MOST_NAMED else ""
             raise UsageError(f"{self.source} has no field {name!r} to group by; its fields are: {known}.")
         return self.columns[name]
 
@@ -103,7 +107,7 @@ class Predictions:
             [self.ids[row] for row in picked],
             [self.references[row] for row in picked],
             [self.hypotheses[row] for row in picked],
-            {name: [values[row] for row in picked] for name, values in self.columns.items()},
+            self.columns.take(picked),
             [self.audio[row] for row in picked],
             self.source,
             self.settings,
@@ -121,7 +125,7 @@ class _Collector:
         self.ids: list[str] = []
         self.references: list[str] = []
         self.hypotheses: list[str] = []
-        self.columns: dict[str, list[Any]] = {}
+        self.columns = SparseColumns()
         self.audio: list[str] = []
 
     def add(self, row: Utterance | Mapping[str, Any], number: int) -> None:
@@ -134,15 +138,8 @@ class _Collector:
             self.audio.append(str(row.get("audio_filepath") or ""))
         self.references.append(_text(row, "text", path, line))
         self.hypotheses.append(_text(row, "pred_text", path, line))
-        self._columns({name: value for name, value in row.items() if _scalar(name, value)}, len(self.ids))
+        self.columns.add({name: value for name, value in row.items() if _scalar(name, value)})
         self.ids.append(str(row.get("id") or _default_id(row, number)))
-
-    def _columns(self, row: dict[str, Any], filled: int) -> None:
-        for name in row:
-            if name not in self.columns:
-                self.columns[name] = [None] * filled
-        for name, values in self.columns.items():
-            values.append(row.get(name))
 
 
 def _default_id(row: Mapping[str, Any], number: int) -> str:

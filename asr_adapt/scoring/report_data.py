@@ -6,7 +6,7 @@ not know HTML, charts or audio.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def default_fields(predictions: Predictions) -> tuple[str, ...]:
     """Known fields with at least two and not too many values."""
     found = []
     for name in DEFAULT_FIELDS:
-        values = set(predictions.columns.get(name, ())) - {None}
+        values = predictions.columns.values_of(name)
         if 1 < len(values) <= MOST_VALUES:
             found.append(name)
     return tuple(found)
@@ -140,7 +140,7 @@ def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
     """
     predictions = test_set.first.predictions
     apply = profile_named(test_set.profile).apply
-    fields = [name for name in predictions.columns if _filterable(name, predictions.columns[name])]
+    fields = [name for name in predictions.columns if _filterable(name, predictions.columns.values_of(name))]
     durations = predictions.seconds("duration")
     hypotheses = [[apply(text) for text in system.predictions.hypotheses] for system in test_set.systems]
     errors = np.stack([system.table.errors for system in test_set.systems], axis=1).tolist()
@@ -156,7 +156,7 @@ def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
                 apply(predictions.references[row]),
                 [texts[row] for texts in hypotheses],
                 errors[row],
-                [_plain(predictions.columns[name][row]) for name in fields],
+                [_plain(predictions.columns.cell(name, row)) for name in fields],
                 audio[row],
                 looped[row],
             ]
@@ -165,7 +165,7 @@ def rows_json(test_set: EvaluationSet, audio: Sequence[str]) -> dict[str, Any]:
     return {"name": test_set.name, "systems": labels, "fields": fields, "rows": rows}
 
 
-def _filterable(name: str, values: Sequence[Any]) -> bool:
+def _filterable(name: str, values: Collection[Any]) -> bool:
     distinct = {value for value in values if isinstance(value, str)}
     return name != "audio_filepath" and 1 < len(distinct) <= _MOST_FILTER_VALUES
 
