@@ -1,4 +1,4 @@
-"""Sound to samples: decoding, resampling, voice activity, waveform augmentation.
+"""Sound to samples: decoding, resampling, waveform augmentation, and which files are taken for sound.
 
 Knows files and float32 mono arrays. Does not know manifests, transcripts, models or torch.
 """

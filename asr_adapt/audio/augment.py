@@ -11,7 +11,6 @@ import hashlib
 import io
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +21,7 @@ import soundfile
 import soxr
 
 from asr_adapt.audio.decode import read_audio
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.audio.resample import resample
 from asr_adapt.audio.types import AudioError, Samples
 from asr_adapt.errors import UsageError
@@ -35,7 +35,6 @@ CODECS: dict[str, tuple[str, str]] = {
     "ulaw": ("WAV", "ULAW"),
 }
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
-_SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 
 
 class Augmentation(Protocol):
@@ -200,7 +199,7 @@ def _generator(seed: int, epoch: int, utterance_id: str, step: str) -> np.random
 
 @lru_cache(maxsize=64)
 def _files(folder: str) -> tuple[Path, ...]:
-    found = tuple(sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in _SUFFIXES))
+    found = tuple(sorted(files_below(Path(folder), MEDIA_SUFFIXES)))
     if not found:
         raise AudioError("holds no audio to augment with; correct the path.", path=folder)
     return found
@@ -231,8 +230,3 @@ def _power(samples: np.ndarray) -> float:
 def _fit(samples: Samples, size: int) -> Samples:
     """Cut or zero-pad to ``size``: codecs and resamplers differ by a few samples."""
     return samples[:size] if len(samples) >= size else np.pad(samples, (0, size - len(samples)))
-
-
-def describe(steps: Sequence[Augmentation]) -> str:
-    """One line for logs and model cards."""
-    return ", ".join(str(step) for step in steps) or "none"

@@ -1,4 +1,4 @@
-"""``asr-adapt manifest check`` and ``audit``.
+"""``asr-adapt manifest check``.
 
 Knows options and how findings are printed, and hands a model's limits to the manifest room. Does not know
 what is checked.

@@ -174,14 +174,6 @@ class _Machine:
             self._pieces.append(np.ctypeslib.as_array(wave, shape=(count,)).copy())
         return 0
 
-    def phonemes(self, text: str, voice: Voice) -> str:
-        """espeak-ng's phoneme mnemonics for one clause of ``text``; to see what would be said."""
-        self._use(voice)
-        pointer = ctypes.c_char_p(text.encode())
-        self._library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-        found = self._library.espeak_TextToPhonemes(ctypes.byref(pointer), _CHARS_UTF8, 0)
-        return (found or b"").decode().strip()
-
     def speak(self, text: str, voice: Voice) -> tuple[np.ndarray, int]:
         self._use(voice)
         self._pieces.clear()

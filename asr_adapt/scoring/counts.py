@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import jiwer
@@ -133,6 +133,12 @@ class ErrorTable:
 
     def __len__(self) -> int:
         return len(self.words)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> ErrorTable:
+        """The counts of some rows, in the given order; the confusions stay those of all."""
+        rows = np.asarray(rows, dtype=np.int64)
+        counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "confusions"}
+        return replace(self, **{name: None if own is None else own[rows] for name, own in counts.items()})
 
     def counted_in(self, metric: str) -> ErrorTable:
         """The table itself for ``wer``; for ``cer`` one whose words are the characters of this one."""

@@ -131,7 +131,7 @@ def gate(
     pairing = pair_with(stored, current, subset=subset)
     name = "baseline" if isinstance(baseline, Baseline) else str(baseline)
     _refuse(pairing, accept, predictions.source, name)
-    run = _paired_run(predictions, profile, stored.counted_in(rules.metric), pairing, rules)
+    run = _paired_run(predictions, table, stored.counted_in(rules.metric), pairing, rules)
     noise = _noise_floor(stored) if rules.metric == "wer" else 0.0  # which was measured in words
     checks = [*_rise_checks(run, rules, noise), *_limits(run, rules)]
     notes = [*pairing.notes, *_accepted(pairing), *_power_notes(checks, rules)]
@@ -152,10 +152,10 @@ def _refuse(pairing: Pairing, accept: Collection[str], source: str, baseline: st
 
 
 def _paired_run(
-    predictions: Predictions, profile: str, stored: Baseline, pairing: Pairing, rules: GateRules
+    predictions: Predictions, table: ErrorTable, stored: Baseline, pairing: Pairing, rules: GateRules
 ) -> _Run:
     predictions = predictions.take(pairing.rows)
-    table = count_errors(predictions.references, predictions.hypotheses, profile).counted_in(rules.metric)
+    table = table.take(pairing.rows).counted_in(rules.metric)
     pairs = PairedErrors(
         np.array(stored.errors)[pairing.baseline_rows],
         np.array(stored.words)[pairing.baseline_rows],

@@ -1,4 +1,4 @@
-"""``asr_adapt.transcribe`` and ``asr_adapt.stream``: transcription from Python.
+"""Transcription from Python: ``asr_adapt.transcribe``, and ``stream`` of this package.
 
 Knows what a caller may pass and gets back. Does not know how the run is carried out (``engine``).
 """

@@ -24,18 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from asr_adapt.audio import AudioInfo, probe
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below, unreadable
 from asr_adapt.errors import AsrAdaptError, DataError, MissingExtraError, shown, writable
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 
-#: Endings looked for in folders; a file named by itself may end in anything.
-AUDIO_SUFFIXES = (
-    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".wma", ".aif", ".aiff"),
-    *(".aifc", ".au", ".caf", ".amr", ".wv", ".mka", ".weba"),
-)
-VIDEO_SUFFIXES = (
-    *(".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".ts", ".3gp", ".flv", ".wmv"),
-)
-MEDIA_SUFFIXES = frozenset((*AUDIO_SUFFIXES, *VIDEO_SUFFIXES))
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".json", ".ndjson"))
 LIST_SUFFIXES = frozenset((".txt", ".lst", ".list", ".m3u", ".m3u8"))
 STDIN = "-"
@@ -129,7 +121,7 @@ def expand(
     failures: list[Failure] = []
     for name in names:
         try:
-            for source in _named(name, spool):
+            for source in _named(name, spool, failures):
                 for part, info in _probed(source, track, failures):
                     sources.extend(_channels(part, info) if each_channel else [part])
         except Exception as error:  # whatever one input does to a decoder, the others are transcribed
@@ -196,7 +188,7 @@ def _channels(source: Source, info: AudioInfo | None) -> list[Source]:
     ]
 
 
-def _named(name: str, spool: Path) -> Iterator[Source]:
+def _named(name: str, spool: Path, failures: list[Failure]) -> Iterator[Source]:
     if name == STDIN:
         yield _standard_input(spool)
     elif _is_pipe(name):
@@ -204,14 +196,14 @@ def _named(name: str, spool: Path) -> Iterator[Source]:
     elif "://" in name:
         yield _download(name, spool)
     elif (path := Path(name)).is_dir():
-        yield from _folder(path)
+        yield from _folder(path, failures)
     elif not _exists(path) and glob.has_magic(name):
-        yield from _glob(name, spool)
+        yield from _glob(name, spool, failures)
     elif path.suffix.lower() in MANIFEST_SUFFIXES:
         # a list, because a manifest with a broken row counts as a whole
         yield from [source_of_row(row) for row in require_rows(Manifest.open(path))]
     elif path.suffix.lower() in LIST_SUFFIXES and _exists(path):
-        yield from _list(path, spool)
+        yield from _list(path, spool, failures)
     else:
         yield Source(label=writable(name), name=path.stem, path=path)
 
@@ -223,29 +215,33 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _folder(folder: Path) -> Iterator[Source]:
+def _folder(folder: Path, failures: list[Failure]) -> Iterator[Source]:
+    """Its media files; a folder inside that cannot be read is a failure, and the others are searched."""
+    before = len(failures)
+
+    def failed(error: OSError) -> None:
+        failures.append(failure_of(str(error.filename), unreadable(error)))
+
     found = [
         path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in MEDIA_SUFFIXES
-        and not path.name.startswith(".")
-        and (path.is_file() or path.is_symlink())  # a link to nowhere fails by name, and does not vanish
+        for path in sorted(files_below(folder, MEDIA_SUFFIXES, failed))
+        if path.is_file() or path.is_symlink()  # a link to nowhere fails by name, and does not vanish
     ]
-    if not found:
+    if not found and len(failures) == before:
         raise DataError("holds no audio or video file; name the folder that does.", path=folder)
     for path in found:
         yield Source(writable(str(path)), str(path.relative_to(folder).with_suffix("")), path)
 
 
-def _glob(pattern: str, spool: Path) -> Iterator[Source]:
+def _glob(pattern: str, spool: Path, failures: list[Failure]) -> Iterator[Source]:
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise DataError("matches no file; correct the pattern or quote it for the shell.", path=pattern)
     for name in found:
-        yield from _named(glob.escape(name) if "://" in name else name, spool)
+        yield from _named(glob.escape(name) if "://" in name else name, spool, failures)
 
 
-def _list(path: Path, spool: Path) -> Iterator[Source]:
+def _list(path: Path, spool: Path, failures: list[Failure]) -> Iterator[Source]:
     """One path a line, relative to the list; blank lines and ``#`` comments are skipped."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -259,7 +255,7 @@ def _list(path: Path, spool: Path) -> Iterator[Source]:
         if target.suffix.lower() in LIST_SUFFIXES:
             raise DataError(f"lists {entry}, itself a list; name audio files only.", path=path, line=number)
         if "://" in entry:
-            yield from _named(entry, spool)
+            yield from _named(entry, spool, failures)
         else:
             yield Source(writable(str(target)), target.stem, target, origin=f"{path}:{number}")
 

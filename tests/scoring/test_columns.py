@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import Levenshtein
 
 from asr_adapt.errors import UsageError
+from asr_adapt.scoring import gate, make_baseline
 from asr_adapt.scoring.columns import SparseColumns
 from asr_adapt.scoring.counts import count_errors
 from asr_adapt.scoring.predictions import Predictions
@@ -62,3 +63,15 @@ def test_a_long_row_has_the_exact_character_distance() -> None:
         reference, hypothesis = " ".join(said), " ".join(" ".join(heard).split())
         table = count_errors([reference], [hypothesis])
         assert table.character_errors.tolist() == [Levenshtein.distance(reference, hypothesis)]
+
+
+def test_a_gate_on_some_rows_in_another_order_judges_their_own_counts() -> None:
+    texts = ["one", "two three", "four five six", "seven"]
+    rows = [{"id": f"r{n}", "text": text, "pred_text": text} for n, text in enumerate(texts)]
+    stored = make_baseline(Predictions.of(rows), "basic")
+    part = [rows[2] | {"pred_text": "four or six"}, rows[0]]
+    result = gate(part, stored, subset=True)
+    (check,) = result.checks
+    assert (check.value, check.baseline) == (pytest.approx(1 / 4), 0.0)
+    table = count_errors(texts, ["one", "two tree", "four six", "seven"])
+    assert table.take([2, 1]).errors.tolist() == [1, 1] and table.take([1]).total().words == 2

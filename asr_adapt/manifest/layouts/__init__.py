@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from asr_adapt.audio.media import MEDIA_SUFFIXES
 from asr_adapt.errors import DataError
 from asr_adapt.manifest.layouts.audiofolder import AudioFolderLayout
 from asr_adapt.manifest.layouts.commonvoice import CommonVoiceLayout
-from asr_adapt.manifest.layouts.contract import AUDIO_SUFFIXES, ImportOptions, Layout
+from asr_adapt.manifest.layouts.contract import ImportOptions, Layout
 from asr_adapt.manifest.layouts.folder import FileNamesLayout, SidecarLayout
 from asr_adapt.manifest.layouts.kaldi import KaldiLayout
 from asr_adapt.manifest.layouts.lhotse import LhotseLayout
@@ -56,4 +57,4 @@ def recognise(source: Path) -> tuple[Layout, str]:
     )
 
 
-__all__ = ["AUDIO_SUFFIXES", "LAYOUTS", "ImportOptions", "Layout", "recognise"]
+__all__ = ["LAYOUTS", "MEDIA_SUFFIXES", "ImportOptions", "Layout", "recognise"]

@@ -6,40 +6,15 @@ Knows the contract of a layout and how text files are read with precise errors. 
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from asr_adapt.audio.media import files_below
 from asr_adapt.errors import DataError
 from asr_adapt.manifest.utterance import Place, Utterance
-
-#: Suffixes taken for audio when a folder is searched.
-AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".m4a",
-        ".mp4",
-        ".aac",
-        ".webm",
-        ".aif",
-        ".aiff",
-        ".au",
-        ".wma",
-        ".amr",
-        ".w64",
-        ".caf",
-        ".sph",
-        ".3gp",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,21 +90,12 @@ def first_line(path: Path) -> str:
     return next((line for line in lines if line.strip()), "")
 
 
-def find_files(folder: Path, suffixes: frozenset[str] | set[str]) -> Iterator[Path]:
-    """Files below ``folder`` with one of the suffixes, folder by folder in a stable order.
-
-    Hidden files and folders are left out, and so is what vanishes or cannot be entered during the search.
-    """
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith("."):  # noqa: PTH122
-                yield Path(parent, name)
-
-
 def first_file(folder: Path, suffixes: frozenset[str] | set[str]) -> Path | None:
-    """Some file below ``folder`` with one of the suffixes, found without listing everything."""
-    return next(find_files(folder, suffixes), None)
+    """Some file below ``folder`` with one of the suffixes, found without listing everything.
+
+    What cannot be read says nothing about a layout; reading the layout will name it.
+    """
+    return next(files_below(folder, suffixes, failed=lambda error: None), None)
 
 
 def place_of(path: Path) -> Place:

@@ -10,14 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.manifest.layouts.contract import (
-    AUDIO_SUFFIXES,
-    ImportOptions,
-    find_files,
-    first_file,
-    read_text,
-)
+from asr_adapt.manifest.layouts.contract import ImportOptions, first_file, read_text
 from asr_adapt.manifest.utterance import Place, Utterance, from_row
 
 TRANSCRIPT_SUFFIXES = (".txt", ".lab")
@@ -32,7 +27,7 @@ class SidecarLayout:
 
     def recognise(self, source: Path) -> str | None:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        found = first_file(source, AUDIO_SUFFIXES) if source.is_dir() else None
+        found = first_file(source, MEDIA_SUFFIXES) if source.is_dir() else None
         sidecar = None if found is None else _sidecar(found)
         if found is None or sidecar is None:
             return None
@@ -41,7 +36,7 @@ class SidecarLayout:
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`; other clips' fields as in file names."""
         pattern = compile_pattern(options.name_pattern) if options.name_pattern else None
-        for path in find_files(source, AUDIO_SUFFIXES):
+        for path in files_below(source, MEDIA_SUFFIXES):
             sidecar = _sidecar(path)
             row = _named_row(path, source, pattern)
             if sidecar is not None:
@@ -58,13 +53,13 @@ class FileNamesLayout:
 
     def recognise(self, source: Path) -> str | None:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        found = first_file(source, AUDIO_SUFFIXES) if source.is_dir() else None
+        found = first_file(source, MEDIA_SUFFIXES) if source.is_dir() else None
         return None if found is None else f"it holds audio such as {found.name} and no transcripts"
 
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
         pattern = compile_pattern(options.name_pattern) if options.name_pattern else None
-        for path in find_files(source, AUDIO_SUFFIXES):
+        for path in files_below(source, MEDIA_SUFFIXES):
             yield from_row(_named_row(path, source, pattern), Place(source, str(path)))
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.errors import DataError
-from asr_adapt.manifest.layouts.contract import AUDIO_SUFFIXES, ImportOptions, find_files, read_lines
+from asr_adapt.manifest.layouts.contract import ImportOptions, read_lines
 from asr_adapt.manifest.utterance import Place, Utterance, from_row
 
 _TRANSCRIPTS = ".trans.txt"
@@ -34,7 +35,7 @@ class LibriSpeechLayout:
         folder = source if source.is_dir() else source.parent
         genders = _read_genders(folder)
         for path in _transcripts(source) if source.is_dir() else [source]:
-            audio = {p.stem: p for p in path.parent.iterdir() if p.suffix.lower() in AUDIO_SUFFIXES}
+            audio = {p.stem: p for p in path.parent.iterdir() if p.suffix.lower() in MEDIA_SUFFIXES}
             place = Place(folder, str(path))
             for line, content in read_lines(path):
                 name, _, text = content.partition(" ")
@@ -51,7 +52,7 @@ class LibriSpeechLayout:
 
 
 def _transcripts(folder: Path) -> Iterator[Path]:
-    return (path for path in find_files(folder, {".txt"}) if path.name.endswith(_TRANSCRIPTS))
+    return (path for path in files_below(folder, {".txt"}) if path.name.endswith(_TRANSCRIPTS))
 
 
 def _read_genders(folder: Path) -> dict[str, str]:

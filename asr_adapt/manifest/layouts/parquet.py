@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr_adapt.audio.containers import one_line
+from asr_adapt.audio.media import files_below
 from asr_adapt.errors import DataError, MissingExtraError
 from asr_adapt.manifest.layouts.columns import SYNONYMS, plan_columns, row_from_columns
-from asr_adapt.manifest.layouts.contract import ImportOptions, find_files, first_file
+from asr_adapt.manifest.layouts.contract import ImportOptions, first_file
 from asr_adapt.manifest.utterance import Place, Utterance
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ParquetLayout:
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
         folder = source if source.is_dir() else source.parent
-        for path in find_files(source, {".parquet"}) if source.is_dir() else [source]:
+        for path in files_below(source, {".parquet"}) if source.is_dir() else [source]:
             yield from _read_shard(path, folder, options)
 
 

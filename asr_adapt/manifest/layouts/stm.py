@@ -11,15 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.errors import DataError
-from asr_adapt.manifest.layouts.contract import (
-    AUDIO_SUFFIXES,
-    ImportOptions,
-    find_files,
-    first_file,
-    place_of,
-    read_lines,
-)
+from asr_adapt.manifest.layouts.contract import ImportOptions, first_file, place_of, read_lines
 from asr_adapt.manifest.utterance import Utterance, from_row
 
 _LINE = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(-?[\d.]+)\s+(-?[\d.]+)(?:\s+<([^>]*)>)?(?:\s+(.*))?$")
@@ -47,7 +41,7 @@ class StmLayout:
 
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`."""
-        for path in find_files(source, _SUFFIXES) if source.is_dir() else [source]:
+        for path in files_below(source, _SUFFIXES) if source.is_dir() else [source]:
             yield from _read_file(path, options)
 
 
@@ -93,7 +87,7 @@ def _channel(text: str, path: Path, line: int) -> int:
 
 def _audio_by_stem(folder: Path) -> dict[str, str]:
     """STM names audio without suffix; this finds the file below the STM's folder."""
-    return {path.stem: path.relative_to(folder).as_posix() for path in find_files(folder, AUDIO_SUFFIXES)}
+    return {path.stem: path.relative_to(folder).as_posix() for path in files_below(folder, MEDIA_SUFFIXES)}
 
 
 def _seconds(text: str, path: Path, line: int) -> float:

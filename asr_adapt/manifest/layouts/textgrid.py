@@ -11,14 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.errors import DataError
-from asr_adapt.manifest.layouts.contract import (
-    AUDIO_SUFFIXES,
-    ImportOptions,
-    find_files,
-    first_file,
-    read_text,
-)
+from asr_adapt.manifest.layouts.contract import ImportOptions, first_file, read_text
 from asr_adapt.manifest.utterance import Place, Utterance, from_row
 
 _SUFFIXES = frozenset({".textgrid"})
@@ -47,7 +42,7 @@ class TextGridLayout:
     def read(self, source: Path, options: ImportOptions) -> Iterator[Utterance]:
         """See :class:`~asr_adapt.manifest.layouts.contract.Layout`; the id is file name and number."""
         folder = source if source.is_dir() else source.parent
-        for path in find_files(source, _SUFFIXES) if source.is_dir() else [source]:
+        for path in files_below(source, _SUFFIXES) if source.is_dir() else [source]:
             audio = _audio_beside(path).relative_to(folder).as_posix()
             tier = _choose(parse_textgrid(path), options.tier, path)
             for number, interval in enumerate(tier.intervals, start=1):
@@ -153,7 +148,7 @@ def _choose(tiers: list[Tier], wanted: str | None, path: Path) -> Tier:
 
 
 def _audio_beside(path: Path) -> Path:
-    found = [p for p in path.parent.glob(f"{_escape(path.stem)}.*") if p.suffix.lower() in AUDIO_SUFFIXES]
+    found = [p for p in path.parent.glob(f"{_escape(path.stem)}.*") if p.suffix.lower() in MEDIA_SUFFIXES]
     if not found:
         raise DataError(f"there is no audio file named {path.stem}.* beside the TextGrid.", path=path)
     return sorted(found)[0]
