@@ -36,22 +36,22 @@ from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Cache
 
 SHARES = (0.5, 1.0)
-#: Strategies with the rate that each is tried at.
-STRATEGIES: dict[str, tuple[dict[str, Any], float]] = {
-    "head": ({"name": "head"}, 1e-4),
-    "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5),
-    "decoder": ({"name": "top_layers"}, 3e-5),
-    "decoder, LoRA": ({"name": "lora", "lora": {"layers": 4}}, 3e-4),
-    "all layers": ({"name": "full"}, 3e-5),
-    "all layers, LoRA": ({"name": "lora"}, 3e-4),
-    "gradual": ({"name": "gradual", "gradual": {"depth": 4}}, 3e-5),
+#: Strategies with the rate and the steps that each is tried at. Where the encoder learns, clips share windows.
+STRATEGIES: dict[str, tuple[dict[str, Any], float, int]] = {
+    "head": ({"name": "head"}, 1e-4, 100),
+    "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5, 100),
+    "decoder": ({"name": "top_layers"}, 3e-5, 100),
+    "decoder, LoRA": ({"name": "lora", "lora": {"layers": 4}}, 3e-4, 100),
+    "all layers": ({"name": "full"}, 5e-5, 60),
+    "all layers, LoRA": ({"name": "lora"}, 3e-4, 60),
+    "decoder, gradual": ({"name": "gradual", "gradual": {"depth": 4}}, 3e-5, 100),
 }
 
 
 def cell(strategy: str = "decoder", **told: Any) -> dict[str, Any]:
-    """What is told of a training: the strategy, its rate unless another is ``told``, and the rest."""
-    tree, rate = STRATEGIES[strategy]
-    return {"strategy": tree, "rate": rate, "steps": 100, **told}
+    """What is told of a training: the strategy, its rate and steps, and what is ``told`` besides."""
+    tree, rate, steps = STRATEGIES[strategy]
+    return {"strategy": tree, "rate": rate, "steps": steps, **told}
 
 
 def trainings() -> dict[str, dict[str, Any]]:
