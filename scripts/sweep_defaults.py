@@ -36,7 +36,7 @@ from asr_adapt.training.prefix_measured import MeasuredPrefix
 from asr_adapt.training.recipe import Cache
 
 SHARES = (0.5, 1.0)
-#: Strategies with the rate and the steps that each is tried at. Where the encoder learns, clips share windows.
+#: Strategies with the rate and steps that each is tried at; where the encoder learns, clips share windows.
 STRATEGIES: dict[str, tuple[dict[str, Any], float, int]] = {
     "head": ({"name": "head"}, 1e-4, 100),
     "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5, 100),
