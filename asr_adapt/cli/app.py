@@ -23,6 +23,7 @@ EXIT_INTERRUPTED = 130
 #: Each module has ``register(app: typer.Typer) -> None``.
 COMMAND_MODULES = (
     "asr_adapt.cli.demo",
+    "asr_adapt.cli.adapt",
     "asr_adapt.cli.manifest",
     "asr_adapt.cli.train",
     "asr_adapt.cli.blend",

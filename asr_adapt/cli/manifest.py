@@ -1,4 +1,4 @@
-"""``asr-adapt manifest``: build, check, stats, split, audit, export.
+"""``asr-adapt manifest``: build, check, stats, filter, split, audit, export.
 
 Knows options and how results are printed. Does not know what the commands do; the manifest room does.
 """
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     group.command("build")(build)
     group.command("check")(check)
     group.command("stats")(stats)
+    group.command("filter")(filter_rows)
     group.command("split")(split)
     group.command("audit")(audit)
     group.command("export")(export)
@@ -95,6 +96,25 @@ def stats(
         print_json(result.to_json())
     else:
         _print_stats(result)
+    return 0
+
+
+def filter_rows(
+    manifests: list[str] = _MANIFESTS,
+    output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
+    where: list[str] = typer.Option([], help="FIELD=VALUE, also != < <= > >=; all must hold."),
+    hours: float | None = typer.Option(None, min=0.0, help="At most so many hours, drawn by the rows' ids."),
+    seed: int = typer.Option(0, help="Chooses another sample of --hours."),
+) -> int:
+    """Keep the rows that have some values, and a sample of them."""
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.select import matching, sample_hours
+
+    require_file(output, expanded(*manifests))
+    rows = Manifest.open(manifests)
+    chosen = sample_hours(matching(rows, where), hours, seed)
+    count = _write(output, chosen)
+    typer.echo(f"Wrote {count:,} of {len(rows):,} rows to {output}.", err=True)
     return 0
 
 

@@ -76,11 +76,11 @@ def train(
     if as_json:
         print(json.dumps(summary, indent=2, ensure_ascii=False))
     else:
-        _show(summary, folder)
+        show_outcome(summary, folder)
     return 0
 
 
-def _show(summary: dict[str, Any], folder: Path) -> None:
+def show_outcome(summary: dict[str, Any], folder: Path) -> None:
     """Before and after as a table, then what to do next."""
     from rich.table import Table
 

@@ -54,7 +54,8 @@ class Packing:
         """Take clips off the end of ``order`` until the window's share is full."""
         place = order.pop()
         first, parts, words = examples[place], [examples[place].samples], [texts[place]]
-        labels, others = first.labels, []
+        labels = first.labels
+        others: list[int] = []
         most = int(random.uniform(0.0, self.window) * self.sample_rate)
         while order:
             pause = np.zeros(int(random.uniform(*PAUSES) * self.sample_rate), dtype=np.float32)
@@ -67,6 +68,7 @@ class Packing:
                 break
             words.append(texts[order.pop()])
             parts += [pause, following.samples]
-            labels, others = joined, [*others, following.number]
+            labels = joined
+            others.append(following.number)
         sound = np.concatenate(parts) if others else parts[0]
         return Example(first.number, labels, len(sound) / self.sample_rate, sound, others=tuple(others))

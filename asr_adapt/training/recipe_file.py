@@ -6,6 +6,7 @@ does; :mod:`asr_adapt.training.recipe` does.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import glob
 from collections.abc import Iterable
@@ -58,6 +59,15 @@ def save_recipe(recipe: Recipe, path: str | Path) -> None:
     """Write the resolved recipe, every field, atomically."""
     with atomic_write(path) as handle:
         yaml.safe_dump(recipe.model_dump(mode="json"), handle, sort_keys=False, allow_unicode=True)
+
+
+def write_recipe(tree: dict[str, Any], path: str | Path, overrides: Iterable[str] = ()) -> None:
+    """Write plain values with ``key.sub=value`` overrides, checked, and nothing that they leave out."""
+    for item in overrides:
+        _override(tree, item)
+    build_recipe(copy.deepcopy(tree), path=str(path))
+    with atomic_write(path) as handle:
+        yaml.safe_dump(tree, handle, sort_keys=False, allow_unicode=True)
 
 
 def expand(paths: Iterable[str]) -> list[Path]:

@@ -1,0 +1,132 @@
+"""``asr-adapt adapt``: from recordings to an adapted model and its proof, in one command.
+
+Knows options, the plan that is shown before anything is trained, and the question. Does not know how rows are
+chosen (:mod:`asr_adapt.training.from_data`) or how a recipe is carried out.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from asr_adapt.cli.manifest_output import print_table
+from asr_adapt.destinations import expanded, mark_folder, require_folder
+from asr_adapt.errors import UsageError
+
+if TYPE_CHECKING:
+    from asr_adapt.training.from_data import Data, Parts
+
+KIND = "adapt"
+_FILES = ("data", "model", "recipe.yaml")
+#: Notes of one kind that are shown.
+_MOST_NOTES = 8
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("adapt")(adapt)
+
+
+def adapt(
+    data: list[Path] = typer.Argument(
+        ..., metavar="DATA…", help="Recordings with transcripts: corpus folders, tables or manifests."
+    ),
+    model: str = typer.Option("whisper-tiny.en", "--model", help="Model to adapt."),
+    output: Path = typer.Option(..., "--output", "-o", help="New folder for data, recipe and model."),
+    dev: list[Path] = typer.Option([], help="Speech that chooses the best step [a tenth of DATA]."),
+    test: list[Path] = typer.Option([], help="Speech for WER before and after [a tenth of DATA]."),
+    guard: list[Path] = typer.Option(
+        [], help="Speech that must not get worse [for an English model, recordings of the package]."
+    ),
+    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; may be repeated."),
+    text_column: str | None = typer.Option(None, help="Column or key of the transcript."),
+    hours: float | None = typer.Option(None, min=0.001, help="Train on at most so many hours."),
+    setting: list[str] = typer.Option([], "--set", help="KEY=VALUE of the recipe; see docs/recipes.md."),
+    seed: int = typer.Option(1, help="Fixes split, sample and training."),
+    dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; nothing is written."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before training."),
+) -> int:
+    """Adapt a recogniser to recordings: read, split by speaker, plan, train, prove."""
+    from asr_adapt.training.from_data import Data
+
+    sources = expanded(*data, *dev, *test, *guard)
+    require_folder(output, KIND, sources)
+    if not (dry_run or yes or sys.stdin.isatty()):
+        raise UsageError("nobody can be asked here: give --yes to train, or --dry-run to see the plan.")
+    told = Data(*map(tuple, (data, dev, test, guard, where)), text_column=text_column, hours=hours, seed=seed)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory(prefix="asr-adapt-") as place:
+        work = Path(place) if dry_run else output
+        recipe = _prepared(told, model, work, [f"seed={seed}", *setting], keep=not dry_run)
+        if dry_run:
+            return 0
+    if not (yes or typer.confirm("Train?", default=True, err=True)):
+        typer.echo(f"Nothing was trained; later: asr-adapt train {recipe} -o {output / 'model'}", err=True)
+        return 0
+    return _trained(recipe, output)
+
+
+def _prepared(told: Data, model: str, folder: Path, settings: list[str], *, keep: bool) -> Path:
+    """Manifests and recipe in ``folder``, and the plan on the screen."""
+    from asr_adapt.training.adapting import estimate
+    from asr_adapt.training.from_data import gather, recipe_of
+    from asr_adapt.training.recipe_file import load_recipe, write_recipe
+
+    parts = gather(told)
+    if keep:
+        mark_folder(folder, KIND, _FILES)
+    paths: dict[str, Path] = parts.write(folder / "data")
+    if not told.guard and _english(model):
+        paths |= _packaged_guard(folder / "data" / "english", parts)
+    _show_plan(parts)
+    relative = {name: os.path.relpath(path, folder) for name, path in paths.items()}
+    recipe = folder / "recipe.yaml"
+    write_recipe(recipe_of(model, relative, parts), recipe, settings)
+    logging.getLogger("asr_adapt").setLevel(logging.WARNING)  # the run itself will say what it does
+    typer.echo(estimate(load_recipe(recipe)).sentence(), err=True)
+    logging.getLogger("asr_adapt").setLevel(logging.NOTSET)
+    return recipe
+
+
+def _trained(recipe: Path, output: Path) -> int:
+    """Carry out the recipe as ``train`` does."""
+    from asr_adapt.cli.train import show_outcome
+    from asr_adapt.training import adapt as carry_out
+    from asr_adapt.training import load_recipe
+
+    summary = carry_out(load_recipe(recipe), output / "model").summary()
+    show_outcome(summary, output / "model")
+    return 0
+
+
+def _english(model: str) -> bool:
+    """Whether the name says so; a multilingual model may be adapted to any language."""
+    return model.rstrip("/").endswith(".en")
+
+
+def _packaged_guard(folder: Path, parts: Parts) -> dict[str, Path]:
+    """The native English that travels with the package, as guard and replay."""
+    from asr_adapt.demo.recordings import copy_recordings
+
+    corpus = copy_recordings(folder)
+    parts.notes.append(
+        "native English recordings of the package are the guard and the replayed speech; --guard names yours."
+    )
+    return {name: corpus.manifest(name) for name in ("guard_dev", "guard_test", "replay")}
+
+
+def _show_plan(parts: Parts) -> None:
+    """Parts as a table, then the notes."""
+    print_table(parts.table())
+    for note in parts.notes[:_MOST_NOTES]:
+        typer.echo(f"note: {note}", err=True)
+    if len(parts.notes) > _MOST_NOTES:
+        typer.echo(f"note: … and {len(parts.notes) - _MOST_NOTES} more like these.", err=True)
