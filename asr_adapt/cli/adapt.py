@@ -59,7 +59,7 @@ def adapt(
     require_folder(output, KIND, sources)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise UsageError("nobody can be asked here: give --yes to train, or --dry-run to see the plan.")
-    told = Data(*map(tuple, (data, dev, test, guard, where)), text_column=text_column, hours=hours, seed=seed)
+    told = Data(tuple(data), tuple(dev), tuple(test), tuple(guard), tuple(where), text_column, hours, seed)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
         logging.getLogger(name).setLevel(logging.ERROR)
