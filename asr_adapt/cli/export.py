@@ -6,20 +6,23 @@ Knows the options and what is printed. Does not know how a graph is made.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.cli import options
+from asr_adapt.cli.loading import scorable
 from asr_adapt.destinations import expanded, require_folder
-from asr_adapt.errors import UsageError
+from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from asr_adapt.manifest import Manifest
     from asr_adapt.models import Recogniser
 
 
@@ -51,38 +54,110 @@ def export(
     check: Annotated[
         str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
     ] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option("--verify", help="Manifest with texts: the WER of both, paired, on all rows."),
+    ] = None,
+    tolerance: Annotated[
+        float, typer.Option("--tolerance", min=0.0, help="Points of WER by which --verify may rise.")
+    ] = 0.5,
+    normalise: options.Normalise = "basic",
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
-) -> None:
+) -> int:
     """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2.
 
-    Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one in
-    faster-whisper; give that short clips filled to 30 s with silence, which it does not do by itself.
+    Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one with
+    --runtime ctranslate2 or in faster-whisper; give that short clips filled to 30 s with silence, which it
+    does not do by itself. Exit status 1 where --verify finds the export worse; it is written all the same.
     """
     if to is Target.onnx and quantisation is not None:
         raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
-    require_folder(output, "export", [model, *expanded(*([check] if check else []))], again=True)
+    rows = None if verify is None else scorable(verify)
+    read = [model, *expanded(*(name for name in (check, verify) if name is not None))]
+    require_folder(output, "export", read, again=True)
+    made = _Export(model, output, check, as_json)
     with alone(output):
         if to is Target.ctranslate2:
-            _export_ctranslate2(model, output, check, _quantisation(quantisation, int8), as_json=as_json)
+            exported = made.ctranslate2(_quantisation(quantisation, int8), opened=rows is not None)
         else:
-            _export_onnx(model, output, check, int8=int8, as_json=as_json)
+            exported = made.onnx(int8=int8, opened=rows is not None)
+        if rows is None:
+            return EXIT_OK
+        return _verified(made.recogniser(), exported, rows, (normalise, tolerance), as_json=as_json)
 
 
-def _export_onnx(model: str, output: Path, check: str | None, *, int8: bool, as_json: bool) -> None:
-    from asr_adapt.models import Recogniser
-    from asr_adapt.transcription.onnx_export import export_onnx
+@dataclass(frozen=True)
+class _Export:
+    """What is exported and where to; ``check`` is a manifest of clips to compare."""
 
-    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
-    checks = export_onnx(recogniser, output, _clips(check, recogniser), int8=int8)
+    model: str
+    output: Path
+    check: str | None
+    as_json: bool
+
+    def recogniser(self) -> Recogniser:
+        """The model in torch."""
+        from asr_adapt.models import Recogniser
+
+        return Recogniser.load(self.model, device="cpu", compute_type="float32")
+
+    def onnx(self, *, int8: bool, opened: bool) -> list[tuple[str, Recogniser]]:
+        """Write graphs, print their checks; the graphs ``opened`` by name."""
+        from asr_adapt.transcription.onnx_export import export_onnx
+        from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+
+        recogniser = self.recogniser()
+        checks = export_onnx(recogniser, self.output, _clips(self.check, recogniser), int8=int8)
+        if self.as_json:
+            print(json.dumps([asdict(one) for one in checks], indent=2))
+        for one in [] if self.as_json else checks:
+            size = (self.output / one.graph).stat().st_size / 1e6
+            print(
+                f"{one.graph}: {size:.1f} MB, same text on {one.same_text} of {one.clips} clips, "
+                f"log-probabilities within {one.largest_difference:.2g}"
+            )
+        graphs = checks if opened else []
+        return [(one.graph, OnnxRecogniser(self.output, int8="int8" in one.graph)) for one in graphs]
+
+    def ctranslate2(self, quantisation: str, *, opened: bool) -> list[tuple[str, Recogniser]]:
+        """The same for CTranslate2, computed in the type of its weights where the CPU has it."""
+        from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+
+        recogniser = self.recogniser()
+        clips = _clips(self.check, recogniser)
+        found = export_ctranslate2(recogniser, self.output, clips, quantisation=quantisation)
+        if self.as_json:
+            print(json.dumps([asdict(found)], indent=2))
+        else:
+            size = (self.output / found.graph).stat().st_size / 1e6
+            print(f"{found.graph}: {size:.1f} MB, same text on {found.same_text} of {found.clips} clips")
+        if not opened:
+            return []
+        from asr_adapt.transcription.ctranslate2_runtime import open_export
+
+        return [(found.graph, open_export(self.output, recogniser, quantisation))]
+
+
+def _verified(
+    recogniser: Recogniser,
+    exported: list[tuple[str, Recogniser]],
+    rows: Manifest,
+    rules: tuple[str, float],
+    *,
+    as_json: bool,
+) -> int:
+    """Compare each graph with torch on ``rows`` under the profile and tolerance of ``rules``."""
+    from asr_adapt.transcription.export_verify import verify
+
+    found = [
+        verify(recogniser, other, graph, rows, normalise=rules[0], tolerance=rules[1])
+        for graph, other in exported
+    ]
     if as_json:
-        print(json.dumps([asdict(one) for one in checks], indent=2))
-        return
-    for one in checks:
-        size = (output / one.graph).stat().st_size / 1e6
-        print(
-            f"{one.graph}: {size:.1f} MB, same text on {one.same_text} of {one.clips} clips, "
-            f"log-probabilities within {one.largest_difference:.2g}"
-        )
+        print(json.dumps([one.to_json() for one in found], indent=2))
+    for one in [] if as_json else found:
+        print(one.sentence)
+    return EXIT_FAILED if any(one.worse for one in found) else EXIT_OK
 
 
 def _quantisation(asked: str | None, int8: bool) -> str:
@@ -94,21 +169,6 @@ def _quantisation(asked: str | None, int8: bool) -> str:
     if asked is not None and asked not in QUANTISATIONS:
         raise UsageError(f"quantisation {asked!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
     return asked or ("int8" if int8 else "float32")
-
-
-def _export_ctranslate2(
-    model: str, output: Path, check: str | None, quantisation: str, *, as_json: bool
-) -> None:
-    from asr_adapt.models import Recogniser
-    from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
-
-    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
-    found = export_ctranslate2(recogniser, output, _clips(check, recogniser), quantisation=quantisation)
-    if as_json:
-        print(json.dumps([asdict(found)], indent=2))
-        return
-    size = (output / found.graph).stat().st_size / 1e6
-    print(f"{found.graph}: {size:.1f} MB, same text on {found.same_text} of {found.clips} clips")
 
 
 def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list[np.ndarray]:

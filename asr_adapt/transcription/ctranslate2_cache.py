@@ -60,6 +60,11 @@ def _convert(source: str, folder: Path, work: Path) -> None:
     half = config.get("dtype", config.get("torch_dtype")) == "float16"
     (work / _WEIGHTS).mkdir()
     write_ctranslate2(recogniser, work / _WEIGHTS, "float16" if half else "float32")
-    recogniser.model.config.save_pretrained(work / _SETTINGS)
-    recogniser.model.generation_config.save_pretrained(work / _SETTINGS)
-    recogniser.processor.save_pretrained(work / _SETTINGS)
+    write_settings(recogniser, work / _SETTINGS)
+
+
+def write_settings(recogniser: WhisperRecogniser, folder: Path) -> None:
+    """Everything of transformers' directory but the weights."""
+    recogniser.model.config.save_pretrained(folder)
+    recogniser.model.generation_config.save_pretrained(folder)
+    recogniser.processor.save_pretrained(folder)

@@ -22,6 +22,7 @@ import torch
 from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.files import temporary_folder
 from asr_adapt.models import Hidden, Search, WhisperRecogniser
 from asr_adapt.models.checkpoint import Checkpoint
 from asr_adapt.models.generation import Heard, Rules, Spoken
@@ -29,7 +30,7 @@ from asr_adapt.models.processors import whole_processor
 from asr_adapt.models.whisper_decoding import Opening, WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE
 from asr_adapt.models.whisper_timestamps import TimedRules
-from asr_adapt.transcription.ctranslate2_cache import Prepared, prepared
+from asr_adapt.transcription.ctranslate2_cache import Prepared, prepared, write_settings
 from asr_adapt.transcription.ctranslate2_export import require_package
 
 #: Frames of the median filter over attention, as in openai-whisper.
@@ -186,6 +187,20 @@ def open_ctranslate2(source: str, *, device: str = "auto", compute_type: str = "
     return Ctranslate2Recogniser(
         prepared(source), source, device=place, compute_type=_type(compute_type, place)
     )
+
+
+def open_export(folder: Path, source: WhisperRecogniser, quantisation: str) -> WhisperRecogniser:
+    """The export of ``source`` in ``folder``, on the CPU, in the type of its weights where that has it."""
+    import ctranslate2
+
+    require_package("The CTranslate2 runtime")
+    known = ctranslate2.get_supported_compute_types("cpu")
+    kind = quantisation if quantisation in known else "int8" if "int8" in quantisation else "float32"
+    with temporary_folder() as settings:
+        write_settings(source, Path(settings))
+        return Ctranslate2Recogniser(
+            Prepared(folder, Path(settings)), str(folder), device="cpu", compute_type=kind
+        )
 
 
 def _device(device: str) -> str:

@@ -10,6 +10,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_adapt.cli.app import run
 from asr_adapt.models import Recogniser
+from asr_adapt.transcription import onnx_export
 from asr_adapt.transcription.onnx_export import export_onnx
 from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
 
@@ -80,3 +81,39 @@ def test_what_cannot_be_done_is_named(tone_model, speak, tmp_path, capfd):
 
 def test_exported_recogniser_reports_its_runtime(exported):
     assert OnnxRecogniser(exported, int8=True).description == "greedy, onnxruntime int8"
+
+
+def _rows(tmp_path, speak, texts):
+    rows = [
+        {"audio_filepath": str(speak(f"{number}.wav", said)), "text": text}
+        for number, (said, text) in enumerate(texts)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(tmp_path / "rows.jsonl")
+
+
+def test_an_export_is_verified_on_real_rows(tone_model, speak, tmp_path, capfd):
+    rows = _rows(tmp_path, speak, [("bad cafe", "bad cafe"), ("gag egg", "gag egg"), ("bee", "bad")])
+    call = ["export", str(tone_model), "-o", str(tmp_path / "out"), "--int8", "--verify", rows]
+    assert run(call) == 0
+    out = capfd.readouterr().out
+    assert "model.onnx: verified on 3 rows: WER 20.00 → 20.00 %" in out and "model.int8.onnx: verified" in out
+    (tmp_path / "untold.jsonl").write_text(json.dumps({"audio_filepath": str(tmp_path / "0.wav")}) + "\n")
+    assert run([*call[:-1], str(tmp_path / "untold.jsonl")]) == 3
+    assert "reference transcript" in capfd.readouterr().err
+
+
+def test_an_export_that_is_worse_fails(tone_model, tone_recogniser, speak, tmp_path, capfd, monkeypatch):
+    rows = _rows(tmp_path, speak, [("bad cafe", "bad cafe"), ("gag egg", "gag egg")])
+    real = onnx_export._write_graph
+
+    def damaged(recogniser, folder):
+        with torch.no_grad():
+            recogniser.model.lm_head.weight.mul_(-1)
+        real(recogniser, folder)
+
+    monkeypatch.setattr(onnx_export, "_write_graph", damaged)
+    monkeypatch.setattr(onnx_export, "TOLERANCE", float("inf"))
+    assert run(["export", str(tone_model), "-o", str(tmp_path / "out"), "--verify", rows, "--json"]) == 1
+    found = json.loads(capfd.readouterr().out.partition("]\n")[2])
+    assert found[0]["worse"] is True and found[0]["rows"] == 2
