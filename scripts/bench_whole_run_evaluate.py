@@ -1,10 +1,11 @@
 """One way to transcribe a manifest, for ``bench_whole_run.py``: seconds of the work, texts, WER.
 
-    python scripts/bench_whole_run_evaluate.py MODEL MANIFEST full|states|pipeline-N OUTPUT.json
+    python scripts/bench_whole_run_evaluate.py MODEL MANIFEST full|silence|states|pipeline-N OUTPUT.json
 
-``full`` is ``evaluate`` as the command line runs it, from the files; ``states`` goes on from the encoder's
-output, kept by an earlier run; ``pipeline-N`` is transformers' pipeline with N clips a batch. Greedy, loops
-unguarded. Loading the model counts nowhere.
+``full`` is ``evaluate`` as the command line runs it, from the files; ``silence`` the same in the context of
+that name, which every Whisper has; ``states`` goes on from the encoder's output, kept by an earlier run;
+``pipeline-N`` is transformers' pipeline with N clips a batch. Greedy, loops unguarded. Loading the model
+counts nowhere.
 """
 
 from __future__ import annotations
@@ -33,9 +34,7 @@ def main(model: str, manifest: str, how: str, output: str) -> None:
     """Measure, and write one JSON object."""
     torch.set_num_threads(1)
     rows = Manifest.open(manifest)
-    work = (
-        piped(model, rows, int(how.partition("-")[2])) if "-" in how else ours(model, rows, how == "states")
-    )
+    work = piped(model, rows, int(how.partition("-")[2])) if "-" in how else ours(model, rows, how)
     wall, cpu = time.perf_counter(), time.process_time()
     texts = work()
     found: dict[str, Any] = {"how": how, "cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
@@ -43,11 +42,13 @@ def main(model: str, manifest: str, how: str, output: str) -> None:
     Path(output).write_text(json.dumps(found), encoding="utf-8")
 
 
-def ours(model: str, rows: Manifest, states: bool) -> Callable[[], list[str]]:
+def ours(model: str, rows: Manifest, how: str) -> Callable[[], list[str]]:
     """``evaluate``, from the sound or from kept states."""
     recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
     known = UNKNOWN
-    if states:
+    if how == "silence":
+        recogniser.use_context(how)
+    if how == "states":
         prefix = MeasuredPrefix(Cache(mode="on"), 10, recogniser.stack.prefix_limit, Watch(quiet=True))
         prefix.prepare(recogniser, [rows])
         known = Known(states=prefix.of(recogniser, rows))

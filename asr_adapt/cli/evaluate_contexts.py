@@ -18,6 +18,7 @@ class Context(StrEnum):
 
     full = "full"
     dynamic = "dynamic"
+    silence = "silence"
     both = "both"
 
 

@@ -40,9 +40,10 @@ class DecoderSettings:
     """What an encoder–decoder model is told, and how it learns.
 
     ``language`` and ``task`` (None: those saved with the model) go in front of every transcript;
-    ``context`` is ``full`` (the whole window, as pretrained) or ``dynamic`` (the clip's own length and a
-    margin); ``language_from`` is a listed language, or ``mean``, from which an unlisted one's token starts;
-    ``timestamps_share`` of the training rows have timestamps.
+    ``context`` is ``full`` (the whole window, as pretrained), ``silence`` (the same, the silence behind a
+    clip computed once for all) or ``dynamic`` (the clip's own length and a margin); ``language_from`` is a
+    listed language, or ``mean``, from which an unlisted one's token starts; ``timestamps_share`` of the
+    training rows have timestamps.
     """
 
     language: str | None = None

@@ -28,12 +28,15 @@ from asr_adapt.models.seq2seq import Seq2SeqRecogniser, described
 from asr_adapt.models.whisper_decoding import WhisperDecoding
 from asr_adapt.models.whisper_network import STRIDE, WhisperNetwork
 from asr_adapt.models.whisper_settings import complete_settings
+from asr_adapt.models.whisper_silence import KeptSilence
 from asr_adapt.models.whisper_tokens import WhisperTokens, add_language
 from asr_adapt.models.whisper_windows import WhisperWindows
 
 logger = logging.getLogger(__name__)
 
-CONTEXTS = ("full", "dynamic")
+CONTEXTS = ("full", "dynamic", "silence")
+#: Those that a model which learnt to hear less chooses between, dearest first.
+LEARNT = ("full", "dynamic")
 #: Encoder frames (20 ms) heard behind a clip's end under ``context: dynamic``; fewer cost accuracy.
 MARGIN = 64
 #: In training the margin varies by up to this many frames, so that no one length is learnt.
@@ -62,6 +65,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         complete_settings(model, self.tokens)
         self.end = self.tokens.end
         self.frame_seconds = STRIDE * self.mels.hop / self.sample_rate
+        self.silence = KeptSilence(self.network, self.mels)
         self.decoding = WhisperDecoding(self.network, self.tokens, model)
         context = getattr(model.config, "audio_context", CONTEXTS[0])
         self.settings = DecoderSettings(context=context, task=self.tokens.saved_task)
@@ -107,10 +111,11 @@ class WhisperRecogniser(Seq2SeqRecogniser):
     @property
     def contexts(self) -> tuple[str, ...]:
         """Both, where the trimmed one was learnt, or is about to be."""
-        return CONTEXTS if self._offered else ()
+        return LEARNT if self._offered else ()
 
     def use_context(self, name: str) -> None:
-        """Hear the whole window (``full``) or the clip and a margin (``dynamic``).
+        """Hear the whole window (``full``) or the clip and a margin (``dynamic``), or the window with silence
+        that was computed once (``silence``, see :mod:`asr_adapt.models.whisper_silence`), which is not saved.
 
         Raises UsageError for ``dynamic`` where the checkpoint was not trained with it: an untouched Whisper
         takes the missing silence for speech that is cut off, and loops.
@@ -121,7 +126,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
                 "dynamic) and would write loops: leave --context out, or train with decoder.context: dynamic."
             )
         self.settings = replace(self.settings, context=name)
-        self.model.config.audio_context = name
+        self.model.config.audio_context = "dynamic" if name == "dynamic" else "full"
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search``: beams, guard, fallback, silence, prompt."""
@@ -168,12 +173,19 @@ class WhisperRecogniser(Seq2SeqRecogniser):
     def _context(self, samples: int, seed: int | None) -> int:
         """Mel frames that a clip of ``samples`` samples is heard with."""
         most = self.mels.most_frames
-        if self.settings.context == "full":
+        if self.settings.context != "dynamic":
             return most
         frames = math.ceil(self.mels.frames(samples) / STRIDE) + MARGIN
         if seed is not None:
             frames += int(np.random.default_rng((seed, _JITTER_STREAM)).integers(-JITTER, JITTER + 1))
         return min(most, math.ceil(frames / MULTIPLE) * MULTIPLE * STRIDE)
+
+    def encode(self, batch: Hidden, boundary: int) -> Hidden:
+        """Run the encoder's stages below ``boundary``; the whole encoder as the context says."""
+        if self.settings.context != "silence" or boundary != self.stack.prefix_limit:
+            return super().encode(batch, boundary)
+        states = self.silence(batch.states)
+        return Hidden(states, torch.full_like(batch.lengths, states.shape[1]))
 
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Prefix, tokens behind a leading space (as Whisper was trained), end of text."""

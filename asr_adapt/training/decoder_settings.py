@@ -28,9 +28,10 @@ class Decoder(Section):
     task: Literal["transcribe", "translate"] | None = Field(
         None, description="Saved with the model; empty: the model's own, else transcribe."
     )
-    context: Literal["full", "dynamic"] = Field(
+    context: Literal["full", "silence", "dynamic"] = Field(
         "full",
-        description="full: 30 s, as pretrained; dynamic: the clip's length and a margin, 7–9 times cheaper.",
+        description="full: 30 s, as pretrained; silence: the same, the silence behind a clip computed once "
+        "for all, 4 times cheaper; dynamic: the clip and a margin, 7–9 times cheaper, must be learnt.",
     )
     timestamps_share: Share = Field(
         0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."

@@ -41,6 +41,7 @@ def require_shardable(recipe: Recipe) -> None:
         "averaging.ema": bool(recipe.averaging.ema),
         "regularisation.pull": bool(recipe.regularisation.pull),
         "compile": recipe.compile,
+        "decoder.context": recipe.decoder.context == "silence",  # it calls the parts of layers by themselves
         "strategy.name": recipe.strategy.name in ("gradual", "lora", "adapters"),
     }
     for field, present in refused.items():
