@@ -235,16 +235,21 @@ def read_pickle(path: Path, *, shapes_only: bool = False) -> dict[str, torch.Ten
     try:
         found = torch.load(path, map_location=place, weights_only=True, mmap=_mappable(path))
     except Exception as error:  # a damaged pickle can raise anything
-        if _REFUSED.search(str(error)):
-            raise ModelError(
-                "holds Python objects besides tensors, and reading those could run its author's code: it is "
-                "refused; ask for the model as safetensors.",
-                path=path,
-            ) from error
-        raise _damaged(path, error) from error
+        raise refused_objects(path, error) or _damaged(path, error) from error
     if not isinstance(found, dict):
         raise ModelError("holds no named tensors: download the model again.", path=path)
     return {str(name): value for name, value in found.items() if isinstance(value, torch.Tensor)}
+
+
+def refused_objects(path: Path, error: Exception) -> ModelError | None:
+    """The sentence on a pickle of which torch refuses to make its objects; None for any other ``error``."""
+    if not _REFUSED.search(str(error)):
+        return None
+    return ModelError(
+        "holds Python objects besides tensors, and reading those could run its author's code: it is refused; "
+        "ask for the model as safetensors.",
+        path=path,
+    )
 
 
 def _mappable(path: Path) -> bool:

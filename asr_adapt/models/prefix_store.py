@@ -78,7 +78,7 @@ class PrefixStore:
     def write(self, shard: str, tensors: Mapping[str, Tensor]) -> None:
         """Keep CPU tensors under ``shard``; readers see all of them or none. Raises OSError (a full disk)."""
         whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
-        sums = {name: _checksum(tensor) for name, tensor in whole.items()}
+        sums = {name: checksum(tensor) for name, tensor in whole.items()}
         data = save(whole, metadata={"crc32": json.dumps(sums)})
         with atomic_write(self._path(shard), "wb") as handle:
             handle.write(data)
@@ -206,8 +206,9 @@ class _Shard:
         self._file.close()
 
 
-def _checksum(tensor: Tensor) -> int:
-    return zlib.crc32(tensor.view(torch.uint8).numpy().data) if tensor.numel() else 0
+def checksum(tensor: Tensor) -> int:
+    """CRC-32 of a contiguous CPU tensor's bytes."""
+    return zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data) if tensor.numel() else 0
 
 
 def _discard(path: Path) -> None:

@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from asr_adapt.files import atomic_directory
+from asr_adapt.training.kept_weights import keep_weights, kept_weights
 
 WEIGHTS = "trainable.safetensors"
 
@@ -77,8 +76,7 @@ class BestAverage:
     def keep(self, state: Mapping[str, Tensor], history: Sequence[Mapping[str, Any]]) -> None:
         """Store the weights of the last evaluation when it is among the best so far."""
         if history[-1]["step"] in self.steps(history):
-            with atomic_directory(self._path(history[-1]["step"])) as work:
-                save_file(dict(state), work / WEIGHTS)
+            keep_weights(self._path(history[-1]["step"]) / WEIGHTS, state)
 
     def prune(self, history: Sequence[Mapping[str, Any]]) -> None:
         """Forget what no longer counts; only right behind a checkpoint, or a resumed run would miss it."""
@@ -100,7 +98,7 @@ class BestAverage:
         steps = self.steps(history)
         if len(steps) < 2:
             return None
-        states = [load_file(self._path(step) / WEIGHTS) for step in steps]
+        states = [kept_weights(self._path(step) / WEIGHTS) for step in steps]
         return {
             n: torch.stack([s[n].double() for s in states]).mean(0).to(t.dtype) for n, t in states[0].items()
         }

@@ -26,6 +26,7 @@ from torch.distributed.tensor import DTensor
 from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.training.averaging import WEIGHTS, MovingAverage
+from asr_adapt.training.kept_weights import best_path, is_whole
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step_(\d+)$")
@@ -141,7 +142,15 @@ def set_damaged_aside(folder: Path) -> None:
 
 
 def is_intact(path: Path) -> bool:
-    """Whether a checkpoint is as it was written; one of an earlier version, whether it can be read."""
+    """Whether a checkpoint, and the best weights up to it, are as they were written."""
+    if not _as_written(path):
+        return False
+    best = json.loads((path / "progress.json").read_text(encoding="utf-8"))["best_step"]
+    return is_whole(best_path(path.parent, best))
+
+
+def _as_written(path: Path) -> bool:
+    """By its checksums; of one of an earlier version, whether it can be read."""
     try:
         sums = json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
-
 from asr_adapt.training.averaging import BestAverage
 from asr_adapt.training.checkpoints import Learning, Progress
+from asr_adapt.training.kept_weights import kept_weights
 
 
 def choose_weights(
@@ -25,9 +24,9 @@ def choose_weights(
     """Put the best weights into the model; returns how the mean of the best fared, None where there is none.
 
     The mean is kept when its dev WER is not worse than the best single one's; the untrained base makes way
-    only for a better one.
+    only for a better one. Raises :class:`~asr_adapt.errors.DataError` where kept weights are lost.
     """
-    best = load_file(best_path)
+    best = kept_weights(best_path)
     mean = averages.mean(progress.history)
     if mean is None:
         learning.put(best, best_path)

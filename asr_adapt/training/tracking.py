@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from safetensors.torch import save
 from torch import Tensor
 
 from asr_adapt.files import atomic_write
 from asr_adapt.training.checkpoints import newest_checkpoint, oldest_checkpoint
+from asr_adapt.training.kept_weights import best_path, keep_weights
 from asr_adapt.training.recipe import Recipe
 from asr_adapt.training.watching import Phase, Watch
 
@@ -82,15 +82,14 @@ class Tracker:
         """
         if not self.main:
             return
-        with atomic_write(self.best_path(values["step"]), "wb") as handle:
-            handle.write(save(state))
+        keep_weights(self.best_path(values["step"]), state)
         older = [p for p in sorted(self.best_path(0).parent.glob("step_*")) if p <= self._needed_best()]
         for path in older[:-1]:
             path.unlink()
 
     def best_path(self, step: int) -> Path:
         """Where the best weights are while those of ``step`` are the best."""
-        return self.checkpoints / "best" / f"step_{step:06d}.safetensors"
+        return best_path(self.checkpoints, step)
 
     def close(self) -> None:
         """Flush the trackers; the processes stay together, for there is more to measure."""

@@ -15,6 +15,7 @@ import torch
 
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
+from asr_adapt.models.importing.openai_pt import read_openai
 
 from .architectures import save_tiny
 from .whisper_models import save_tiny_whisper
@@ -103,6 +104,13 @@ def test_a_pickle_with_code_is_refused_without_advice_to_run_it(tmp_path: Path) 
     torch.save({"a": torch.ones(1), "b": _Code()}, folder / "pytorch_model.bin")
     with pytest.raises(AsrAdaptError, match=r"pytorch_model\.bin: holds Python objects") as caught:
         Recogniser.load(folder)
+    assert "weights_only" not in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+def test_an_openai_file_with_code_is_refused_without_advice_to_run_it(tmp_path: Path) -> None:
+    torch.save({"dims": {}, "model_state_dict": _Code()}, tmp_path / "small.pt")
+    with pytest.raises(AsrAdaptError, match=r"small\.pt: holds Python objects") as caught:
+        read_openai(tmp_path / "small.pt", lambda size: pytest.fail("the vocabulary was asked for"))
     assert "weights_only" not in str(caught.value) and not (tmp_path / "ran").exists()
 
 

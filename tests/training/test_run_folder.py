@@ -16,6 +16,7 @@ from asr_adapt.errors import DataError, RecipeError, UsageError
 from asr_adapt.locks import alone
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.checkpoints import newest_checkpoint, set_damaged_aside
+from asr_adapt.training.kept_weights import best_path, keep_weights, kept_weights
 from asr_adapt.training.run_folder import finished_summary
 from tests.training.conftest import interrupted, unequal_weights
 
@@ -81,6 +82,38 @@ def test_the_newest_whole_checkpoint_is_resumed(copy: Path, file: str, harm: str
     set_damaged_aside(copy / "checkpoints")
     assert newest_checkpoint(copy / "checkpoints") == copy / "checkpoints" / "step_000003"
     assert (copy / "checkpoints" / "step_000006.damaged").is_dir()
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])
+def test_best_weights_that_are_not_as_they_were_kept_are_named_and_not_used(
+    tmp_path: Path, harm: str
+) -> None:
+    path = best_path(tmp_path, 40)
+    state = {"head.weight": torch.randn(6, 5), "scale": torch.tensor(2.0)}
+    keep_weights(path, state)
+    assert {n: t.tolist() for n, t in kept_weights(path).items()} == {n: t.tolist() for n, t in state.items()}
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 16
+    path.write_bytes(bytes(data) if harm == "flipped" else bytes(data[:90]))
+    if harm == "gone":
+        path.unlink()
+    with pytest.raises(
+        DataError, match=r"step_000040\.safetensors: the weights that this run kept .*start it anew"
+    ):
+        kept_weights(path)
+
+
+def test_a_checkpoint_without_its_best_weights_is_not_resumed(copy: Path, killed: Any) -> None:
+    """The older one serves where the best up to it is whole; where none is, the run says so at once."""
+    steps = [copy / "checkpoints" / f"step_{step:06d}" for step in (3, 6)]
+    best = [json.loads((step / "progress.json").read_text())["best_step"] for step in steps]
+    best_path(copy / "checkpoints", best[1]).write_bytes(b"half")
+    if best[0] != best[1]:
+        set_damaged_aside(copy / "checkpoints")
+        assert newest_checkpoint(copy / "checkpoints") == steps[0]
+        best_path(copy / "checkpoints", best[0]).write_bytes(b"half")
+    with pytest.raises(DataError, match="no checkpoint is whole any more: start anew with --overwrite"):
+        adapt(build_recipe(killed[1]), copy, resume=True, quiet=True)
 
 
 def test_a_run_that_lost_its_newest_checkpoint_ends_like_one_that_did_not(

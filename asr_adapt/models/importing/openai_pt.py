@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from asr_adapt.errors import ModelError
+from asr_adapt.models.checkpoint import refused_objects
 from asr_adapt.models.importing.checkpoint import Checkpoint
 from asr_adapt.models.importing.openai_names import named
 from asr_adapt.models.importing.vocabulary import WhisperVocabulary
@@ -66,8 +67,8 @@ def _load(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"the file cannot be read ({error.strerror or error}).", path=path) from error
     except Exception as error:  # the unpickler meets whatever a damaged or hostile file holds
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise _fault(path, f"PyTorch cannot load it safely ({first})") from error
+        damaged = _fault(path, f"it is damaged or of another program ({type(error).__name__})")
+        raise refused_objects(path, error) or damaged from error
 
 
 def _parts(tree: Any, path: Path) -> tuple[dict[str, int], dict[str, torch.Tensor]]:
