@@ -17,6 +17,9 @@ LEAST = 3.0
 #: A phrase of fewer text tokens a second of speech may hide a hole; slow readers say twice as many.
 SLOW = 1.5
 
+#: Text tokens a second of usual speech.
+USUAL = 3.0
+
 Stretch = tuple[float, float]
 
 
@@ -42,3 +45,19 @@ def holes(spoken: Sequence[Stretch], speech: Sequence[Stretch]) -> tuple[Stretch
         if sum(b - a for a, b in missed) >= LEAST:
             found.append((missed[0][0], missed[-1][1]))
     return tuple(found)
+
+
+def early_end(tokens: int, speech: Sequence[Stretch]) -> float:
+    """Where a decoder stopped that said so many text ``tokens`` and then nothing, in seconds.
+
+    It began at the beginning: the pause is taken that lies nearest to as much speech as such a text fills, or
+    a moment inside ``speech`` where no pause is near.
+    """
+    wanted, before = tokens / USUAL, 0.0
+    ends: list[tuple[float, float]] = []  # seconds by which too much or too little is taken, and the end
+    for start, end in speech:
+        ends.append((abs(before + end - start - wanted), end))
+        if before < wanted < before + end - start:
+            ends.append((LEAST, start + wanted - before))
+        before += end - start
+    return min(ends)[1]

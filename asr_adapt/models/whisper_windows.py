@@ -18,7 +18,7 @@ import torch
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.generation import Heard, Rules, Spoken
 from asr_adapt.models.guard import Doubt, doubt, most_tokens, transcribed
-from asr_adapt.models.holes import holes, slow
+from asr_adapt.models.holes import early_end, holes, slow
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.repetition import compression
 from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
@@ -61,17 +61,27 @@ class WhisperWindows:
         hiding = {
             row for row, one in enumerate(found) if any(self._slow(p, windows[row]) for p in one.phrases)
         }
+        for row in unended & hiding:
+            found[row] = self._stopped(found[row], windows[row])
         timed = list(range(len(found))) if words else sorted(unended | hiding)
         plain = [self._text(spoken[row]) for row in timed]
-        times = self._times(hidden, plain, timed, windows, decoded) if timed else []
+        ends = [found[row].until if row in unended & hiding else None for row in timed]
+        times = self._times(hidden, plain, timed, windows, decoded, ends) if timed else []
         for row, (said, own_times) in zip(timed, times, strict=True):
-            if row in unended:
+            if row in unended - hiding:
                 found[row] = _ended(found[row], own_times[-1])
             if words or row in hiding:
                 found[row] = self._with_words(found[row], said, own_times)
         for row, window in enumerate(windows):
             found[row] = self._with_holes(found[row], window, words=words)
         return [_spoken_only(row) for row in found]
+
+    def _stopped(self, heard: HeardWindow, window: Window) -> HeardWindow:
+        """A phrase that no timestamp closes and that says little: the decoder stopped long before the end."""
+        phrase = heard.phrases[0]
+        tokens = sum(not self._special(token) for token in phrase.tokens)
+        end = min(heard.until, early_end(tokens, window.speech))
+        return replace(heard, phrases=(replace(phrase, end=end),), until=end)
 
     def _slow(self, phrase: Phrase, window: Window) -> bool:
         """Whether a phrase may hide speech that was passed over."""
@@ -94,10 +104,16 @@ class WhisperWindows:
         rows: Sequence[int],
         windows: Sequence[Window],
         decoded: Sequence[Decoded],
+        ends: Sequence[float | None],
     ) -> list[tuple[Spoken, list[float]]]:
-        """The tokens ``plain`` of some rows with their seconds, from cross-attention."""
+        """The tokens ``plain`` of some rows with their seconds, from cross-attention up to their ``ends``."""
         part = Hidden(hidden.states[list(rows)], hidden.lengths[list(rows)])
-        frames = [self.recogniser.clip_frames(len(windows[row].samples)) for row in rows]
+        rate = self.recogniser.sample_rate
+        lengths = [
+            len(windows[row].samples) if end is None else round(end * rate)
+            for row, end in zip(rows, ends, strict=True)
+        ]
+        frames = [self.recogniser.clip_frames(length) for length in lengths]
         prefixes = [self._prefix(decoded[row], timed=False) for row in rows]
         return self.recogniser.aligned(part, plain, frames, prefixes)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asr_adapt.models import Phrase
-from asr_adapt.models.holes import holes, slow
+from asr_adapt.models.holes import early_end, holes, slow
 
 SPEECH = [(0.0, 2.0), (5.0, 9.0), (10.0, 14.0), (20.0, 28.0)]
 
@@ -20,3 +20,10 @@ def test_a_phrase_hides_a_hole_where_it_says_little_for_the_speech_it_spans() ->
     assert slow(long, 20, SPEECH) and not slow(long, 30, SPEECH)
     assert not slow(Phrase(0.0, 4.0, "oh"), 1, SPEECH), "two seconds of speech"
     assert not slow(long, 1, []), "nobody asked a detector"
+
+
+def test_a_decoder_that_stopped_early_is_heard_on_from_the_next_pause() -> None:
+    assert early_end(7, SPEECH) == 2.0, "2.3 s of speech: the first stretch"
+    assert early_end(18, SPEECH) == 9.0
+    assert early_end(15, [(1.0, 26.0)]) == 6.0, "nobody pauses"
+    assert early_end(0, SPEECH) == 2.0
