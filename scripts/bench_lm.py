@@ -24,7 +24,8 @@ from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.decoding.beam import BeamOptions
-from asr_adapt.transcription.decoding.fusion import Decoding, parse_hotwords, with_decoding
+from asr_adapt.transcription.decoding.fusion import Decoding, with_decoding
+from asr_adapt.transcription.decoding.hotwords import parse_hotwords
 from asr_adapt.transcription.decoding.ngram_build import build_ngram
 from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
 

@@ -39,7 +39,8 @@ def calibrate(
     language: options.Language = None,
     batch_seconds: options.BatchSeconds = None,
     lm: options.LanguageModel = None,
-    hotword: options.Hotwords = None,
+    hotwords: options.Hotwords = None,
+    hotwords_weight: options.HotwordsWeight = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
     no_guard: options.NoGuard = False,
@@ -60,7 +61,9 @@ def calibrate(
 
     if manifest == "-":
         refuse_standard_input()
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
+    decoding = decoding_from(
+        lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
+    )
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     target = chosen.calibration_target(output)
     rows = scorable(manifest)

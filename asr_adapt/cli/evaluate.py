@@ -54,7 +54,8 @@ def evaluate(
     batch_size: options.BatchSize = None,
     batch_seconds: options.BatchSeconds = None,
     lm: options.LanguageModel = None,
-    hotword: options.Hotwords = None,
+    hotwords: options.Hotwords = None,
+    hotwords_weight: options.HotwordsWeight = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
     no_guard: options.NoGuard = False,
@@ -83,7 +84,9 @@ def evaluate(
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
     _require_free(output, repeat, rows, [model, lm, calibration])
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
+    decoding = decoding_from(
+        lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
+    )
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     listening: dict[str, Any] = {
         "language": language,

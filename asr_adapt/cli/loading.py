@@ -151,17 +151,27 @@ def decoding_from(
     prompt: str = "",
     fallback: bool = False,
     guard: bool = True,
+    hotwords_weight: float | None = None,
 ) -> Decoding:
     """The decoding that the options ask for; without any, the best path is taken."""
     from asr_adapt.transcription.decoding.beam import BeamOptions
-    from asr_adapt.transcription.decoding.fusion import Decoding, parse_hotwords, tuned_options
+    from asr_adapt.transcription.decoding.fusion import Decoding, tuned_options
+    from asr_adapt.transcription.decoding.hotwords import parse_hotwords
 
     options = None
     if weight is not None or width is not None:
         options = tuned_options(lm) if lm is not None else BeamOptions()
         options = replace(options, weight=options.weight if weight is None else weight)
         options = replace(options, width=options.width if width is None else width)
-    return Decoding(lm, parse_hotwords(hotwords or ()), options, prompt, fallback, guard)
+    return Decoding(
+        lm,
+        parse_hotwords(hotwords or ()),
+        options,
+        prompt,
+        fallback,
+        guard,
+        hotwords_weight=hotwords_weight if hotwords else None,
+    )
 
 
 def scorable(manifest: str) -> Manifest:

@@ -31,7 +31,18 @@ BatchSeconds = Annotated[
 LanguageModel = Annotated[
     Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
 ]
-Hotwords = Annotated[list[str] | None, typer.Option(help="WORD or WORD:BOOST to favour; may be repeated.")]
+Hotwords = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--hotwords",
+        "--hotword",
+        help="WORD or WORD:BOOST to favour, commas between, or a file of them.",
+    ),
+]
+HotwordsWeight = Annotated[
+    float | None,
+    typer.Option("--hotwords-weight", help="Boost in nats: a word for CTC [6], else a token [1.5]."),
+]
 Prompt = Annotated[
     str,
     typer.Option("--prompt", "--initial-prompt", help="Text before every piece: names, spellings (Whisper)."),

@@ -41,7 +41,8 @@ def serve(
     max_hours: Annotated[float, typer.Option(min=0.01, help="Longest recording in hours.")] = 4.0,
     queue_megabytes: Annotated[int, typer.Option(min=1, help="MiB of all recordings that wait.")] = 2048,
     queue_hours: Annotated[float, typer.Option(min=0.01, help="Hours of all recordings that wait.")] = 12.0,
-    hotword: options.Hotwords = None,
+    hotwords: options.Hotwords = None,
+    hotwords_weight: options.HotwordsWeight = None,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "fast",
 ) -> None:
@@ -57,7 +58,7 @@ def serve(
 
     names = model or ["nano-en"]
     recognisers = {n: Recogniser.load(n, device=device, compute_type=compute_type) for n in names}
-    decoding = decoding_from(None, hotword, None, None)
+    decoding = decoding_from(None, hotwords, None, None, hotwords_weight=hotwords_weight)
     for recogniser in recognisers.values():
         with_decoding(recogniser, decoding)  # refuses what a model cannot do, before the first request
     settings = Settings(

@@ -130,7 +130,8 @@ def transcribe(
     batch_size: options.BatchSize = None,
     batch_seconds: options.BatchSeconds = None,
     lm: options.LanguageModel = None,
-    hotword: options.Hotwords = None,
+    hotwords: options.Hotwords = None,
+    hotwords_weight: options.HotwordsWeight = None,
     prompt: options.Prompt = "",
     fallback: options.Fallback = False,
     no_guard: options.NoGuard = False,
@@ -171,7 +172,9 @@ def transcribe(
     rules = (max_line_length, max_line_count, max_words_per_line)
     outputs = _outputs(output, format, _writer(rules, highlight_words))
     each, channel = _channels(channels)
-    decoding = decoding_from(lm, hotword, lm_weight, beam_width, prompt, fallback, not no_guard)
+    decoding = decoding_from(
+        lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
+    )
     decoding = replace(decoding, search=whisper.search_from(given))
     model = found_in(model_dir, model)
     chosen = ChosenModel(model, decoding, runtime, device, compute_type, task and task.value)

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from asr_adapt.models.generation import Heard, Network, Rules, Spoken
 
+#: Of a continuation: the beam, its next token, that token's log-probability, the beam's bonus with it.
+_Step = tuple[int, int, float, float]
+
 
 @dataclass
 class _Row:
@@ -29,26 +32,30 @@ class _Row:
     ended: list[Spoken] = field(default_factory=list)
     looped: list[Spoken] = field(default_factory=list)
     done: bool = False
+    #: What listed words have added to each beam; see :class:`~asr_adapt.models.biasing.PhraseBias`.
+    bonuses: list[float] = field(default_factory=lambda: [0.0])
 
-    def proceed(self, fresh: list[tuple[int, int, float]], beams: int) -> None:
-        """Go on with (beam, token, log-probability) each; the row is done where that is no use."""
+    def proceed(self, fresh: list[_Step], beams: int) -> None:
+        """Go on with the best continuations; the row is done where that is no use."""
         if fresh:
-            self.scores = [[*self.scores[beam], mark] for beam, _, mark in fresh]
-            self.beams = [[*self.beams[beam], token] for beam, token, _ in fresh]
+            self.bonuses = [bonus for *_, bonus in fresh]
+            self.scores = [[*self.scores[beam], mark] for beam, _, mark, _ in fresh]
+            self.beams = [[*self.beams[beam], token] for beam, token, _, _ in fresh]
         self.done = not fresh or len(self.ended) >= self.wanted or len(self.beams[0]) >= self.room
 
     def best(self) -> Spoken:
         """Of those that ended, or else of those still open or cut off."""
-        beams = zip(self.beams, self.scores, strict=True)
+        beams = zip(self.beams, self.scores, self.bonuses, strict=True)
         overlong = self.bounded and len(self.beams[0]) >= self.room
-        still = [Spoken(tuple(ids), tuple(marks), overlong) for ids, marks in beams]
+        still = [Spoken(tuple(ids), tuple(marks), overlong, bonus=bonus) for ids, marks, bonus in beams]
         return max(self.ended or still + self.looped, key=self._rank)
 
     def _rank(self, said: Spoken) -> float:
-        """Mean log-probability, or the sum over Wu et al.'s length penalty."""
+        """Mean log-probability, or the sum over Wu et al.'s length penalty; with what listed words added."""
+        total = sum(said.scores) + said.bonus
         if self.length_penalty is None:
-            return said.mean_score
-        return float(sum(said.scores) / ((5 + len(said.ids)) / 6) ** self.length_penalty)
+            return total / max(1, len(said.scores))
+        return float(total / ((5 + len(said.ids)) / 6) ** self.length_penalty)
 
 
 @torch.inference_mode()
@@ -78,7 +85,8 @@ def search(
         said = [beam for row in live for beam in row.beams]
         logits = rules.allowed(logits, said)
         scores = logits - logits.logsumexp(-1, keepdim=True)
-        sources, tokens = _advance(live, scores, rules, beams)
+        ranked = rules.favoured(scores, said, taken_back=True)
+        sources, tokens = _advance(live, scores, ranked, rules, beams)
         kept = [n for n, row in enumerate(live) if not row.done]
         if not kept:
             break
@@ -94,35 +102,43 @@ def search(
 
 
 def _advance(
-    live: list[_Row], scores: Tensor, rules: Rules, beams: int
+    live: list[_Row], scores: Tensor, ranked: Tensor, rules: Rules, beams: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Continue every row's beams with the best candidates; the new beams' sources and tokens, row by row.
 
-    ``scores`` (rows × beams, vocabulary) are log-probabilities. A row without any is done.
+    ``scores`` (rows × beams, vocabulary) are log-probabilities, ``ranked`` those with what listed words add.
+    A row without any is done.
     """
     vocabulary = scores.shape[-1]
-    so_far = torch.tensor([[sum(s) for s in row.scores] for row in live], device=scores.device)
-    sums = scores.view(len(live), -1, vocabulary) + so_far[..., None]
+    so_far = torch.tensor(
+        [[sum(s) + bonus for s, bonus in zip(row.scores, row.bonuses, strict=True)] for row in live],
+        device=scores.device,
+    )
+    sums = ranked.view(len(live), -1, vocabulary) + so_far[..., None]
     best, at = sums.flatten(1).topk(min(2 * beams, sums[0].numel()), -1)
     marks = scores.view(len(live), -1).gather(1, at)
     sources, tokens = [], []
     for row, *columns in zip(live, best.tolist(), at.tolist(), marks.tolist(), strict=True):
-        fresh: list[tuple[int, int, float]] = []
+        fresh: list[_Step] = []
         for total, place, mark in zip(*columns, strict=True):
             if len(fresh) == beams:
                 break  # an end that is less likely than all that goes on is none
             beam, token = divmod(place, vocabulary)
             possible = total > -torch.inf
+            bonus = total - sum(row.scores[beam]) - mark if possible and rules.bias is not None else 0.0
             if token == rules.end:
                 if possible and len(row.ended) < row.wanted:
-                    row.ended.append(Spoken(tuple(row.beams[beam]), (*row.scores[beam], mark)))
+                    row.ended.append(Spoken(tuple(row.beams[beam]), (*row.scores[beam], mark), bonus=bonus))
             elif possible and rules.ends([*row.beams[beam], token]):
-                row.looped.append(Spoken((*row.beams[beam], token), (*row.scores[beam], mark), looped=True))
+                said = (*row.beams[beam], token), (*row.scores[beam], mark)
+                row.looped.append(Spoken(*said, looped=True, bonus=bonus))
             else:
-                fresh.append((beam, token, mark))
+                fresh.append((beam, token, mark, bonus))
         if fresh:
-            fresh += [(*fresh[0][:2], -torch.inf)] * (beams - len(fresh))  # rows of a batch are equally wide
+            fresh += [(*fresh[0][:2], -torch.inf, 0.0)] * (
+                beams - len(fresh)
+            )  # rows of a batch are equally wide
         row.proceed(fresh, beams)
-        sources.append([beam for beam, _, _ in fresh])
-        tokens.append([token for _, token, _ in fresh])
+        sources.append([step[0] for step in fresh])
+        tokens.append([step[1] for step in fresh])
     return sources, tokens

@@ -66,7 +66,8 @@ class Search:
     every piece: names, spellings, style.
     Windows of long audio get ``timestamps``. ``best_of`` draws are made at a temperature above 0; a beam ends
     once beams times ``patience`` hypotheses have ended; ``length_penalty`` is the exponent of Wu et al.
-    (arXiv 1609.08144), None ranks by mean log-probability.
+    (arXiv 1609.08144), None ranks by mean log-probability. ``hotwords`` are words and phrases that are
+    favoured while they are spelled, each with what is added to the log-probability of one token (nats).
     """
 
     beams: int = 1
@@ -81,6 +82,7 @@ class Search:
     best_of: int = 5
     patience: float = 1.0
     length_penalty: float | None = None
+    hotwords: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass

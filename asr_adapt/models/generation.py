@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.models.decoder_cache import DecoderCache, HeardCache
 from asr_adapt.models.repetition import Repeats
 
@@ -35,7 +36,7 @@ class Rules:
     """What may be said: ``never`` anywhere, ``not_first`` not as the first token; ``end`` closes a row.
 
     ``most`` bounds the tokens of a row, those given to it included. ``repeats`` ends a row that loops; None
-    lets it. Subclasses may allow less by what a row has said so far.
+    lets it. ``bias`` favours what spells listed words. Subclasses may allow less by what a row has said.
     """
 
     end: int
@@ -43,6 +44,13 @@ class Rules:
     never: tuple[int, ...] = ()
     not_first: tuple[int, ...] = ()
     repeats: Repeats | None = None
+    bias: PhraseBias | None = None
+
+    def favoured(self, logits: Tensor, said: Sequence[Sequence[int]], *, taken_back: bool = False) -> Tensor:
+        """``logits`` (batch, vocabulary) with what the listed words add; see :meth:`PhraseBias.added`."""
+        if self.bias is None:
+            return logits
+        return logits + self.bias.added(said, logits.shape[-1], taken_back=taken_back).to(logits.device)
 
     def allowed(self, logits: Tensor, said: Sequence[Sequence[int]]) -> Tensor:
         """Logits (batch, vocabulary), float32, minus infinity for what may not follow the tokens ``said``.
@@ -103,6 +111,7 @@ class Spoken:
 
     ``looped``: it repeated itself, or was still speaking at the bound of its own length (``Heard.most``).
     ``silence`` is the probability that nobody speaks, where the attempt itself tells.
+    ``bonus`` is what listed words added while it was searched for; no score contains it.
     """
 
     ids: tuple[int, ...]
@@ -110,6 +119,7 @@ class Spoken:
     looped: bool = False
     temperature: float = 0.0
     silence: float | None = None
+    bonus: float = 0.0
 
     @property
     def mean_score(self) -> float:
@@ -135,7 +145,9 @@ def speak(
     ids = heard.given
     for number in range(max(batch.room, default=0)):
         logits = rules.allowed(batch.step(ids), batch.said)
-        following = _drawn(logits, temperature, number, [draws[row] for row in batch.rows])
+        following = _drawn(
+            rules.favoured(logits, batch.said), temperature, number, [draws[row] for row in batch.rows]
+        )
         marks = logits.gather(1, following[:, None])[:, 0] - logits.logsumexp(-1)
         batch.hear(following.tolist(), marks.tolist())
         if not batch.living:

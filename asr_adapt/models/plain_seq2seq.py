@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.models.contract import DecoderSettings, Hidden, Search
 from asr_adapt.models.generation import Heard, Rules, Spoken
 from asr_adapt.models.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
@@ -49,6 +50,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self.end = int(model.config.eos_token_id)
         self.search = Search()
+        self._bias: PhraseBias | None = None
 
     @property
     def description(self) -> str:
@@ -58,6 +60,10 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     def written(self, text: str) -> str:
         """A transcript as the tokeniser takes it."""
         return text.strip()
+
+    def spelled(self, text: str) -> list[int]:
+        """The tokens of ``text`` inside a transcript; such tokenisers add the space before a word."""
+        return list(self.processor.tokenizer(self.written(text), add_special_tokens=False).input_ids)
 
     @property
     def languages(self) -> dict[str, int]:
@@ -79,7 +85,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     def set_search(self, search: Search) -> None:
         """Beams, guard, fallback; raises ModelError for a prompt, which the family was never taught."""
         self._refuse(("a prompt", bool(search.prompt)))
-        self.search = search
+        self.search, self._bias = search, self.bias(search)
 
     def _refuse(self, *unknown: tuple[str, bool]) -> None:
         asked = [what for what, given in unknown if given]
@@ -120,7 +126,8 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         ready = Heard(heard.states, mask, given, most_tokens(seconds))
         doubted = self._doubted if self.search.fallback else None
         attempt = partial(attempt_with, self.network)
-        return transcribed(attempt, ready, Rules(self.end, most), self.search, doubted)
+        rules = Rules(self.end, most, bias=self._bias)
+        return transcribed(attempt, ready, rules, self.search, doubted)
 
     def _doubted(self, row: int, said: Spoken) -> Doubt:
         """Why another temperature should be tried."""

@@ -17,8 +17,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.manifest import ModelLimits
+from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.models.contract import Dropout, Hidden, Recogniser, Search
 from asr_adapt.models.generation import Spoken
+from asr_adapt.models.hotwords import glued_tokens, list_mark, phrase_bias
 from asr_adapt.models.hypothesis import Hypothesis
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.word_times import alignment_heads, attention_of, token_times, watched, words_of
@@ -63,6 +65,16 @@ class Seq2SeqRecogniser(Recogniser):
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
+
+    def spelled(self, text: str) -> list[int]:
+        """The tokens of ``text`` where it stands inside a transcript."""
+        return list(self.processor.tokenizer(" " + text, add_special_tokens=False).input_ids)
+
+    def bias(self, search: Search) -> PhraseBias | None:
+        """What favours the listed words of ``search``; None where it lists none."""
+        if not search.hotwords:
+            return None
+        return phrase_bias(search.hotwords, self.spelled, glued_tokens(self.processor.tokenizer))
 
     @abstractmethod
     def prefix(self, language: str | None) -> list[int]:
@@ -244,5 +256,6 @@ def described(search: Search) -> str:
         "guarded" if search.guard else "",
         "fallback" if search.fallback else "",
         "prompt" if search.prompt else "",
+        f"{len(search.hotwords)} hotwords {list_mark(search.hotwords)}" if search.hotwords else "",
     ]
     return " ".join(part for part in parts if part)

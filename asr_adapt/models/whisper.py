@@ -132,6 +132,7 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         """Decode under ``search``: beams, guard, fallback, silence, prompt."""
         self.decoding = copy(self.decoding)  # another object with the same weights may search otherwise
         self.search = self.decoding.options = search
+        self.decoding.bias = self.bias(search)
 
     def set_task(self, task: str) -> None:
         """Write ``transcribe`` or ``translate`` from now on; what is saved with the model stays."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.decoder_cache import DecoderCache
 from asr_adapt.models.generation import Heard, Rules, Spoken
@@ -37,13 +38,16 @@ class WhisperDecoding:
     def __init__(self, network: WhisperNetwork, tokens: WhisperTokens, model: Any) -> None:
         self.network, self.tokens, self.model = network, tokens, model
         self.options = Search()
+        #: Favours the listed words of ``options``.
+        self.bias: PhraseBias | None = None
 
     def rules(self, given: int) -> Rules:
         """Which tokens the checkpoint's generation settings admit behind ``given`` tokens."""
         generation, positions = self.model.generation_config, self.model.config.max_target_positions
         most = min((generation.max_length or positions) + given, positions)  # as transformers counts
         never = tuple(generation.suppress_tokens or ())
-        return Rules(self.tokens.end, most, never, tuple(generation.begin_suppress_tokens or ()))
+        not_first = tuple(generation.begin_suppress_tokens or ())
+        return Rules(self.tokens.end, most, never, not_first, bias=self.bias)
 
     def __call__(
         self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]

@@ -194,6 +194,7 @@ class WhisperWindows:
             most=plain.most,
             never=(*plain.never, self.tokens.no_timestamps),
             not_first=plain.not_first,
+            bias=plain.bias,
             first_timestamp=self.tokens.first_timestamp,
             latest_start=50 if latest is None else int(latest),
         )

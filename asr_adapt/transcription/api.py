@@ -22,6 +22,7 @@ from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.calibration import calibrated, calibration_beside, hear
+from asr_adapt.transcription.decoding.fusion import with_hotwords
 from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.longform import TurnBatches, track_for
@@ -60,10 +61,11 @@ def transcribe(
     In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
     ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
     :meth:`Recogniser.load`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
-    the model's directory. ``guard=False`` lets a decoder loop and write in silence, as plain transformers
-    does; ``on_progress`` is called with a :class:`Progress` after each batch, and what it raises ends the
-    work. Raises AsrAdaptError when any input cannot be read; for a run that goes on past
-    bad inputs, see :class:`Engine`.
+    the model's directory. ``hotwords`` are words to favour, as ``--hotwords`` takes them or as a mapping to
+    boosts, and ``hotwords_weight`` is the boost of those without their own. ``guard=False`` lets a decoder
+    loop and write in silence, as plain transformers does; ``on_progress`` is called with a :class:`Progress`
+    after each batch, and what it raises ends the work. Raises AsrAdaptError when any input cannot be read; for
+    a run that goes on past bad inputs, see :class:`Engine`.
     """
     guard, tell = options.pop("guard", None), options.pop("on_progress", None)
     recogniser = load(model, options, compute_type="fast")
@@ -160,15 +162,19 @@ def load(
 ) -> Recogniser:
     """The recogniser itself, or the one of that name.
 
-    ``device`` and ``compute_type`` (else the one given here) are taken out of ``options``; a named model's
-    calibration is put in where it has one and none is given.
+    ``device``, ``compute_type`` (else the one given here) and hotwords are taken out of ``options``; a named
+    model's calibration is put in where it has one and none is given.
     """
     device = options.pop("device", "auto")
     compute_type = options.pop("compute_type", compute_type)
+    hotwords, weight = options.pop("hotwords", ()), options.pop("hotwords_weight", None)
     if isinstance(model, Recogniser):
-        return model
-    options.setdefault("calibration", calibration_beside(model))
-    return Recogniser.load(str(model), device=device, compute_type=compute_type)
+        return with_hotwords(model, hotwords, weight)
+    if not hotwords:  # the model's own map is for plain decoding
+        options.setdefault("calibration", calibration_beside(model))
+    return with_hotwords(
+        Recogniser.load(str(model), device=device, compute_type=compute_type), hotwords, weight
+    )
 
 
 def make_options(options: dict[str, Any]) -> TranscribeOptions:

@@ -18,28 +18,37 @@ import torch
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser, Search, Word
+from asr_adapt.models.hotwords import list_mark
 from asr_adapt.models.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
+from asr_adapt.transcription.decoding.hotwords import (
+    TOKEN_BOOST,
+    WORD_BOOST,
+    Listed,
+    parse_hotwords,
+    with_boosts,
+)
 from asr_adapt.transcription.decoding.ngram import load_language_model
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """What a beam search uses: a language model's path, hotwords with boosts, and weights.
+    """What a beam search uses: a language model's path, hotwords with their own boosts, and weights.
 
     ``prompt``, ``fallback`` (improbable text is tried again) and ``guard`` (loops end, silence is empty) are
     for encoder–decoder models; a CTC model cannot loop. ``search`` has the
-    rest of what they may be told.
+    rest of what they may be told. ``hotwords_weight`` is the boost of hotwords without one of their own.
     ``options`` None takes the weights tuned for the language model where they lie beside it.
     """
 
     language_model: str | Path | None = None
-    hotwords: Mapping[str, float] = field(default_factory=dict)
+    hotwords: Listed = field(default_factory=dict)
     options: BeamOptions | None = None
     prompt: str = ""
     fallback: bool = False
     guard: bool = True
     search: Search = field(default_factory=Search)
+    hotwords_weight: float | None = None
 
 
 class FusionRecogniser(CtcRecogniser):
@@ -53,13 +62,14 @@ class FusionRecogniser(CtcRecogniser):
         self.decoding = decoding
         path = decoding.language_model
         self.options = decoding.options or (tuned_options(path) if path else BeamOptions())
+        self._boosts = with_boosts(decoding.hotwords, decoding.hotwords_weight, WORD_BOOST)
         characters, delimiter = _alphabet(base)
         self.beam = BeamSearch(
             characters,
             self.blank,
             delimiter,
             language_model=load_language_model(path) if path else None,
-            hotwords=decoding.hotwords,
+            hotwords=self._boosts,
         )
         self._token_of = {character: token for token, character in characters.items()} | {" ": delimiter}
 
@@ -72,7 +82,8 @@ class FusionRecogniser(CtcRecogniser):
     def description(self) -> str:
         """How this decodes, for the settings of a predictions file."""
         model = f" {Path(self.decoding.language_model).name}" if self.decoding.language_model else ""
-        hot = f" {len(self.decoding.hotwords)} hotwords" if self.decoding.hotwords else ""
+        boosts = tuple(self._boosts.items())
+        hot = f" {len(boosts)} hotwords {list_mark(boosts)}" if boosts else ""
         weights = f"weight {self.options.weight:g} bonus {self.options.bonus:g} width {self.options.width}"
         return f"beam{model}{hot} {weights}"
 
@@ -140,30 +151,35 @@ def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
 
 
 def _search(decoding: Decoding) -> Search:
-    """The same for a model whose decoder is a language model itself: hotwords become part of the prompt."""
+    """The same for a model whose decoder is a language model itself."""
     if decoding.language_model is not None:
         raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
     beams = 1 if decoding.options is None else decoding.options.width
-    prompt = " ".join(part for part in (decoding.prompt, ", ".join(decoding.hotwords)) if part)
+    hotwords = tuple(with_boosts(decoding.hotwords, decoding.hotwords_weight, TOKEN_BOOST).items())
     if decoding.fallback and not decoding.guard:
         raise UsageError("--fallback tries again what the guard doubts: leave --fallback or --no-guard out.")
     return replace(
-        decoding.search, beams=beams, prompt=prompt, guard=decoding.guard, fallback=decoding.fallback
+        decoding.search,
+        beams=beams,
+        prompt=decoding.prompt,
+        guard=decoding.guard,
+        fallback=decoding.fallback,
+        hotwords=hotwords,
     )
 
 
-def parse_hotwords(items: Sequence[str], boost: float = 6.0) -> dict[str, float]:
-    """``["Leith", "Arthur's Seat:8"]`` as boosts; raises UsageError for a boost that is no number."""
-    boosts = {}
-    for item in items:
-        phrase, colon, number = item.rpartition(":")
-        try:
-            boosts[(phrase if colon else item).strip()] = float(number) if colon else boost
-        except ValueError as error:
-            raise UsageError(f"--hotword {item!r}: write WORD or WORD:BOOST, such as Leith:8.") from error
-    if "" in boosts:
-        raise UsageError("--hotword is empty: write WORD or WORD:BOOST, such as Leith:8.")
-    return boosts
+def with_hotwords(
+    recogniser: Recogniser, hotwords: Sequence[str] | Listed, weight: float | None = None
+) -> Recogniser:
+    """A recogniser that decodes as before, but favours ``hotwords``; itself where there are none."""
+    found = parse_hotwords(hotwords)
+    if not found:
+        return recogniser
+    if recogniser.has_decoder:
+        boosts = with_boosts(found, weight, TOKEN_BOOST)
+        return recogniser.searching(replace(recogniser.search, hotwords=tuple(boosts.items())))
+    own = recogniser.decoding if isinstance(recogniser, FusionRecogniser) else Decoding()
+    return FusionRecogniser(recogniser, replace(own, hotwords=found, hotwords_weight=weight))
 
 
 def weights_path(language_model: str | Path) -> Path:

@@ -23,7 +23,8 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from asr_adapt.errors import AsrAdaptError
+from asr_adapt.errors import AsrAdaptError, UsageError
+from asr_adapt.transcription.decoding.hotwords import Listed, words_in
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.asked import FORMATS, Asked
 from asr_adapt.transcription.serve.gate import FAILED, error_body
@@ -62,12 +63,20 @@ class TranscriptionForm(TranslationForm):
         """What is asked for; raises :class:`Refused` for what is not offered."""
         if self.stream:
             raise Refused(HTTPStatus.BAD_REQUEST, "stream is not offered: leave it out.")
-        hot = [word.strip() for word in self.hotwords.split(",") if word.strip()]
+        hot = _listed(self.hotwords)
         plain = super().asked()
         language = self.language or None
         return replace(
             plain, language=language, granularities=self.granularities, hotwords=hot, task="transcribe"
         )
+
+
+def _listed(text: str) -> Listed:
+    """The words of a request, which never names a file."""
+    try:
+        return dict(words_in(text)) if text.strip() else {}
+    except UsageError as error:
+        raise Refused(HTTPStatus.BAD_REQUEST, str(error).removeprefix("--")) from error
 
 
 class Service:

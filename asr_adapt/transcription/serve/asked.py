@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +16,8 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.decoding.fusion import Decoding, parse_hotwords, with_decoding
+from asr_adapt.transcription.decoding.fusion import Decoding, with_decoding
+from asr_adapt.transcription.decoding.hotwords import Listed
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.settings import Refused, Settings
@@ -48,7 +49,7 @@ class Asked:
     format: str = "json"
     temperature: float = 0.0
     granularities: Sequence[str] = ()
-    hotwords: Sequence[str] = ()
+    hotwords: Listed = field(default_factory=dict)
     task: str = "transcribe"
 
     def __post_init__(self) -> None:
@@ -84,7 +85,7 @@ class Asked:
         decoding = replace(
             own,
             prompt=self.prompt or own.prompt,
-            hotwords=parse_hotwords(self.hotwords) or own.hotwords,
+            hotwords=self.hotwords or own.hotwords,
             search=_heated(own, self.temperature),
         )
         model = settings.models[self.name(settings)]
