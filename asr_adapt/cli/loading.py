@@ -104,12 +104,15 @@ class ChosenModel:
 
     @cached_property
     def _chosen_runtime(self) -> Runtime:
-        """The runtime asked for; of auto, CTranslate2 for a Whisper where it is installed, else torch."""
+        """The runtime asked for; of auto, CTranslate2 for a Whisper where it is installed, else torch.
+
+        Hot words take torch: CTranslate2's search cannot be biased.
+        """
         if self.runtime is not Runtime.auto:
             return self.runtime
         from asr_adapt.models.loading import is_whisper
 
-        installed = find_spec("ctranslate2") is not None
+        installed = find_spec("ctranslate2") is not None and not self.decoding.hotwords
         return Runtime.ctranslate2 if installed and is_whisper(self.name) else Runtime.torch
 
     @property

@@ -41,7 +41,7 @@ Hotwords = Annotated[
 ]
 HotwordsWeight = Annotated[
     float | None,
-    typer.Option("--hotwords-weight", help="Boost in nats: a word for CTC [6], else a token [1.5]."),
+    typer.Option("--hotwords-weight", help="Boost in nats: a word for CTC [6], else a token [1]."),
 ]
 Prompt = Annotated[
     str,
@@ -56,7 +56,9 @@ NoGuard = Annotated[
 LanguageModelWeight = Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")]
 BeamWidth = Annotated[
     int | None,
-    typer.Option("--beam-width", "--beam-size", min=1, help="Width of the beam [CTC 32, else greedy]."),
+    typer.Option(
+        "--beam-width", "--beam-size", min=1, help="Width of the beam [CTC 32, hot words 5, else 1]."
+    ),
 ]
 CalibrationFile = Annotated[
     str | None,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from asr_adapt.cli import options
-from asr_adapt.cli.loading import decoding_from
+from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def serve(
     queue_hours: Annotated[float, typer.Option(min=0.01, help="Hours of all recordings that wait.")] = 12.0,
     hotwords: options.Hotwords = None,
     hotwords_weight: options.HotwordsWeight = None,
+    runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "fast",
 ) -> None:
@@ -50,17 +51,13 @@ def serve(
 
     On the page, recordings are dropped or spoken, transcribed and compared.
     """
-    from asr_adapt.models import Recogniser
     from asr_adapt.transcription.calibration import calibration_beside
-    from asr_adapt.transcription.decoding.fusion import with_decoding
     from asr_adapt.transcription.serve import Settings, make_server
     from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
     names = model or ["nano-en"]
-    recognisers = {n: Recogniser.load(n, device=device, compute_type=compute_type) for n in names}
     decoding = decoding_from(None, hotwords, None, None, hotwords_weight=hotwords_weight)
-    for recogniser in recognisers.values():
-        with_decoding(recogniser, decoding)  # refuses what a model cannot do, before the first request
+    recognisers = {n: ChosenModel(n, decoding, runtime, device, compute_type).load() for n in names}
     settings = Settings(
         recognisers,
         max_megabytes * 2**20,

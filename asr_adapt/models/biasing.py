@@ -75,18 +75,20 @@ class PhraseBias:
         """What is added to each token behind what each row ``said`` (rows, vocabulary).
 
         Without ``taken_back`` nothing is subtracted: a search that cannot return to another hypothesis would
-        only be pushed to complete a word that it should not have begun.
+        only be pushed to complete a word that it should not have begun. What begins another phrase gets what
+        is left of its boost behind the debt of the one that it breaks off.
         """
         found = torch.zeros(len(said), vocabulary)
         for row, ids in zip(found, said, strict=True):
             longest, *shorter = self._states(ids)
+            owed = longest.lent - longest.kept
             if taken_back:
-                row -= longest.lent - longest.kept
+                row -= owed
                 if longest.ends and not longest.open:
                     row[: len(self._glued)][self._glued[:vocabulary]] -= longest.kept
             for node in reversed(shorter):
                 for token, child in node.children.items():
-                    row[token] += child.lent
+                    row[token] = child.lent - owed if taken_back else max(0.0, child.lent - owed)
             for token, child in longest.children.items():
                 row[token] = child.lent - longest.lent
         return found

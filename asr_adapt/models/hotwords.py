@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr_adapt.errors import UsageError
 from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.text.spaces import UNSPACED
 
@@ -25,13 +26,16 @@ def phrase_bias(
 ) -> PhraseBias:
     """The bias towards ``hotwords``, (phrase, boost of a token) each, as a decoder may write them.
 
-    ``spelled`` gives the tokens of a text inside a transcript, ``glued`` (vocabulary,) what goes on a word.
+    ``spelled`` gives the tokens of a text inside a transcript, none where it cannot be written, ``glued``
+    (vocabulary,) what goes on a word. Raises UsageError for a phrase that the model cannot write at all.
     """
     phrases = []
     for text, boost in hotwords:
         open_ = UNSPACED.match(text[-1:]) is not None
-        for form in dict.fromkeys(written_forms(text)):
-            ids = spelled(form)
+        forms = {form: ids for form in written_forms(text) if (ids := spelled(form))}
+        if not forms:
+            raise UsageError(f"the model's vocabulary cannot write the hot word {text!r}: leave it out.")
+        for form, ids in forms.items():
             phrases.append((ids, boost, open_))
             if UNSPACED.match(form) and len(ids) > 1 and not glued[ids[0]]:
                 phrases.append((ids[1:], boost, open_))  # without the space before it

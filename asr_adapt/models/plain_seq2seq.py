@@ -63,7 +63,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
 
     def spelled(self, text: str) -> list[int]:
         """The tokens of ``text`` inside a transcript; such tokenisers add the space before a word."""
-        return list(self.processor.tokenizer(self.written(text), add_special_tokens=False).input_ids)
+        return self._known_tokens(self.written(text))
 
     @property
     def languages(self) -> dict[str, int]:

@@ -67,8 +67,13 @@ class Seq2SeqRecogniser(Recogniser):
         self.model, self.processor, self.name = model, processor, name
 
     def spelled(self, text: str) -> list[int]:
-        """The tokens of ``text`` where it stands inside a transcript."""
-        return list(self.processor.tokenizer(" " + text, add_special_tokens=False).input_ids)
+        """The tokens of ``text`` where it stands inside a transcript; none where it cannot be written."""
+        return self._known_tokens(" " + text)
+
+    def _known_tokens(self, text: str) -> list[int]:
+        tokenizer = self.processor.tokenizer
+        ids = list(tokenizer(text, add_special_tokens=False).input_ids)
+        return [] if tokenizer.unk_token_id in ids else ids
 
     def bias(self, search: Search) -> PhraseBias | None:
         """What favours the listed words of ``search``; None where it lists none."""

@@ -64,8 +64,8 @@ def transcribe(
     the model's directory. ``hotwords`` are words to favour, as ``--hotwords`` takes them or as a mapping to
     boosts, and ``hotwords_weight`` is the boost of those without their own. ``guard=False`` lets a decoder
     loop and write in silence, as plain transformers does; ``on_progress`` is called with a :class:`Progress`
-    after each batch, and what it raises ends the work. Raises AsrAdaptError when any input cannot be read; for
-    a run that goes on past bad inputs, see :class:`Engine`.
+    after each batch, and what it raises ends the work. Raises AsrAdaptError when any input cannot be read;
+    for a run that goes on past bad inputs, see :class:`Engine`.
     """
     guard, tell = options.pop("guard", None), options.pop("on_progress", None)
     recogniser = load(model, options, compute_type="fast")

@@ -24,6 +24,7 @@ from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalG
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.files import temporary_folder
 from asr_adapt.models import Hidden, Search, WhisperRecogniser
+from asr_adapt.models.biasing import PhraseBias
 from asr_adapt.models.checkpoint import Checkpoint
 from asr_adapt.models.generation import Heard, Rules, Spoken
 from asr_adapt.models.processors import whole_processor
@@ -79,6 +80,14 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         """Raises UsageError for the trimmed context: CTranslate2 hears whole windows."""
         if name != "full":
             raise UsageError("the CTranslate2 runtime hears whole windows: leave --context out.")
+
+    def bias(self, search: Search) -> PhraseBias | None:
+        """None; raises UsageError for hot words: CTranslate2 lets nobody change the scores of its search."""
+        if search.hotwords:
+            raise UsageError(
+                "the CTranslate2 runtime cannot favour hot words: use --runtime torch, or --prompt."
+            )
+        return None
 
     def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
         """The encoder's output (batch, frames, width)."""

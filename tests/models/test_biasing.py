@@ -101,9 +101,9 @@ def test_a_wide_beam_finds_the_best_of_all_transcripts(seed, monkeypatch):
     (said,) = beam_search(Table(table), heard(1), rules, beams=400, patience=50.0)
     assert list(said.ids) == exhaustive(table, bias, 5)
     assert said.bonus == pytest.approx(value(bias, [*said.ids, END]), abs=1e-4)
-    assert sum(said.scores) == pytest.approx(
-        sum(float(table.log_softmax(-1)[a, b]) for a, b in itertools.pairwise([OTHER, *said.ids, END])), abs=1e-4
-    ), "scores are the model's own"
+    path = [OTHER, *said.ids, END]
+    own = sum(float(table.log_softmax(-1)[a, b]) for a, b in itertools.pairwise(path))
+    assert sum(said.scores) == pytest.approx(own, abs=1e-4), "scores are the model's own"
 
 
 class NoCache:

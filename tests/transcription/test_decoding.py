@@ -194,7 +194,7 @@ def test_a_hotword_is_no_unknown_word_to_the_language_model(tmp_path):
 
 
 def test_hotword_option():
-    assert parse_hotwords(["Leith", "Arthur's Seat:8"]) == {"Leith": 6.0, "Arthur's Seat": 8.0}
+    assert parse_hotwords(["Leith", "Arthur's Seat:8"]) == {"Leith": None, "Arthur's Seat": 8.0}
     for bad in ("x:y", ":3", ""):
         with pytest.raises(UsageError, match="--hotword"):
             parse_hotwords([bad])

@@ -22,6 +22,7 @@ from asr_adapt.models.hotwords import list_mark
 from asr_adapt.models.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.hotwords import (
+    BEAMS,
     TOKEN_BOOST,
     WORD_BOOST,
     Listed,
@@ -58,6 +59,7 @@ class FusionRecogniser(CtcRecogniser):
         if not isinstance(base, CtcRecogniser):
             raise ModelError("language models and hotwords need a CTC model.", path=base.name)
         super().__init__(base.model, base.processor, base.name)
+        base = base._base if isinstance(base, FusionRecogniser) else base
         self._base = base
         self.decoding = decoding
         path = decoding.language_model
@@ -154,7 +156,8 @@ def _search(decoding: Decoding) -> Search:
     """The same for a model whose decoder is a language model itself."""
     if decoding.language_model is not None:
         raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
-    beams = 1 if decoding.options is None else decoding.options.width
+    usual = BEAMS if decoding.hotwords else 1
+    beams = usual if decoding.options is None else decoding.options.width
     hotwords = tuple(with_boosts(decoding.hotwords, decoding.hotwords_weight, TOKEN_BOOST).items())
     if decoding.fallback and not decoding.guard:
         raise UsageError("--fallback tries again what the guard doubts: leave --fallback or --no-guard out.")
@@ -171,13 +174,18 @@ def _search(decoding: Decoding) -> Search:
 def with_hotwords(
     recogniser: Recogniser, hotwords: Sequence[str] | Listed, weight: float | None = None
 ) -> Recogniser:
-    """A recogniser that decodes as before, but favours ``hotwords``; itself where there are none."""
+    """A recogniser that decodes as before, but favours ``hotwords``; itself where there are none.
+
+    An encoder–decoder model searches by a beam of at least five.
+    """
     found = parse_hotwords(hotwords)
     if not found:
         return recogniser
     if recogniser.has_decoder:
         boosts = with_boosts(found, weight, TOKEN_BOOST)
-        return recogniser.searching(replace(recogniser.search, hotwords=tuple(boosts.items())))
+        search = recogniser.search
+        beams = max(search.beams, BEAMS)
+        return recogniser.searching(replace(search, beams=beams, hotwords=tuple(boosts.items())))
     own = recogniser.decoding if isinstance(recogniser, FusionRecogniser) else Decoding()
     return FusionRecogniser(recogniser, replace(own, hotwords=found, hotwords_weight=weight))
 
