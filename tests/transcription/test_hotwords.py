@@ -149,5 +149,5 @@ def test_tiny_en_hears_the_listed_word(whisper_tiny_en, beams):
         return found[0].text
 
     plain = written()
-    assert "quadrant" in plain and written("quarter") == plain.replace("quadrant", "quarter")
+    assert alone in plain and "quarter" in written("quarter") and "quadrant" not in written("quarter")
     assert written("Leith", "Portobello", "zygote") == plain, "what nobody says changes nothing"
