@@ -59,8 +59,9 @@ class FusionRecogniser(CtcRecogniser):
         if not isinstance(base, CtcRecogniser):
             raise ModelError("language models and hotwords need a CTC model.", path=base.name)
         super().__init__(base.model, base.processor, base.name)
-        base = base._base if isinstance(base, FusionRecogniser) else base
-        self._base = base
+        if isinstance(base, FusionRecogniser):
+            base = base._base
+        self._base: CtcRecogniser = base
         self.decoding = decoding
         path = decoding.language_model
         self.options = decoding.options or (tuned_options(path) if path else BeamOptions())
