@@ -138,7 +138,8 @@ class ErrorTable:
         """The counts of some rows, in the given order; the confusions stay those of all."""
         rows = np.asarray(rows, dtype=np.int64)
         counts = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "confusions"}
-        return replace(self, **{name: None if own is None else own[rows] for name, own in counts.items()})
+        taken: dict[str, Any] = {name: None if own is None else own[rows] for name, own in counts.items()}
+        return replace(self, **taken)
 
     def counted_in(self, metric: str) -> ErrorTable:
         """The table itself for ``wer``; for ``cer`` one whose words are the characters of this one."""
