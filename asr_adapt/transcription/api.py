@@ -5,6 +5,7 @@ Knows what a caller may pass and gets back. Does not know how the run is carried
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any, overload
 import numpy as np
 
 from asr_adapt.audio import resample
-from asr_adapt.errors import AsrAdaptError, DataError, UsageError
+from asr_adapt.errors import AsrAdaptError, DataError, UsageError, shown
 from asr_adapt.files import temporary_folder
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
@@ -27,10 +28,12 @@ from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.longform import TurnBatches, track_for
 from asr_adapt.transcription.options import TranscribeOptions
-from asr_adapt.transcription.reading import Hearing, pieces_of
+from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.stitching import Heard, Stitcher
 from asr_adapt.transcription.windows import Piece
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nano-en"
 Input = str | Path | np.ndarray
@@ -91,27 +94,34 @@ def stream(
 ) -> Iterator[Segment]:
     """Segments of one file or array as soon as each is certain, with word times; memory is bounded.
 
-    Arguments and errors as in :func:`transcribe`.
+    Arguments and errors as in :func:`transcribe`. What of the sound could not be heard is logged at the end.
     """
     guard = options.pop("guard", None)
     recogniser = load(model, options, compute_type="fast")
     chosen = make_options(options)
-    rate = recogniser.sample_rate
-    stitcher = Stitcher()
     with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
         hearing = Hearing.of(recogniser)
-        pieces = pieces_of(sources[0], hearing, chosen)
-        if hearing.timed_windows(sources[0]):
-            yield from _timed(pieces, recogniser, chosen)
-            return
-        for piece in pieces:
-            heard = hear(recogniser, [piece.samples], chosen, words=True)[0]
-            start = piece.start / rate
-            words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
-            stitcher.add(Heard(start, piece.stop / rate, words))
-            yield from _settled(stitcher, piece.stop / rate - chosen.overlap_seconds)
+        tally = Tally()
+        pieces = pieces_of(sources[0], hearing, chosen, tally)
+        given = _timed if hearing.timed_windows(sources[0]) else _stitched
+        yield from given(pieces, recogniser, chosen)
+        for remark in tally.remarks:
+            logger.warning("%s: %s", shown(sources[0].label), remark)
+
+
+def _stitched(
+    pieces: Iterable[Piece], recogniser: Recogniser, options: TranscribeOptions
+) -> Iterator[Segment]:
+    """Segments of overlapping pieces, as soon as no later piece can change them."""
+    rate, stitcher = recogniser.sample_rate, Stitcher()
+    for piece in pieces:
+        heard = hear(recogniser, [piece.samples], options, words=True)[0]
+        start = piece.start / rate
+        words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
+        stitcher.add(Heard(start, piece.stop / rate, words))
+        yield from _settled(stitcher, piece.stop / rate - options.overlap_seconds)
     yield from _settled(stitcher, float("inf"))
 
 

@@ -148,6 +148,15 @@ def test_stream_gives_segments_in_order_before_the_end(tone_recogniser, speak):
     assert all(a.end <= b.start for a, b in itertools.pairwise(segments))
 
 
+def test_a_stream_says_what_it_could_not_hear(tone_recogniser, speak, caplog):
+    path = speak("torn.wav", words(12), pause=0.9)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    heard = " ".join(segment.text for segment in stream(path, model=tone_recogniser))
+    assert 0 < len(heard) < len(words(12))
+    assert any(said.startswith(f"{path}: ") for said in caplog.messages)
+
+
 def test_batches_sort_by_length_within_the_budget():
     made = batches([5, 1, 9, 1, 5, 30], budget=10)
     assert sorted(i for batch in made for i in batch) == list(range(6))
