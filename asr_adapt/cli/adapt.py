@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from asr_adapt.cli.manifest_output import print_table
+from asr_adapt.cli.terminal import log_to_stderr
 from asr_adapt.destinations import expanded, mark_folder, require_folder
 from asr_adapt.errors import UsageError
 
@@ -60,9 +61,7 @@ def adapt(
     if not (dry_run or yes or sys.stdin.isatty()):
         raise UsageError("nobody can be asked here: give --yes to train, or --dry-run to see the plan.")
     told = Data(tuple(data), tuple(dev), tuple(test), tuple(guard), tuple(where), text_column, hours, seed)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    log_to_stderr(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="asr-adapt-") as place:
         work = Path(place) if dry_run else output
         recipe = _prepared(told, model, work, [f"seed={seed}", *setting], keep=not dry_run)

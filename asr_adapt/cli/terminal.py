@@ -1,15 +1,28 @@
-"""Standard output and error that take every character, whatever the terminal's encoding.
+"""Standard output and error that take every character, whatever the terminal's encoding, and the log.
 
-Knows encodings of streams. Does not know what is written.
+Knows encodings of streams and whose log lines are shown. Does not know what is written.
 """
 
 from __future__ import annotations
 
 import codecs
 import io
+import logging
 import sys
 
 _HANDLER = "asr-adapt-escape"
+
+
+#: Whose news say nothing about the work: fonts, connections, weights that are loaded.
+_CHATTY = ("httpx", "huggingface_hub", "transformers", "accelerate")
+
+
+def log_to_stderr(level: int) -> None:
+    """From now on what we log at ``level`` is a line on stderr; of others' logs only warnings are."""
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s")
+    logging.getLogger("asr_adapt").setLevel(level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class _Escapes:

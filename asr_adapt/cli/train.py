@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from asr_adapt.cli.ranks import is_main
+from asr_adapt.cli.terminal import log_to_stderr
 from asr_adapt.errors import UsageError
 
 
@@ -43,10 +44,7 @@ def train(
     given = [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])]
     resolved = load_recipe(recipe, given)  # mistakes are named before torch is loaded
     spoken = logging.WARNING if quiet or dry_run else logging.INFO
-    level = spoken if is_main() else logging.ERROR
-    logging.basicConfig(level=level, format="%(message)s")
-    for name in ("httpx", "huggingface_hub", "transformers", "accelerate"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    log_to_stderr(spoken if is_main() else logging.ERROR)
     if dry_run:
         from asr_adapt.training.adapting import estimate
 

@@ -278,11 +278,14 @@ class Engine:
         self.progress.compute_seconds += seconds
         stop = turn.piece.start + turn.start + len(turn.window.samples)
         self._count(job, max(stop, turn.piece.stop) / self.recogniser.sample_rate)
+        self._tell()
 
     def _count(self, job: _Job, until: float) -> None:
         """Every second of a source counts once, whatever was heard twice or left out."""
         self.progress.audio_seconds += max(0.0, until - job.counted)
         job.counted = max(job.counted, until)
+
+    def _tell(self) -> None:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
@@ -324,6 +327,7 @@ class Engine:
             job.seconds += seconds * len(piece.samples) / total
             self._count(job, piece.stop / self.recogniser.sample_rate)
         self.progress.compute_seconds += seconds
+        self._tell()  # once all its rows count, else what is left looks many times as long
 
     def _finished(self, jobs: dict[int, _Job], events: Sequence[Read]) -> Iterator[Outcome]:
         for number in dict.fromkeys(event.job for event in events):
@@ -341,6 +345,7 @@ class Engine:
         for remark in job.remarks:
             logger.warning("%s: %s", shown(job.source.label), remark)
         self._count(job, job.duration or 0.0)
+        self._tell()
         segments = assemble(job.heard, self.recogniser.sample_rate)
         language, probability = language_of(segments, job.language)
         transcript = Transcript(
