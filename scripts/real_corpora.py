@@ -46,14 +46,20 @@ class Task:
 def native(data: Path, output: Path) -> dict[str, Path]:
     """``replay``, ``guard_dev`` and ``guard_test``: native English; no prompt of kathleen in two of them.
 
-    The test adds LibriSpeech's test-other, six speakers of whom no part hears anything.
+    LibriSpeech's test-other adds three speakers to the guard that keeps the budget and three others to the
+    guard that is tested; no part learns from any of them.
     """
     takes: dict[str, Utterance] = {}
     for row in Manifest.open(data / "kathleen" / "manifest.jsonl"):
         takes.setdefault(str(row.extra["prompt"]), row)
     rows = shuffled(takes.values())
     other = list(Manifest.open(data / "librispeech_other" / "manifest.jsonl"))
-    parts = {"replay": rows[:100], "guard_dev": rows[200:230], "guard_test": [*rows[240:300], *other]}
+    watched = set(sorted({_speaker(row) for row in other})[::2])
+    parts = {
+        "replay": rows[:100],
+        "guard_dev": [*rows[200:230], *(row for row in other if _speaker(row) in watched)],
+        "guard_test": [*rows[240:300], *(row for row in other if _speaker(row) not in watched)],
+    }
     return written(parts, output, "native")
 
 
