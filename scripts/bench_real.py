@@ -108,7 +108,7 @@ def run(model: str, task: corpora.Task, guard: dict[str, Path], output: Path) ->
 
 
 def blend(model: str, folder: Path, task: corpora.Task, guard: dict[str, Path]) -> Path:
-    """The folder with the mixture of base and adapted weights that keeps to the budget, and what it writes."""
+    """The folder of the mixture of base and adapted weights that keeps to the budget, and what it writes."""
     output = folder.with_name(f"{folder.name}_blended")
     if not output.is_dir():
         found = blend_models(
@@ -136,9 +136,9 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
         f"`scripts/bench_real.py`, seed {SEED}; {hardware()}.",
         "WER over all words, 95 % interval by bootstrap over speakers, over utterances where fewer than six",
         "speakers are known. Guard: native English, 60 sentences of kathleen whose prompts nothing has heard",
-        "and 30 of LibriSpeech test-other; the budget is kept on 30 others of kathleen and three other speakers",
-        f"of test-other. *Adapted*: all of the learnt weights; *after*: blended with the base's ({BLENDS} shares",
-        f"tried, guard {BUDGET}). Of a language nothing is blended.",
+        "and 30 of LibriSpeech test-other; the budget is kept on 30 others of kathleen and three other",
+        "speakers of test-other. *Adapted*: all of the learnt weights; *after*: blended with the base's",
+        f"({BLENDS} shares tried, guard {BUDGET}). Of a language nothing is blended.",
     ]
     for result in results:
         lines += ["", f"### {result['model']}: {result['title']}", "", _told(result), ""]
