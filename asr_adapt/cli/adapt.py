@@ -117,7 +117,8 @@ def _packaged_guard(folder: Path, parts: Parts) -> dict[str, Path]:
 
     corpus = copy_recordings(folder)
     parts.notes.append(
-        "native English recordings of the package are the guard and the replayed speech; --guard names yours."
+        "the guard and the replayed speech are recordings of one native speaker, which the package holds; "
+        "what else must not get worse, name with --guard."
     )
     return {name: corpus.manifest(name) for name in ("guard_dev", "guard_test", "replay")}
 
