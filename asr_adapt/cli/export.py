@@ -31,6 +31,7 @@ class Target(StrEnum):
 
     onnx = "onnx"
     ctranslate2 = "ctranslate2"
+    ggml = "ggml"
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +49,8 @@ def export(
         typer.Option(
             "--quantisation",
             "--quantization",
-            help="Weights of CTranslate2: float32, float16, bfloat16, int8, int8_float16, int16.",
+            help="Weights of CTranslate2: float32, float16, bfloat16, int8, int8_float16, int16; "
+            "of ggml: float16, q8_0, float32.",
         ),
     ] = None,
     check: Annotated[
@@ -64,19 +66,25 @@ def export(
     normalise: options.Normalise = "basic",
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
 ) -> int:
-    """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2.
+    """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2 or ggml.
 
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one with
     --runtime ctranslate2 or in faster-whisper; give that short clips filled to 30 s with silence, which it
-    does not do by itself. Exit status 1 where --verify finds the export worse; it is written all the same.
+    does not do by itself; a ggml file is for whisper.cpp. Exit status 1 where --verify finds the export
+    worse; it is written all the same.
     """
     if to is Target.onnx and quantisation is not None:
         raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
+    if to is Target.ggml and (check or verify):
+        raise UsageError("--check and --verify are of runtimes that asr-adapt has: leave them out for ggml.")
     rows = None if verify is None else scorable(verify)
     read = [model, *expanded(*(name for name in (check, verify) if name is not None))]
     require_folder(output, "export", read, again=True)
     made = _Export(model, output, check, as_json)
     with alone(output):
+        if to is Target.ggml:
+            made.ggml(_ggml_type(quantisation, int8))
+            return EXIT_OK
         if to is Target.ctranslate2:
             exported = made.ctranslate2(_quantisation(quantisation, int8), opened=rows is not None)
         else:
@@ -118,6 +126,23 @@ class _Export:
             )
         graphs = checks if opened else []
         return [(one.graph, OnnxRecogniser(self.output, int8="int8" in one.graph)) for one in graphs]
+
+    def ggml(self, quantisation: str) -> None:
+        """Write whisper.cpp's file into the folder."""
+        from asr_adapt.destinations import mark_folder
+        from asr_adapt.files import atomic_directory
+        from asr_adapt.transcription.ggml_export import ggml_name, write_ggml
+
+        recogniser = self.recogniser()
+        name = ggml_name(recogniser, quantisation)
+        with atomic_directory(self.output, replace=True) as folder:
+            written = write_ggml(recogniser, folder / name, quantisation)
+            mark_folder(folder, "export")
+        size = (self.output / name).stat().st_size / 1e6
+        if self.as_json:
+            print(json.dumps([{"graph": name, "weights": written.weights, "megabytes": round(size, 1)}]))
+        else:
+            print(f"{name}: {size:.1f} MB, {written.weights} weights")
 
     def ctranslate2(self, quantisation: str, *, opened: bool) -> list[tuple[str, Recogniser]]:
         """The same for CTranslate2, computed in the type of its weights where the CPU has it."""
@@ -169,6 +194,15 @@ def _quantisation(asked: str | None, int8: bool) -> str:
     if asked is not None and asked not in QUANTISATIONS:
         raise UsageError(f"quantisation {asked!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
     return asked or ("int8" if int8 else "float32")
+
+
+def _ggml_type(asked: str | None, int8: bool) -> str:
+    """The type of the weights of a ggml file; raises :class:`UsageError` for one that is not written."""
+    from asr_adapt.transcription.ggml_export import QUANTISATIONS
+
+    if asked is not None and (int8 or asked not in QUANTISATIONS):
+        raise UsageError(f"for ggml give one --quantisation of {', '.join(QUANTISATIONS)}, not {asked}.")
+    return asked or ("q8_0" if int8 else "float16")
 
 
 def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list[np.ndarray]:

@@ -6,7 +6,6 @@ bytes as in whisper.cpp's convert-pt-to-ggml.py.
 
 from __future__ import annotations
 
-import re
 import struct
 from pathlib import Path
 
@@ -15,37 +14,16 @@ import torch
 from transformers import WhisperForConditionalGeneration, WhisperTokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-_NAMES = (
-    (r"^model\.", ""),
-    (r"\.layers\.", ".blocks."),
-    (r"\.encoder_attn_layer_norm\.", ".cross_attn_ln."),
-    (r"\.self_attn_layer_norm\.", ".attn_ln."),
-    (r"\.final_layer_norm\.", ".mlp_ln."),
-    (r"\.encoder_attn\.", ".cross_attn."),
-    (r"\.self_attn\.", ".attn."),
-    (r"attn\.q_proj\.", "attn.query."),
-    (r"attn\.k_proj\.", "attn.key."),
-    (r"attn\.v_proj\.", "attn.value."),
-    (r"attn\.out_proj\.", "attn.out."),
-    (r"\.fc1\.", ".mlp.0."),
-    (r"\.fc2\.", ".mlp.2."),
-    (r"^encoder\.layer_norm\.", "encoder.ln_post."),
-    (r"^decoder\.layer_norm\.", "decoder.ln."),
-    (r"embed_tokens", "token_embedding"),
-    (r"embed_positions\.weight", "positional_embedding"),
-)
+from asr_adapt.models.importing import openai_names
 
 
 def openai_weights(folder: Path) -> tuple[dict[str, int], dict[str, torch.Tensor]]:
     """Sizes and float32 weights of a transformers Whisper by OpenAI's names."""
     model = WhisperForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    config, weights = model.config, {}
-    for name, tensor in model.state_dict().items():
-        if name == "proj_out.weight":
-            continue
-        for pattern, text in _NAMES:
-            name = re.sub(pattern, text, name)
-        weights[name] = tensor.clone()
+    config = model.config
+    weights = {
+        name: tensor.clone() for name, tensor in openai_names.openai_weights(model.state_dict()).items()
+    }
     sizes = {
         "n_mels": config.num_mel_bins,
         "n_vocab": config.vocab_size,

@@ -6,6 +6,7 @@ Knows the two spellings. Does not know files.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 import torch
 
@@ -28,6 +29,38 @@ _PATTERNS = (
     (re.compile(r"\.token_embedding\."), ".embed_tokens."),
     (re.compile(r"\.positional_embedding$"), ".embed_positions.weight"),
 )
+#: The way back.
+_BACK = (
+    (re.compile(r"^model\."), ""),
+    (re.compile(r"\.layers\."), ".blocks."),
+    (re.compile(r"\.encoder_attn_layer_norm\."), ".cross_attn_ln."),
+    (re.compile(r"\.self_attn_layer_norm\."), ".attn_ln."),
+    (re.compile(r"\.final_layer_norm\."), ".mlp_ln."),
+    (re.compile(r"\.encoder_attn\."), ".cross_attn."),
+    (re.compile(r"\.self_attn\."), ".attn."),
+    (re.compile(r"attn\.q_proj\."), "attn.query."),
+    (re.compile(r"attn\.k_proj\."), "attn.key."),
+    (re.compile(r"attn\.v_proj\."), "attn.value."),
+    (re.compile(r"attn\.out_proj\."), "attn.out."),
+    (re.compile(r"\.fc1\."), ".mlp.0."),
+    (re.compile(r"\.fc2\."), ".mlp.2."),
+    (re.compile(r"^encoder\.layer_norm\."), "encoder.ln_post."),
+    (re.compile(r"^decoder\.layer_norm\."), "decoder.ln."),
+    (re.compile(r"embed_tokens"), "token_embedding"),
+    (re.compile(r"embed_positions\.weight"), "positional_embedding"),
+)
+
+
+def openai_weights(weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """transformers' weights by OpenAI's names, without the head, which is the embeddings once more."""
+    found = {}
+    for name, tensor in weights.items():
+        if name == "proj_out.weight":
+            continue
+        for pattern, text in _BACK:
+            name = pattern.sub(text, name)
+        found[name] = tensor
+    return found
 
 
 def named(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
