@@ -1,4 +1,4 @@
-"""``export --to ggml``: whisper.cpp hears the same with the file, and our own reader gets the weights back."""
+"""``export --to ggml``: whisper.cpp hears the same with it, and our own reader gets the weights back."""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ UNHEARD_SECONDS = 1.0
 SILENT_SECONDS = 5.0
 #: A window moves on by at least so many seconds, so that every audio comes to an end.
 LEAST_STEP = 0.5
+#: A hole is heard again where it is shorter than the window that it was found in, by at least a fifth.
+SHRINKS = 0.8
 #: Text found at a higher temperature is no context for what follows (OpenAI's value).
 RESET_TEMPERATURE = 0.5
 
@@ -130,11 +132,10 @@ class PieceTrack(Track):
         piece, offset = turn.piece, turn.start / self.rate
         span = (piece.start, piece.stop)
         self._out[span] -= 1
-        kept, until = (list(heard.phrases), 0.0) if turn.hole else self._kept(turn, heard)
+        kept, until = self._kept(turn, heard)
         self._looped |= {span} if heard.looped else set()
         self._said[span] += [_moved(phrase, offset) for phrase in kept]
-        if not turn.hole:
-            self._hear_on(turn, heard, kept, until)
+        self._hear_on(turn, heard, kept, until)
         if not self._out[span]:
             said = sorted(self._said.pop(span), key=lambda phrase: phrase.start)
             del self._out[span]
@@ -142,14 +143,17 @@ class PieceTrack(Track):
 
     def _hear_on(self, turn: Turn, heard: HeardWindow, kept: Sequence[Phrase], until: float) -> None:
         """Further turns of a piece: holes in what was heard, and what lies behind it."""
-        piece = turn.piece
+        whole = len(turn.window.samples)
         for hole in heard.holes:
-            self._hear_again(self._hole(turn, hole))
-        start = turn.start + round(until * self.rate)
-        if self._unheard(piece, start) and until >= LEAST_STEP:
-            self._remember(Hypothesis("", phrases=tuple(kept)))
-            start = self._next_speech(piece, start)
-            self._hear_again(self._turn(piece, start, piece.samples[start:]))
+            own = self._hole(turn, hole)
+            if len(own.window.samples) < SHRINKS * whole:  # so that every piece comes to an end
+                self._hear_again(own)
+        if self._unheard(turn, until) and until >= LEAST_STEP:
+            if not turn.hole:
+                self._remember(Hypothesis("", phrases=tuple(kept)))
+            start = turn.start + self._next_speech(turn, until)
+            samples = turn.piece.samples[start : turn.start + whole]
+            self._hear_again(replace(self._turn(turn.piece, start, samples), hole=turn.hole))
 
     def _hear_again(self, turn: Turn) -> None:
         self._out[(turn.piece.start, turn.piece.stop)] += 1
@@ -174,23 +178,22 @@ class PieceTrack(Track):
 
     def _second_speech(self, turn: Turn, until: float) -> float:
         """Where to go on in a window of much speech in which nothing was heard: at its second stretch."""
-        later = [(max(begin, turn.start), stop) for begin, stop in turn.piece.speech if stop > turn.start]
-        if len(later) < 2 or sum(stop - begin for begin, stop in later) < SILENT_SECONDS * self.rate:
+        speech = turn.window.speech
+        if len(speech) < 2 or sum(stop - begin for begin, stop in speech) < SILENT_SECONDS:
             return until
-        return (later[1][0] - turn.start) / self.rate - self.options.speech_pad
+        return speech[1][0] - self.options.speech_pad
 
-    def _unheard(self, piece: Piece, start: int) -> bool:
-        """Whether a second or more of speech lies behind ``start``."""
-        if not piece.speech:
-            return len(piece.samples) - start > UNHEARD_SECONDS * self.rate
-        left = sum(max(0, stop - max(begin, start)) for begin, stop in piece.speech)
-        return left > UNHEARD_SECONDS * self.rate
+    def _unheard(self, turn: Turn, until: float) -> bool:
+        """Whether a second or more of a window's speech lies behind second ``until``."""
+        if not turn.piece.speech:
+            return len(turn.window.samples) / self.rate - until > UNHEARD_SECONDS
+        left = sum(max(0.0, stop - max(begin, until)) for begin, stop in turn.window.speech)
+        return left > UNHEARD_SECONDS
 
-    def _next_speech(self, piece: Piece, start: int) -> int:
-        """``start``, or a little before the speech behind it."""
-        pad = round(self.options.speech_pad * self.rate)
-        later = [begin for begin, stop in piece.speech if stop > start]
-        return max(start, later[0] - pad) if later else start
+    def _next_speech(self, turn: Turn, until: float) -> int:
+        """The sample of the window at second ``until``, or a little before the speech behind it."""
+        later = [begin for begin, stop in turn.window.speech if stop > until]
+        return round(max([until, *(begin - self.options.speech_pad for begin in later[:1])]) * self.rate)
 
     def _finish(self, span: Span, hypothesis: Hypothesis) -> None:
         self.finished[span] = hypothesis

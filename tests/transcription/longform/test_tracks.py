@@ -147,7 +147,7 @@ def test_a_window_of_speech_in_which_nothing_was_heard_is_heard_again_without_it
 
 
 def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
-    first, spoken_again = said((0, 2), (20, 25), until=30.0), said((1, 3), until=9.0)
+    first, spoken_again = said((0, 2), (20, 25), until=30.0), said((1, 10), until=10.4)
     track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
     track.add(spoken(30, (0, 2), (8, 18), (20, 25)))
     track.end()
@@ -158,3 +158,26 @@ def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
     assert track.done
     (found,) = track.finished.values()
     assert [round(phrase.start, 1) for phrase in found.phrases] == [0.0, 8.8, 20.0]
+
+
+def test_a_hole_is_heard_to_its_end_and_no_further() -> None:
+    track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
+    track.add(spoken(30, (0, 2), (8, 12), (13, 18), (20, 25)))
+    track.end()
+    answers = iter(
+        [
+            replace(said((0, 2), (20, 25), until=30.0), holes=((8.0, 18.0),)),
+            replace(
+                said((0, 4.3), until=10.4), holes=((0.0, 10.4),)
+            ),  # as large as the window: not once more
+            said((0, 5.2), until=5.4),
+        ]
+    )
+    windows = run(track, lambda s: next(answers))
+    assert [(start, seconds) for start, seconds, _ in windows] == [
+        (0, 30.0),
+        (780, pytest.approx(10.4)),
+        (1280, pytest.approx(5.4)),
+    ]
+    (found,) = track.finished.values()
+    assert [round(phrase.start) for phrase in found.phrases] == [0, 8, 13, 20]
