@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.errors import UsageError
-from asr_adapt.files import write_json
+from asr_adapt.files import user_path, write_json
 from asr_adapt.leftovers import LONGEST_NAME, is_temporary
 
 MARKER = ".asr-adapt.json"
@@ -163,7 +163,8 @@ class Inputs:
 
     def __init__(self, names: Iterable[Name]) -> None:
         given = [os.fspath(name) for name in names if name is not None]
-        self._paths = [Path(os.path.expanduser(name)) for name in given if name]  # noqa: PTH111 - never raises
+        named = [name for name in given if name and "\0" not in name]  # no file has such a name
+        self._paths = [user_path(name) for name in named]
 
     def refuse(self, target: Path, option: str) -> None:
         """Raise UsageError where ``target`` is an input, or a file of a folder that is one."""

@@ -114,6 +114,11 @@ def write_json(path: str | Path, value: Any) -> None:
         handle.write("\n")
 
 
+def user_path(name: str | os.PathLike[str]) -> Path:
+    """The path that a user typed, ``~`` and ``~name`` expanded; of an unknown user it stays as it is."""
+    return Path(os.path.expanduser(name))  # noqa: PTH111 - pathlib's raises for an unknown user
+
+
 def cache_folder() -> Path:
     """``$XDG_CACHE_HOME/asr-adapt``; what lies there may be deleted at any time."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_adapt.errors import UsageError
+from asr_adapt.files import user_path
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest
@@ -86,7 +87,7 @@ class ChosenModel:
 
         if output is not None:
             return output
-        if self.name in bundled_models() or not Path(self.name).expanduser().is_dir():
+        if self.name in bundled_models() or not user_path(self.name).is_dir():
             raise UsageError(
                 f"{self.name} has no directory of yours: say where the map goes with --output FILE."
             )
@@ -98,7 +99,7 @@ class ChosenModel:
         """The files of a model's directory but ``without``, the map of confidences that is fitted anew."""
         from asr_adapt.transcription.calibration import CALIBRATION_FILE
 
-        folder = Path(self.name).expanduser()
+        folder = user_path(self.name)
         found = folder.iterdir() if folder.is_dir() else iter(())
         return [path for path in found if path != without or path.name != CALIBRATION_FILE]
 
@@ -142,7 +143,7 @@ def found_in(folder: str | None, model: str) -> str:
     """The model of that name in ``folder``, where it is there; else the name as it is."""
     if folder is None:
         return model
-    path = Path(folder).expanduser() / model
+    path = user_path(folder) / model
     return str(path) if path.exists() else model
 
 

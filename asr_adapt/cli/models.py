@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from asr_adapt.errors import UsageError
+from asr_adapt.files import user_path
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
@@ -115,7 +116,7 @@ def import_foreign(
     """
     from asr_adapt.models.fetching import import_model
 
-    checkpoint = import_model(source.expanduser(), target.expanduser())
+    checkpoint = import_model(user_path(source), user_path(target))
     million = sum(tensor.numel() for tensor in checkpoint.tensors.values()) / 1e6
     languages = "multilingual" if checkpoint.vocabulary.multilingual else "English only"
     print(f"{target}: Whisper, {million:.1f} million weights, {str(checkpoint.dtype)[6:]}, {languages}")

@@ -22,6 +22,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import AsrAdaptError, MissingExtraError, ModelError, UsageError
+from asr_adapt.files import user_path
 from asr_adapt.models.anatomies import ANATOMIES
 from asr_adapt.models.checkpoint import CONFIG, Checkpoint
 from asr_adapt.models.contract import Recogniser
@@ -71,7 +72,7 @@ def resolve(source: str | Path) -> str:
     bundled = bundled_models()
     if text in bundled:
         return str(bundled[text])
-    path = Path(text).expanduser()
+    path = user_path(text)
     if foreign_kind(path) is not None:
         return str(converted(path))
     named = find(text)
@@ -195,7 +196,7 @@ def _adapters(recogniser: Recogniser, checkpoint: Checkpoint) -> LanguageAdapter
     def find(name: str) -> Path | None:
         if checkpoint.holds(name):
             return folder / name
-        remote = not Path(source).expanduser().is_dir() and source not in bundled_models()
+        remote = not user_path(source).is_dir() and source not in bundled_models()
         return hub.fetch(source, folder, name) if remote else None
 
     return LanguageAdapters(recogniser.model, recogniser.processor.tokenizer, source, find)

@@ -12,7 +12,7 @@ from typing import Protocol
 from torch import Tensor
 
 from asr_adapt.errors import ModelError
-from asr_adapt.files import atomic_directory
+from asr_adapt.files import atomic_directory, user_path
 from asr_adapt.models import Recogniser, bundled_models
 from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
 from asr_adapt.models.lora import Lora, LoraSettings, add_lora, save_adapter
@@ -94,7 +94,7 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
 
 def _portable(model: str) -> str:
     """How an adapter names its base: names and hub ids as they are, folders and files by their full path."""
-    path = Path(model).expanduser()
+    path = user_path(model)
     return model if model in bundled_models() or not path.exists() else str(path.resolve())
 
 

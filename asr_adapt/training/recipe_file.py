@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import glob
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,7 +17,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.files import atomic_write
+from asr_adapt.files import atomic_write, user_path
 from asr_adapt.training.recipe import Recipe
 
 _PATH_FIELDS = ("train", "dev", "test", "guard", "guard_test")
@@ -49,10 +49,29 @@ def build_recipe(
     tree: dict[str, Any], *, path: str = "recipe", lines: dict[str, int] | None = None
 ) -> Recipe:
     """A checked recipe from plain values."""
+    for field in _with_null(tree):
+        raise RecipeError(
+            "holds a null character, which no name and no text has: write it anew.",
+            path=path,
+            line=(lines or {}).get(field),
+            field=field,
+        )
     try:
         return Recipe.model_validate(tree)
     except ValidationError as error:
         raise _first_problem(error, path, lines or {}) from error
+
+
+def _with_null(value: Any, name: str = "") -> Iterator[str]:
+    """Dotted names of the fields that hold a null character, in themselves or in a list."""
+    if isinstance(value, str) and "\0" in value:
+        yield name
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _with_null(item, f"{name}.{key}".removeprefix("."))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _with_null(item, name)
 
 
 def save_recipe(recipe: Recipe, path: str | Path) -> None:
@@ -107,7 +126,7 @@ def _root_paths(tree: dict[str, Any], root: Path) -> None:
 
 def _rooted(value: Any, root: Path) -> Any:
     if isinstance(value, str):
-        return str(root / Path(value).expanduser())
+        return str(root / user_path(value))
     return [_rooted(item, root) for item in value] if isinstance(value, list) else value
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from asr_adapt.files import user_path
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser, Word, bundled_models
 from asr_adapt.scoring.calibration import Calibration, fit
@@ -60,7 +61,7 @@ def calibrate(rows: Iterable[Utterance], *, model: str, decoding: str, profile: 
 
 def calibration_path(model: str | Path) -> Path:
     """Where the map of a model lies: in its directory; a hub id has none."""
-    return bundled_models().get(str(model), Path(model).expanduser()) / CALIBRATION_FILE
+    return bundled_models().get(str(model), user_path(model)) / CALIBRATION_FILE
 
 
 def calibration_beside(model: str | Path) -> Calibration | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asr_adapt.errors import ModelError
+from asr_adapt.files import user_path
 from asr_adapt.models import Recogniser, WhisperRecogniser
 from asr_adapt.models.checkpoint import CONFIG, Checkpoint
 from asr_adapt.models.fetching import converted, files_key
@@ -37,7 +38,7 @@ def prepared(source: str) -> Prepared:
     Weights keep their precision: float16 where the model is stored so, else float32. Raises ModelError for a
     model that is no Whisper.
     """
-    own = Path(source).expanduser()
+    own = user_path(source)
     if foreign_kind(own) == "ctranslate2":
         return Prepared(own, converted(own))
     folder = located(source)

@@ -107,3 +107,18 @@ def test_a_ctc_model_says_that_a_language_changes_nothing(
     caplog.clear()
     assert run(asked) == 0
     assert "changes nothing" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["transcribe", "a.wav", "--model"], ["export", "--to", "onnx", "-o", "out"], ["models", "import"]],
+)
+def test_the_home_of_an_unknown_user_is_no_model(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rest = ["imported"] if command[0] == "models" else []
+    soundfile.write("a.wav", np.zeros(800), 16_000)
+    assert run([*command, "~nobody-has-this-name/m", *rest]) == 3
+    said = capsys.readouterr().err
+    assert "~nobody-has-this-name/m: " in said and "unexpected" not in said

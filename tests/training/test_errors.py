@@ -98,6 +98,9 @@ RECIPES = {
     "wrong value": ("schedule: {steps: -1}\n", ["schedule.steps", "greater than or equal to 1"]),
     "not a choice": ("strategy: everything\n", ["strategy.name", "'head'"]),
     "contradiction": ("strategy: {name: head, feature_encoder: true}\n", ["feature_encoder needs"]),
+    "null in a name": ('guard: ["ok.jsonl", "b\\0d.jsonl"]\n', ["recipe.yaml:1: guard", "null character"]),
+    "null below": ('replay:\n  manifest: "\\0"\n', ["recipe.yaml:2: replay.manifest", "null character"]),
+    "unknown user": ('test: "~nobody-has-this-name/t.jsonl"\n', ["manifest"]),
     "broken yaml": ("model: [nano\n", ["recipe.yaml:"]),
     "no mapping": ("- a\n", ["mapping"]),
 }
