@@ -35,6 +35,8 @@ USES = {
     "ctranslate2": "export to CTranslate2, for faster-whisper",
     "lm": "KenLM binaries (--lm)",
     "url": "inputs from the web (https://…)",
+    "diarize": "speakers (transcribe --diarize)",
+    "meetings": "cpWER of conversations (score)",
     "serve": "web page and OpenAI-compatible server (asr-adapt serve)",
     "torchaudio": "a second resampler",
 }

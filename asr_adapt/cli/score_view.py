@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from asr_adapt.scoring import Comparison, Estimate, Interval, Score
     from asr_adapt.scoring.compare import GroupComparison
+    from asr_adapt.scoring.conversations import SpeakerErrors
     from asr_adapt.scoring.gate import GateResult
 
 _STYLES = {
@@ -59,6 +60,8 @@ def show_score(result: Score) -> None:
         f"{counts.errors} errors: {counts.substitutions} substituted, {counts.deletions} deleted, "
         f"{counts.insertions} inserted; {counts.hits} hits"
     )
+    if result.speakers is not None:
+        out.print(spoken_by(result.speakers))
     if counts.looped_rows:
         out.print(loops(counts.looped_rows), style="yellow")
     print_lines(out, result.written.sentences())
@@ -72,6 +75,13 @@ def show_score(result: Score) -> None:
     _confusions(out, result)
     for note in result.notes:
         out.print(f"* {note}")
+
+
+def spoken_by(found: SpeakerErrors) -> str:
+    """cpWER, and whether the speakers were as many as they are."""
+    amiss = f", {found.missed_speakers} speakers missed" if found.missed_speakers else ""
+    amiss += f", {found.invented_speakers} invented" if found.invented_speakers else ""
+    return f"cpWER {percent(found.cpwer)} of {found.conversations} conversations{amiss}"
 
 
 def loops(rows: int) -> str:

@@ -52,6 +52,7 @@ Output = Annotated[
 WordTimes = Annotated[
     bool, typer.Option("--word-timestamps", help="Times and confidence of each word (json).")
 ]
+Diarize = Annotated[bool, typer.Option("--diarize", help="Say who speaks, in every format (extra diarize).")]
 Highlight = Annotated[
     bool,
     typer.Option(
@@ -115,6 +116,7 @@ def transcribe(
     task: whisper.TaskName = None,
     word_timestamps: WordTimes = False,
     highlight_words: Highlight = False,
+    diarize: Diarize = False,
     vad: SpeechOnly = False,
     segmenter: CutBy = None,
     vad_threshold: whisper.Threshold = 0.5,
@@ -197,6 +199,7 @@ def transcribe(
         track=track,
         fail_fast=fail_fast,
         calibration=chosen.calibration(calibration),
+        diarize=diarize,
     )
     _set_threads(threads)
     read = (*(name for name in inputs if not _is_folder(name)), model, lm, calibration)

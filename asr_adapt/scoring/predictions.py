@@ -17,6 +17,7 @@ import numpy as np
 from asr_adapt.errors import DataError, NotComparableError, UsageError
 from asr_adapt.manifest import Manifest, Utterance, default_id
 from asr_adapt.scoring.columns import SparseColumns
+from asr_adapt.scoring.conversations import Conversation, conversation
 from asr_adapt.text import PROFILE_NAMES, PROFILES
 
 #: Fields of a row that hold no groups and are not kept as columns.
@@ -40,6 +41,8 @@ class Predictions:
     audio: list[str]
     source: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    #: Rows that are conversations, with the words of each speaker.
+    conversations: Sequence[Conversation] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,6 +76,7 @@ class Predictions:
             reader.audio,
             source,
             settings or {},
+            reader.conversations,
         )
 
     def column(self, name: str) -> list[Any]:
@@ -127,6 +131,7 @@ class _Collector:
         self.hypotheses: list[str] = []
         self.columns = SparseColumns()
         self.audio: list[str] = []
+        self.conversations: list[Conversation] = []
 
     def add(self, row: Utterance | Mapping[str, Any], number: int) -> None:
         path, line = self.source, number
@@ -140,6 +145,8 @@ class _Collector:
         self.hypotheses.append(_text(row, "pred_text", path, line))
         self.columns.add({name: value for name, value in row.items() if _scalar(name, value)})
         self.ids.append(str(row.get("id") or _default_id(row, number)))
+        if (found := conversation(row, self.ids[-1], path, line)) is not None:
+            self.conversations.append(found)
 
 
 def _default_id(row: Mapping[str, Any], number: int) -> str:

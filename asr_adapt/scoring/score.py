@@ -17,6 +17,7 @@ import numpy as np
 from asr_adapt import __version__
 from asr_adapt.errors import DataError
 from asr_adapt.scoring.bootstrap import Blocks, Interval, speaker_blocks
+from asr_adapt.scoring.conversations import SpeakerErrors, speaker_errors
 from asr_adapt.scoring.counts import Counts, ErrorTable, count_errors
 from asr_adapt.scoring.estimate import Estimate, Rates, estimate
 from asr_adapt.scoring.gap import Gap, measure_gap
@@ -54,6 +55,8 @@ class Score(Rates):
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     written: WrittenForm = field(default_factory=WrittenForm)
+    #: Of conversations, where rows have the words of each speaker.
+    speakers: SpeakerErrors | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: counts and rates at the top level, see ``docs/scoring.md``."""
@@ -73,6 +76,7 @@ class Score(Rates):
                 "notes": list(self.notes),
             }
             | self.written.to_json()
+            | ({} if self.speakers is None else {"speakers": self.speakers.to_json()})
         )
 
 
@@ -140,7 +144,13 @@ def score_table(
         settings=predictions.settings,
         notes=tuple(_notes(predictions, whole, blocks, normalise)),
         written=written_form(predictions.references, predictions.hypotheses),
+        speakers=_speakers(predictions, normalise),
     )
+
+
+def _speakers(predictions: Predictions, normalise: str) -> SpeakerErrors | None:
+    found = predictions.conversations
+    return speaker_errors(found, normalise) if found else None
 
 
 def group_estimate(predictions: Predictions, table: ErrorTable, rows: np.ndarray, seed: int) -> Estimate:

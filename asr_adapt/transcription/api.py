@@ -99,6 +99,8 @@ def stream(
     guard = options.pop("guard", None)
     recogniser = load(model, options, compute_type="fast")
     chosen = make_options(options)
+    if chosen.diarize:
+        raise UsageError("speakers are told apart in a whole recording: use transcribe, not stream.")
     with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")

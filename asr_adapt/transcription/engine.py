@@ -31,9 +31,10 @@ from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.known_states import States, transcribe_states
 from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches, track_for
 from asr_adapt.transcription.options import TranscribeOptions
-from asr_adapt.transcription.reading import Hearing, Read, Reader
+from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
+from asr_adapt.transcription.speakers import Diarizer, with_speakers
 from asr_adapt.transcription.windows import Piece
 
 #: Padded seconds of audio in one batch on a CPU; more only leaves the caches.
@@ -111,6 +112,10 @@ class Engine:
         called while audio is read, and what it raises ends the run."""
         self.recogniser = recogniser
         self.options = options or TranscribeOptions()
+        self._diarizer = None
+        if self.options.diarize:
+            self.options = replace(self.options, word_timestamps=True)
+            self._diarizer = Diarizer(recogniser.device)
         self.progress = Progress()
         self._journal_path = journal_path
         self._on_progress = on_progress
@@ -360,7 +365,17 @@ class Engine:
             fields=job.source.fields,
             looped=any(hypothesis.looped for hypothesis in job.heard.values()),
         )
-        return Outcome(number, job.source, transcript)
+        return Outcome(number, job.source, self._with_speakers(transcript, job))
+
+    def _with_speakers(self, transcript: Transcript, job: _Job) -> Transcript:
+        """The same with who spoke, where that was asked; voices are heard once the words are known."""
+        if self._diarizer is None or not transcript.segments:
+            return transcript
+        started = time.perf_counter()
+        rate = self.recogniser.sample_rate
+        turns = self._diarizer.turns(whole_audio(job.source, rate, self.options), rate)
+        found = with_speakers(transcript, turns)
+        return replace(found, compute_seconds=found.compute_seconds + time.perf_counter() - started)
 
 
 def decoding_name(recogniser: Recogniser) -> str:

@@ -28,7 +28,7 @@ class TranscribeOptions:
     one batch (None: chosen for the device), ``batch_size`` a further bound on its rows. ``channel`` picks one
     channel (0 is the first); None averages them. ``track`` picks an audio track of a video: a number from 0
     or a language (None: the default track). ``calibration`` maps word confidence (None: as the model gives
-    it).
+    it). ``diarize`` says who speaks in each segment, for which words get their times.
     """
 
     language: str | None = None
@@ -51,6 +51,7 @@ class TranscribeOptions:
     workers: int = 2
     fail_fast: bool = False
     calibration: Calibration | None = None
+    diarize: bool = False
 
     def __post_init__(self) -> None:
         if self.segmenter not in SEGMENTERS:

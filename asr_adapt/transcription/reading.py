@@ -188,6 +188,14 @@ def _blocks(
     ]
 
 
+def whole_audio(source: Source, rate: int, options: TranscribeOptions) -> np.ndarray:
+    """All samples of a source that are heard, float32 mono (n,) at ``rate``; nothing is remarked."""
+    blocks = _blocks(source, rate, options, None if source.strict else lambda remark: None)
+    if options.clips:
+        blocks = _clipped(blocks, options.clips, rate)
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
 def checked_samples(samples: np.ndarray, label: str) -> np.ndarray:
     """``samples`` as float32 mono; raises AudioError for another shape, no samples, or NaN and infinity."""
     array = np.asarray(samples)

@@ -34,6 +34,8 @@ class Segment:
     confidence: float | None = None
     tokens: tuple[int, ...] = ()
     decoded: Decoded | None = None
+    #: Who speaks, where it was asked; see :mod:`asr_adapt.transcription.speakers`.
+    speaker: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,14 @@ def _segment_json(number: int, segment: Segment, language: str | None) -> dict[s
     }
     if found is not None and found.language is not None and found.language != language:
         row["language"], row["language_probability"] = found.language, _rounded(found.language_probability)
+    row |= _said_by(segment.speaker)
     if segment.words:
-        row["words"] = [word_json(word) for word in segment.words]
+        row["words"] = [word_json(word) | _said_by(segment.speaker) for word in segment.words]
     return row
+
+
+def _said_by(speaker: str | None) -> dict[str, str]:
+    return {} if speaker is None else {"speaker": speaker}
 
 
 def word_json(word: Word) -> dict[str, Any]:

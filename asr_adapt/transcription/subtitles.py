@@ -48,6 +48,7 @@ class Cue:
     end: float
     rows: tuple[tuple[Word, ...], ...]
     like: str = ""
+    speaker: str | None = None
 
     @property
     def lines(self) -> tuple[str, ...]:
@@ -60,19 +61,27 @@ class Cue:
         return tuple(word for row in self.rows for word in row)
 
 
-def cues(transcript: Transcript, rules: CueRules | None = None) -> list[Cue]:
+def speaker_label(speaker: str | None) -> str:
+    """What stands before the words of a speaker where a format has no place of its own for that."""
+    return "" if speaker is None else f"[{speaker}]: "
+
+
+def cues(transcript: Transcript, rules: CueRules | None = None, *, labelled: bool = False) -> list[Cue]:
     """Readable cues of a transcript, in order and without overlap.
 
     Segments without word times are spread over their time by their characters. A cue is shown longer than
     its speech where the reading speed asks for it, never into the next cue, and never longer than
-    ``rules.longest``. Words without a length of their own share the time up to the next word.
+    ``rules.longest``. Words without a length of their own share the time up to the next word. Where
+    cues are ``labelled``, lines leave room for the speaker's label.
     """
     rules = rules or CueRules()
     found: list[Cue] = []
     for segment in transcript.segments:
-        layout = _Layout(rules, segment.text)
+        label = speaker_label(segment.speaker) if labelled else ""
+        layout = _Layout(replace(rules, line_length=max(10, rules.line_length - len(label))), segment.text)
         for words in layout.groups(layout.whole_words(segment.words) or _spread(segment, rules)):
-            found.append(Cue(words[0].start, words[-1].end, layout.rows(words), segment.text))
+            rows = layout.rows(words)
+            found.append(Cue(words[0].start, words[-1].end, rows, segment.text, segment.speaker))
     return _timed(found, rules, transcript.duration)
 
 

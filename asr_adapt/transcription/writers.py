@@ -16,7 +16,7 @@ from asr_adapt.errors import UsageError
 from asr_adapt.models import Word
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import Transcript, word_json
-from asr_adapt.transcription.subtitles import Cue, CueRules, cues
+from asr_adapt.transcription.subtitles import Cue, CueRules, cues, speaker_label
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ def clock(seconds: float, *, point: str = ".", hours: bool = True) -> str:
 
 
 def _txt(transcript: Transcript, options: WriterOptions) -> str:
-    lines = [_one_line(segment.text) for segment in transcript.segments if segment.text]
-    return "".join(f"{line}\n" for line in lines)
+    said = [segment for segment in transcript.segments if segment.text]
+    return "".join(f"{speaker_label(one.speaker)}{_one_line(one.text)}\n" for one in said)
 
 
 def _srt(transcript: Transcript, options: WriterOptions) -> str:
     blocks = []
-    for number, (start, end, text) in enumerate(_shown(transcript, options, _no_arrow), 1):
+    for number, (start, end, text) in enumerate(_shown(transcript, options, _SRT), 1):
         times = f"{clock(start, point=',')} --> {clock(end, point=',')}"
         blocks.append(f"{number}\n{times}\n{text}\n")
     return "\n".join(blocks)
@@ -63,33 +63,38 @@ def _srt(transcript: Transcript, options: WriterOptions) -> str:
 
 def _vtt(transcript: Transcript, options: WriterOptions) -> str:
     blocks = ["WEBVTT\n"]
-    for start, end, text in _shown(transcript, options, _vtt_escape):
+    for start, end, text in _shown(transcript, options, _VTT):
         times = f"{clock(start, hours=False)} --> {clock(end, hours=False)}"
         blocks.append(f"{times}\n{text}\n")
     return "\n".join(blocks)
 
 
 def _tsv(transcript: Transcript, options: WriterOptions) -> str:
-    rows = ["start\tend\ttext\n"]
-    for s in transcript.segments:
-        rows.append(f"{round(s.start * 1000)}\t{round(s.end * 1000)}\t{_one_line(s.text)}\n")
-    return "".join(rows)
+    rows = _table_rows(transcript)
+    return "".join("\t".join(map(str, row)) + "\n" for row in rows)
 
 
 def _csv(transcript: Transcript, options: WriterOptions) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("start", "end", "text"))
-    for s in transcript.segments:
-        writer.writerow((round(s.start * 1000), round(s.end * 1000), _one_line(s.text)))
+    writer.writerows(_table_rows(transcript))
     return buffer.getvalue()
+
+
+def _table_rows(transcript: Transcript) -> Iterator[tuple[object, ...]]:
+    """Whisper's three columns, in milliseconds, and a fourth where speakers are known."""
+    known = any(segment.speaker is not None for segment in transcript.segments)
+    yield ("start", "end", "text", *(["speaker"] if known else []))
+    for s in transcript.segments:
+        own = [s.speaker or ""] if known else []
+        yield (round(s.start * 1000), round(s.end * 1000), _one_line(s.text), *own)
 
 
 def _lrc(transcript: Transcript, options: WriterOptions) -> str:
     lines = ["[re:asr-adapt]\n", f"[length:{_lrc_clock(transcript.duration)}]\n"]
     for cue in cues(transcript, options.rules):
         text = joined(cue.lines, cue.like)
-        lines.append(f"[{_lrc_clock(cue.start)}]{_one_line(text)}\n")
+        lines.append(f"[{_lrc_clock(cue.start)}]{speaker_label(cue.speaker)}{_one_line(text)}\n")
     return "".join(lines)
 
 
@@ -109,6 +114,11 @@ def _jsonl(transcript: Transcript, options: WriterOptions) -> str:
         row["warnings"] = list(transcript.warnings)
     if transcript.words:
         row["words"] = [word_json(word) for word in transcript.words]
+    if any(segment.speaker is not None for segment in transcript.segments):
+        row["pred_segments"] = [
+            {"start": round(s.start, 3), "end": round(s.end, 3), "speaker": s.speaker, "text": s.text}
+            for s in transcript.segments
+        ]
     return json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -125,15 +135,26 @@ WRITERS: dict[str, Callable[[Transcript, WriterOptions], str]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Grammar:
+    """What a subtitle format wants escaped, and how it says who speaks: a front, which is shown or not."""
+
+    escape: Callable[[str], str]
+    front: Callable[[str | None], str]
+    shows_front: bool
+
+
 def _shown(
-    transcript: Transcript, options: WriterOptions, escape: Callable[[str], str]
+    transcript: Transcript, options: WriterOptions, grammar: _Grammar
 ) -> Iterator[tuple[float, float, str]]:
     """(start, end, text) of everything shown; with highlighting, one showing a word, as whisper does."""
-    for cue in cues(transcript, options.rules):
+    for cue in cues(transcript, options.rules, labelled=grammar.shows_front):
+        front = grammar.front(cue.speaker)
         if not options.highlight_words:
-            yield cue.start, cue.end, "\n".join(escape(line) for line in cue.lines)
+            yield cue.start, cue.end, front + "\n".join(grammar.escape(line) for line in cue.lines)
         else:
-            yield from _highlighted(cue, escape)
+            for start, end, text in _highlighted(cue, grammar.escape):
+                yield start, end, front + text
 
 
 def _highlighted(cue: Cue, escape: Callable[[str], str]) -> Iterator[tuple[float, float, str]]:
@@ -181,6 +202,15 @@ def _no_arrow(text: str) -> str:
 
 def _vtt_escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _voice(speaker: str | None) -> str:
+    """WebVTT's own mark of who speaks."""
+    return "" if speaker is None else f"<v {_vtt_escape(speaker)}>"
+
+
+_SRT = _Grammar(_no_arrow, speaker_label, shows_front=True)
+_VTT = _Grammar(_vtt_escape, _voice, shows_front=False)
 
 
 def _lrc_clock(seconds: float) -> str:
