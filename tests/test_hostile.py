@@ -181,6 +181,7 @@ def table(folder: Path, chance: random.Random) -> tuple[str, list[str]]:
 KINDS = (audio, manifest, recipe, predictions, baseline, textgrid, lhotse, table)
 
 
+@pytest.mark.timeout(900)  # fifty inputs take seconds: whoever meets this hangs
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_damaged_files_are_named(
     kind: Callable[[Path, random.Random], tuple[str, list[str]]],
