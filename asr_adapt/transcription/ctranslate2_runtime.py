@@ -4,8 +4,9 @@ Knows CTranslate2's calls and what they leave out. Does not know how windows fol
 believed (:mod:`asr_adapt.models.guard`): only how one attempt at a window is made differs.
 
 CTranslate2 gives one score for a whole attempt, so a phrase's confidence is that of its window unless words
-are asked for, and it draws from one stream of random numbers, so that a row's draws would depend on what was
-heard before. Doubtful windows are therefore tried again by beam and not at higher temperatures.
+are asked for. It draws from one stream of random numbers for each engine, so that draws depend on what was
+drawn before: doubtful windows are tried again by beam first, which draws nothing, and then at few
+temperatures, each window by an engine of its own that begins at the same number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -36,8 +38,10 @@ from asr_adapt.transcription.ctranslate2_export import require_package
 
 #: Frames of the median filter over attention, as in openai-whisper.
 _FILTER = 7
-#: Every run draws alike where a temperature is asked for.
+#: Every engine draws alike.
 _SEED = 0
+#: An attempt that is not made: it never stands, and the next temperature is tried.
+_NOTHING = Spoken((), (-math.inf,), looped=True)
 
 
 class Ctranslate2Recogniser(WhisperRecogniser):
@@ -53,7 +57,8 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         super().__init__(skeleton, whole_processor(Checkpoint(files.settings, name)), name)
         super().use_context("full")
         self.compute_type = compute_type
-        self.engine = _engine(files.weights, device, compute_type)
+        self.fresh_engine = partial(_engine, files.weights, device, compute_type)
+        self.engine = self.fresh_engine()
         self.decoding = _Decoding(self)
 
     @property
@@ -140,7 +145,7 @@ class _Decoding(WhisperDecoding):
 
     def __init__(self, recogniser: Ctranslate2Recogniser) -> None:
         super().__init__(recogniser.network, recogniser.tokens, recogniser.model)
-        self.engine = recogniser.engine
+        self.engine, self.fresh_engine = recogniser.engine, recogniser.fresh_engine
 
     def opening(self, heard: Heard) -> Opening:
         """Languages; attempts tell silence."""
@@ -155,18 +160,33 @@ class _Decoding(WhisperDecoding):
         )
 
     def attempt(self, heard: Heard, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
-        """Every row once. At another temperature than the first, by beam: see the module."""
-        draws = temperature > 0 and temperature == search.temperatures[0]
-        again = temperature > 0 and not draws
-        beams = 1 if draws else max(search.beams, search.best_of) if again else search.beams
-        most = max(heard.room(rules))
-        results = self.engine.generate(
+        """Every row once; doubtful ones by beam, then drawn: see the module."""
+        ladder = search.temperatures
+        if temperature == ladder[0] or temperature == 0:
+            return self._generated(self.engine, heard, rules, search, temperature)
+        if temperature == ladder[1]:
+            beams = max(search.beams, search.best_of)
+            return self._generated(self.engine, heard, rules, replace(search, beams=beams), 0.0)
+        if temperature not in ladder[3::2]:  # draws at every temperature cost more than they find
+            return [_NOTHING] * len(heard.states)
+        found = []
+        for row in range(len(heard.states)):
+            found += self._generated(self.fresh_engine(), heard.rows([row]), rules, search, temperature)
+        return found
+
+    def _generated(
+        self, engine: Any, heard: Heard, rules: Rules, search: Search, temperature: float
+    ) -> list[Spoken]:
+        """By beam, or the best of several drawn at a ``temperature`` above 0."""
+        draws, most = temperature > 0, max(heard.room(rules))
+        penalty = 1.0 if search.length_penalty is None else search.length_penalty
+        results = engine.generate(
             _view(heard.states.numpy()),
             heard.given.tolist(),
-            beam_size=beams,
+            beam_size=1 if draws else search.beams,
             patience=search.patience,
-            num_hypotheses=search.best_of if draws else beams,
-            length_penalty=1.0 if search.length_penalty is None else search.length_penalty,
+            num_hypotheses=search.best_of if draws else search.beams,
+            length_penalty=penalty,
             max_length=max(2 * most, most + heard.given.shape[1] - 1),  # half of it may be said
             return_scores=True,
             return_no_speech_prob=True,
@@ -176,10 +196,10 @@ class _Decoding(WhisperDecoding):
             sampling_topk=0 if draws else 1,
             sampling_temperature=temperature if draws else 1.0,
         )
-        penalty = 1.0 if search.length_penalty is None else search.length_penalty
-        shown = temperature if draws else 0.0
         return [
-            replace(_best(result, rules, bound, penalty), temperature=shown, silence=result.no_speech_prob)
+            replace(
+                _best(result, rules, bound, penalty), temperature=temperature, silence=result.no_speech_prob
+            )
             for result, bound in zip(results, _bounds(heard, rules), strict=True)
         ]
 
