@@ -20,7 +20,7 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -231,6 +231,13 @@ def searched(way: Way, task: Task) -> Search:
     return Search(beams=way.beams, hotwords=tuple((word, way.weight) for word in listed))
 
 
+def done(task: Task, chosen: Sequence[Way], path: Path) -> Task:
+    """The task with those rows alone that were heard in all ways."""
+    texts = Texts(path)
+    rows = [row for row in task.rows if all(row.id in texts.found[str(way)] for way in chosen)]
+    return replace(task, rows=rows)
+
+
 def block(task: Task, model: str, texts: dict[Way, list[str]]) -> list[str]:
     """The table of one task and model."""
     rows = []
@@ -268,6 +275,9 @@ def main() -> None:
     parser.add_argument(
         "--output", type=Path, default=Path("hotwords-output"), help="folder of what was heard"
     )
+    parser.add_argument(
+        "--partial", action="store_true", help="the table of the rows that are done, no others"
+    )
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long; run again")
     add_write(parser, "hotwords")
     options = parser.parse_args()
@@ -288,6 +298,8 @@ def main() -> None:
                 else names(options.data, options.part)
             )
             path = options.output / f"{options.part}-{name}-{model}.json"
+            if options.partial:
+                task = done(task, ways(options.part), path)
             lines += block(task, model, heard(task, model, ways(options.part), path, deadline))
     publish("\n".join(lines), "hotwords" if options.part == "report" else "hotwords-sweep", options.write)
 
