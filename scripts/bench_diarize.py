@@ -2,8 +2,8 @@
 
 Utterances of LibriSpeech's test-other follow each other, speakers drawn at random, with 0.2 to 0.8 s of
 silence between; nobody speaks at once. The diarization error (10 ms frames, no collar) is what is missed,
-invented or given to another than the paired speaker, over the time of the utterances, whose inner pauses count
-as speech. cpWER is that of ``asr-adapt score``; the WER beside it is of the same words without speakers.
+invented or given to another than the paired speaker, over the time of the utterances; their pauses count as
+speech. cpWER is that of ``asr-adapt score``; the WER beside it is of the same words without speakers.
 
     python scripts/bench_diarize.py --data ../shared/data --model whisper-tiny.en --write
 """
