@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from asr_adapt.errors import UsageError
 from asr_adapt.files import is_device
 from asr_adapt.leftovers import beside
 
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 
 def try_lock(path: Path) -> FileLock | None:
     """Hold the lock file ``path``; None when another process, or another part of this one, holds it."""
+    from filelock import FileLock, Timeout  # not free, and every command imports this module
+
     lock = FileLock(path, thread_local=False)
     try:
         lock.acquire(blocking=False)
@@ -41,6 +45,8 @@ def in_turn(path: Path) -> Iterator[None]:
 
     The file stays: who removed it would let a third process in beside the second, which waits on it.
     """
+    from filelock import FileLock
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path, thread_local=False):
         yield

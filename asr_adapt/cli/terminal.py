@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import codecs
 import io
-import logging
 import sys
 
 _HANDLER = "asr-adapt-escape"
@@ -19,6 +18,8 @@ _CHATTY = ("httpx", "huggingface_hub", "transformers", "accelerate")
 
 def log_to_stderr(level: int) -> None:
     """From now on what we log at ``level`` is a line on stderr; of others' logs only warnings are."""
+    import logging  # not free, and --help logs nothing
+
     logging.basicConfig(level=max(level, logging.WARNING), format="%(message)s")
     logging.getLogger("asr_adapt").setLevel(level)
     for name in _CHATTY:
