@@ -78,8 +78,8 @@ def export(
     if to is Target.ggml and (check or verify):
         raise UsageError("--check and --verify are of runtimes that asr-adapt has: leave them out for ggml.")
     rows = None if verify is None else scorable(verify)
-    read = [model, *expanded(*(name for name in (check, verify) if name is not None))]
-    require_folder(output, "export", read, again=True)
+    named = [name for name in (check, verify) if name is not None]
+    require_folder(output, "export", [model, *expanded(*named)], again=True)
     made = _Export(model, output, check, as_json)
     with alone(output):
         if to is Target.ggml:
@@ -158,8 +158,10 @@ class _Export:
             print(f"{found.graph}: {size:.1f} MB, same text on {found.same_text} of {found.clips} clips")
         if not opened:
             return []
+        from asr_adapt.models import WhisperRecogniser
         from asr_adapt.transcription.ctranslate2_runtime import open_export
 
+        assert isinstance(recogniser, WhisperRecogniser)  # others were refused
         return [(found.graph, open_export(self.output, recogniser, quantisation))]
 
 

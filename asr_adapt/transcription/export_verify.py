@@ -64,11 +64,12 @@ def verify(
 ) -> Verified:
     """Evaluate both on ``rows``, which have texts. Raises DataError where a row's audio cannot be read."""
     with temporary_folder() as folder:
-        paths = []
+        paths: dict[str, Path] = {}
         for name, recogniser in (("torch", torch_one), ("export", exported)):
             path = Path(folder) / f"{name}.jsonl"
             found = evaluate(rows, model=recogniser, output=path, normalise=normalise)
             if found.failures:
                 raise DataError(f"{len(found.failures)} rows cannot be read: {found.failures[0].message}")
-            paths.append(path)
-        return Verified(graph, compare(*paths, normalise=normalise), tolerance)
+            paths[name] = path
+        compared = compare(paths["torch"], paths["export"], normalise=normalise)
+        return Verified(graph, compared, tolerance)

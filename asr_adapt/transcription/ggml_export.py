@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 from transformers.convert_slow_tokenizer import bytes_to_unicode
@@ -28,8 +28,12 @@ QUANTISATIONS = tuple(_FILE_TYPES)
 #: Weights of one scale in q8_0.
 _BLOCK = 32
 #: Two-dimensional weights that stay in float32.
-_SMALL = ("encoder.conv1.bias", "encoder.conv2.bias", "encoder.positional_embedding")
-_SMALL += ("decoder.positional_embedding",)
+_SMALL = (
+    "encoder.conv1.bias",
+    "encoder.conv2.bias",
+    "encoder.positional_embedding",
+    "decoder.positional_embedding",
+)
 
 
 @dataclass(frozen=True)
@@ -68,13 +72,13 @@ def write_ggml(recogniser: Recogniser, path: Path, quantisation: str = "float16"
     return Written(path, len(weights))
 
 
-def _write_head(out: BinaryIO, recogniser: WhisperRecogniser, kind: int) -> None:
+def _write_head(out: IO[bytes], recogniser: WhisperRecogniser, kind: int) -> None:
     """Sizes, mel filters, and the pieces of the vocabulary in front of the special tokens, as bytes."""
     config = recogniser.model.config
     out.write(struct.pack("<I", MAGIC))
-    sizes = (config.vocab_size, config.max_source_positions, config.d_model)
-    sizes += (config.encoder_attention_heads, config.encoder_layers, config.max_target_positions)
-    sizes += (config.d_model, config.decoder_attention_heads, config.decoder_layers, config.num_mel_bins)
+    sizes = [config.vocab_size, config.max_source_positions, config.d_model]
+    sizes += [config.encoder_attention_heads, config.encoder_layers, config.max_target_positions]
+    sizes += [config.d_model, config.decoder_attention_heads, config.decoder_layers, config.num_mel_bins]
     out.write(struct.pack("<11i", *sizes, kind))
     filters = np.ascontiguousarray(np.asarray(recogniser.processor.feature_extractor.mel_filters).T)
     out.write(struct.pack("<2i", *filters.shape) + filters.astype("<f4").tobytes())
@@ -91,7 +95,7 @@ def _pieces(recogniser: WhisperRecogniser) -> list[bytes]:
     return [bytes(letters[letter] for letter in piece) for piece in pieces]
 
 
-def _write_weight(out: BinaryIO, name: str, values: np.ndarray, large: int) -> None:
+def _write_weight(out: IO[bytes], name: str, values: np.ndarray, large: int) -> None:
     """Header and values of one weight; matrices in the type ``large``, the rest in 32 or 16 bits."""
     values = values.squeeze() if values.ndim == 1 or "positional" in name else values
     if name in ("encoder.conv1.bias", "encoder.conv2.bias"):
