@@ -63,6 +63,8 @@ def piped(model: str, rows: Manifest, batch: int) -> Callable[[], list[str]]:
         "automatic-speech-recognition", model=model, device="cpu", dtype=torch.float32
     )
     told: dict[str, Any] = {"num_beams": 1}
+    if getattr(pipe.model.generation_config, "is_multilingual", False):  # as ours is told by the rows
+        told |= {"language": "en", "task": "transcribe"}
 
     def work() -> list[str]:
         clips = [read_audio(row.audio_path, offset=row.offset, duration=row.duration) for row in rows]
