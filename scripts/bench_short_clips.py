@@ -9,6 +9,7 @@ Each set is transcribed as ``transcribe`` does it, and once with such clips left
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,9 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="whisper-tiny.en")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    parser.add_argument("--clips", type=int, default=60, help="digits, drawn from all [60]")
+    parser.add_argument("--clips", type=int, default=60, help="of each set, at most [60]")
     add_write(parser, "short-clips")
     options = parser.parse_args(arguments)
+    logging.getLogger("asr_adapt").setLevel(logging.ERROR)  # not a line for each clip without speech
     recogniser = Recogniser.load(options.model, device="cpu", compute_type="float32")
     rows = []
     for name, clips in (("digits", digits(options)), ("sounds", sounds(options))):
@@ -56,7 +58,8 @@ def sounds(options: argparse.Namespace) -> list[tuple[np.ndarray, str]]:
     """Sounds in which nobody speaks."""
     files = sorted((options.data / "esc10_noise").rglob("*.ogg"))
     most = round(undetected.SHORT_SECONDS * RATE)
-    return [(read_audio(f, sample_rate=RATE)[:most], "") for f in files]
+    random.Random(0).shuffle(files)
+    return [(read_audio(f, sample_rate=RATE)[:most], "") for f in files[: options.clips]]
 
 
 def counted(
