@@ -7,6 +7,7 @@ bank of sines, each pitch is a letter, silence is the blank. So audio of any len
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import tempfile
@@ -16,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import setuptools  # noqa: F401  torch.compile needs it to be imported before any package that imports distutils
 import soundfile
 from hypothesis import settings
 
@@ -41,6 +43,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "realdata" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def own_log_level() -> Iterator[None]:
+    """A command run within a test sets how much is logged; the next test begins anew."""
+    logger = logging.getLogger("asr_adapt")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -89,9 +89,9 @@ def _prepared(told: Data, model: str, folder: Path, settings: list[str], *, keep
     relative = {name: os.path.relpath(path, folder) for name, path in paths.items()}
     recipe = folder / "recipe.yaml"
     write_recipe(recipe_of(model, relative, parts), recipe, settings)
-    logging.getLogger("asr_adapt").setLevel(logging.WARNING)  # the run itself will say what it does
+    log_to_stderr(logging.WARNING)  # the run itself will say what it does
     typer.echo(estimate(load_recipe(recipe)).sentence(), err=True)
-    logging.getLogger("asr_adapt").setLevel(logging.NOTSET)
+    log_to_stderr(logging.INFO)
     return recipe
 
 
