@@ -48,9 +48,7 @@ def ask(server):
 
     def send(method: str, path: str, body: bytes | None = None, headers: dict | None = None):
         connection = http.client.HTTPConnection(*server.server_address, timeout=60)
-        with contextlib.suppress(
-            BrokenPipeError
-        ):  # refused before all was sent: the answer is there
+        with contextlib.suppress(BrokenPipeError):  # refused before all was sent: the answer is there
             connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
         return answer.status, dict(answer.getheaders()), answer.read()
