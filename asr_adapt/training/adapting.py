@@ -296,9 +296,9 @@ def _ready(
     if recipe.replay is not None and sets.replay is not None and recipe.replay.labels == "base":
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
-    packed = packing(recipe, recogniser) is not None
-    recipe = with_default(recipe, recogniser.heard_seconds, PACKED_ROWS if packed else DEFAULT_ROWS)
-    corpus, batches = _corpus(recipe, recogniser, labelled.parts)
+    pack = packing(recipe, recogniser)
+    recipe = with_default(recipe, recogniser.heard_seconds, DEFAULT_ROWS if pack is None else PACKED_ROWS)
+    corpus, batches = _corpus(recipe, recogniser, labelled.parts, pack)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
     return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, measuring)
@@ -450,12 +450,13 @@ def _reinitialise(model: Any) -> None:
     model.load_state_dict(fresh.state_dict())
 
 
-def _corpus(recipe: Recipe, recogniser: Recogniser, parts: list[Corpus]) -> tuple[Corpus, BatchPlan]:
+def _corpus(
+    recipe: Recipe, recogniser: Recogniser, parts: list[Corpus], pack: Packing | None
+) -> tuple[Corpus, BatchPlan]:
     augmenter = recipe.augment.augmenter(recipe.seed)
     longest = augmenter.longest if augmenter else 1.0
     rows = [row for part in parts for row in part.rows]
     labels = [ids for part in parts for ids in part.labels]
-    pack = packing(recipe, recogniser)
     plan = BatchPlan(
         parts[0].durations * longest,
         BatchLimits(_given_seconds(recipe), recipe.batch.quadratic_seconds, recipe.batch.rows),
