@@ -20,7 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from asr_adapt.files import atomic_write
 from asr_adapt.training import Recipe
-from asr_adapt.training.starting_values import TABLE
+from asr_adapt.training.recipe.starting_values import TABLE
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
 BEGIN, END = "<!-- fields -->", "<!-- /fields -->"

@@ -126,6 +126,62 @@ def test_no_module_imports_itself_in_a_circle():
             visit(module, ())
 
 
+def folder(module: str) -> str:
+    """The folder inside a room that a module lies in; a module directly in its room stands for itself."""
+    parts = module.split(".")
+    path = modules().get(module)
+    inside = len(parts) > 3 or (len(parts) == 3 and path is not None and path.name == "__init__.py")
+    return ".".join(parts[:3]) if inside else module
+
+
+@pytest.mark.parametrize("name", [name for name in ROOMS if name != "assets"])
+def test_folders_of_a_room_do_not_import_in_a_circle(name):
+    """Among imports that run at load; a room's own ``__init__`` is its front."""
+    front = f"asr_adapt.{name}"
+    inside = [m for m in modules() if m.startswith(f"{front}.")]
+    above: dict[str, set[str]] = {}
+    for module in inside:
+        reached_folders = {
+            folder(i.target) for i in ours(module) if i.at_load and i.target.startswith(f"{front}.")
+        }
+        above.setdefault(folder(module), set()).update(reached_folders - {folder(module)})
+    circles = [circle for circle in knots(above) if any(m.name == "__init__.py" for m in of(circle))]
+    assert circles == [], f"folders of {front} import each other: {circles}"
+
+
+def of(circle: list[str]) -> list[Path]:
+    return [modules()[m] for m in circle]
+
+
+def knots(graph: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of more than one node that reach each other (by Kosaraju's two walks)."""
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def walk(node: str, edges: dict[str, set[str]], into: list[str]) -> None:
+        seen.add(node)
+        for target in sorted(edges.get(node, ())):
+            if target not in seen:
+                walk(target, edges, into)
+        into.append(node)
+
+    for node in sorted(graph):
+        if node not in seen:
+            walk(node, graph, order)
+    back: dict[str, set[str]] = {}
+    for node, targets in graph.items():
+        for target in targets:
+            back.setdefault(target, set()).add(node)
+    seen.clear()
+    found = []
+    for node in reversed(order):
+        if node not in seen:
+            group: list[str] = []
+            walk(node, back, group)
+            found.append(sorted(group))
+    return [group for group in found if len(group) > 1]
+
+
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_rooms_that_need_no_torch(name):
     """Neither at load nor inside any function, directly or through another module of ours."""

@@ -1,7 +1,7 @@
 """``asr-adapt adapt``: from recordings to an adapted model and its proof, in one command.
 
 Knows options, the plan that is shown before anything is trained, and the question. Does not know how rows are
-chosen (:mod:`asr_adapt.training.from_data`) or how a recipe is carried out.
+chosen (:mod:`asr_adapt.training.recipe.from_data`) or how a recipe is carried out.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asr_adapt.destinations import expanded, mark_folder, require_folder
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.training.from_data import Data, Parts
+    from asr_adapt.training.recipe.from_data import Data, Parts
 
 KIND = "adapt"
 _FILES = ("data", "model", "recipe.yaml")
@@ -54,7 +54,7 @@ def adapt(
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before training."),
 ) -> int:
     """Adapt a recogniser to recordings: read, split by speaker, plan, train, prove."""
-    from asr_adapt.training.from_data import Data
+    from asr_adapt.training.recipe.from_data import Data
 
     sources = expanded(*data, *dev, *test, *guard)
     require_folder(output, KIND, sources)
@@ -76,8 +76,8 @@ def adapt(
 def _prepared(told: Data, model: str, folder: Path, settings: list[str], *, keep: bool) -> Path:
     """Manifests and recipe in ``folder``, and the plan on the screen."""
     from asr_adapt.training.adapting import estimate
-    from asr_adapt.training.from_data import gather, recipe_of
-    from asr_adapt.training.recipe_file import load_recipe, write_recipe
+    from asr_adapt.training.recipe.file import load_recipe, write_recipe
+    from asr_adapt.training.recipe.from_data import gather, recipe_of
 
     parts = gather(told)
     if keep:

@@ -39,8 +39,8 @@ def blend(
 
     require_folder(output, "blend", [base, adapted, target, guard], overwrite=overwrite)
     from asr_adapt.scoring.rise import parse_rise
-    from asr_adapt.training.blending import Point
-    from asr_adapt.training.blending_run import blend_models
+    from asr_adapt.training.retention.blending import Point
+    from asr_adapt.training.retention.directories import blend_models
 
     with alone(output):
         result = blend_models(

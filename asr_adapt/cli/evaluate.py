@@ -164,7 +164,7 @@ def _require_free(output: Path | None, repeat: int, rows: Manifest, read: list[A
         return
     from asr_adapt.destinations import require_files
     from asr_adapt.scoring.predictions import settings_path
-    from asr_adapt.transcription.contexts import beside
+    from asr_adapt.transcription.rows.encoder_contexts import beside
 
     written = [output, *_repeats(output, repeat)]
     written += [path for context in Context if (path := beside(output, context.value)) is not None]

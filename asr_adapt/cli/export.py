@@ -111,8 +111,8 @@ class _Export:
 
     def onnx(self, *, int8: bool, opened: bool) -> list[tuple[str, Recogniser]]:
         """Write graphs, print their checks; the graphs ``opened`` by name."""
-        from asr_adapt.transcription.onnx_export import export_onnx
-        from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+        from asr_adapt.transcription.runtimes.onnx_export import export_onnx
+        from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
 
         recogniser = self.recogniser()
         checks = export_onnx(recogniser, self.output, _clips(self.check, recogniser), int8=int8)
@@ -131,7 +131,7 @@ class _Export:
         """Write whisper.cpp's file into the folder."""
         from asr_adapt.destinations import mark_folder
         from asr_adapt.files import atomic_directory
-        from asr_adapt.transcription.ggml_export import ggml_name, write_ggml
+        from asr_adapt.transcription.runtimes.ggml_export import ggml_name, write_ggml
 
         recogniser = self.recogniser()
         name = ggml_name(recogniser, quantisation)
@@ -146,7 +146,7 @@ class _Export:
 
     def ctranslate2(self, quantisation: str, *, opened: bool) -> list[tuple[str, Recogniser]]:
         """The same for CTranslate2, computed in the type of its weights where the CPU has it."""
-        from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+        from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
         recogniser = self.recogniser()
         clips = _clips(self.check, recogniser)
@@ -159,7 +159,7 @@ class _Export:
         if not opened:
             return []
         from asr_adapt.models import WhisperRecogniser
-        from asr_adapt.transcription.ctranslate2_runtime import open_export
+        from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_export
 
         assert isinstance(recogniser, WhisperRecogniser)  # others were refused
         return [(found.graph, open_export(self.output, recogniser, quantisation))]
@@ -174,7 +174,7 @@ def _verified(
     as_json: bool,
 ) -> int:
     """Compare each graph with torch on ``rows`` under the profile and tolerance of ``rules``."""
-    from asr_adapt.transcription.export_verify import verify
+    from asr_adapt.transcription.runtimes.verify import verify
 
     found = [
         verify(recogniser, other, graph, rows, normalise=rules[0], tolerance=rules[1])
@@ -189,7 +189,7 @@ def _verified(
 
 def _quantisation(asked: str | None, int8: bool) -> str:
     """The type of the weights; raises :class:`UsageError` for one that CTranslate2 does not store."""
-    from asr_adapt.transcription.ctranslate2_export import QUANTISATIONS
+    from asr_adapt.transcription.runtimes.ctranslate2_export import QUANTISATIONS
 
     if asked is not None and int8 and asked != "int8":
         raise UsageError(f"--int8 and --quantisation {asked} contradict each other: give one.")
@@ -200,7 +200,7 @@ def _quantisation(asked: str | None, int8: bool) -> str:
 
 def _ggml_type(asked: str | None, int8: bool) -> str:
     """The type of the weights of a ggml file; raises :class:`UsageError` for one that is not written."""
-    from asr_adapt.transcription.ggml_export import QUANTISATIONS
+    from asr_adapt.transcription.runtimes.ggml_export import QUANTISATIONS
 
     if asked is not None and (int8 or asked not in QUANTISATIONS):
         raise UsageError(f"for ggml give one --quantisation of {', '.join(QUANTISATIONS)}, not {asked}.")

@@ -62,7 +62,7 @@ class ChosenModel:
             )
         if self.task not in (None, "transcribe"):
             raise UsageError(f"--runtime {self.runtime.value} cannot {self.task}: leave --runtime out.")
-        from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+        from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
 
         return with_decoding(OnnxRecogniser(self.name, int8=self.runtime is Runtime.onnx_int8), self.decoding)
 
@@ -134,7 +134,7 @@ class ChosenModel:
 
 
 def _open_ctranslate2(name: str, *, device: str, compute_type: str) -> Recogniser:
-    from asr_adapt.transcription.ctranslate2_runtime import open_ctranslate2
+    from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 
     return open_ctranslate2(name, device=device, compute_type=compute_type)
 

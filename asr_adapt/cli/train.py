@@ -37,7 +37,7 @@ def train(
     import json
     import logging
 
-    from asr_adapt.training.recipe_file import load_recipe
+    from asr_adapt.training.recipe.file import load_recipe
 
     if overwrite and (resume or curve is not None):
         raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
@@ -55,7 +55,7 @@ def train(
     folder = output or Path("runs") / recipe.stem
     if curve is not None:
         from asr_adapt.cli.curve_view import show_curve
-        from asr_adapt.training.curve import learning_curve, parse_fractions
+        from asr_adapt.training.curve.parts import learning_curve, parse_fractions
 
         fractions = parse_fractions(curve)
         found = learning_curve(

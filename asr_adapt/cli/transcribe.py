@@ -23,8 +23,8 @@ from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
     from asr_adapt.transcription.files_run import RunReport, RunSettings
-    from asr_adapt.transcription.outputs import Outputs
-    from asr_adapt.transcription.writers import WriterOptions
+    from asr_adapt.transcription.writing.outputs import Outputs
+    from asr_adapt.transcription.writing.writers import WriterOptions
 
 #: Endings of files are no longer than this, names of folders with a dot in them mostly are.
 _LONGEST_ENDING = 5
@@ -234,8 +234,8 @@ def _run(
 
 
 def _writer(rules: tuple[int, int, int | None], highlight_words: bool) -> WriterOptions:
-    from asr_adapt.transcription.subtitles import CueRules
-    from asr_adapt.transcription.writers import WriterOptions
+    from asr_adapt.transcription.writing.subtitles import CueRules
+    from asr_adapt.transcription.writing.writers import WriterOptions
 
     length, count, words = rules
     cues = CueRules(line_length=length, line_count=count, line_words=words)
@@ -243,8 +243,8 @@ def _writer(rules: tuple[int, int, int | None], highlight_words: bool) -> Writer
 
 
 def _outputs(output: str, formats: str, writer: WriterOptions) -> Outputs:
-    from asr_adapt.transcription.outputs import Outputs, parse_formats
-    from asr_adapt.transcription.writers import WRITERS
+    from asr_adapt.transcription.writing.outputs import Outputs, parse_formats
+    from asr_adapt.transcription.writing.writers import WRITERS
 
     path = None if output == "-" else Path(output)
     suffix = "" if path is None else path.suffix[1:].lower()

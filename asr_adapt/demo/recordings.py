@@ -1,7 +1,7 @@
 """The recordings that travel with the package: English read with a Mandarin accent, and a native guard.
 
 Knows where they lie and how a demonstration gets its own copy. Does not know how they were chosen
-(``scripts/make_demo_speech.py``), models or scores.
+(``pretraining/make_demo_speech.py``), models or scores.
 """
 
 from __future__ import annotations

@@ -3,16 +3,16 @@
 Knows networks and processors. Does not know recipes, manifests' origins, or how text is scored.
 """
 
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Recogniser, Search
-from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.ctc.heads import set_vocabulary
+from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.fingerprint import prefix_fingerprint, settings_fingerprint, weights_fingerprint
 from asr_adapt.models.flops import Costs, count_costs, forward_costs, peak_flops
-from asr_adapt.models.heads import set_vocabulary
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Hypothesis, Phrase, Window, Word
 from asr_adapt.models.loading import DEFAULT_MODEL, bundled_models, choose_device, load_recogniser
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack, Stage
-from asr_adapt.models.whisper import WhisperRecogniser
 
 __all__ = [
     "DEFAULT_MODEL",

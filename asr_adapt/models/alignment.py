@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.errors import ModelError
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.contract import Recogniser
-from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.hypothesis import Word
-from asr_adapt.models.seq2seq import Seq2SeqRecogniser
-from asr_adapt.models.viterbi import LogProbabilities, forced_alignment
+from asr_adapt.models.words.viterbi import LogProbabilities, forced_alignment
 from asr_adapt.text import UNKNOWN, WORD_DELIMITER, normalise
 
 #: A decoder agrees with most transcripts to the letter, so that a spread says little; lower scores are

@@ -23,21 +23,21 @@ from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import AsrAdaptError, MissingExtraError, ModelError, UsageError
 from asr_adapt.files import user_path
-from asr_adapt.models.anatomies import ANATOMIES
-from asr_adapt.models.checkpoint import CONFIG, Checkpoint
+from asr_adapt.models.attention.moonshine import MoonshineRecogniser
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.attention.speech2text import Speech2TextRecogniser
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.contract import Recogniser
-from asr_adapt.models.ctc import CtcRecogniser
+from asr_adapt.models.ctc.anatomies import ANATOMIES
+from asr_adapt.models.ctc.heads import take_vocabulary
+from asr_adapt.models.ctc.languages import LanguageAdapters
+from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.fetching import converted, fetch
-from asr_adapt.models.heads import take_vocabulary
+from asr_adapt.models.files.directory import CONFIG, Checkpoint
+from asr_adapt.models.files.processors import EMPTY, ctc_processor, empty_processor, whole_processor
+from asr_adapt.models.files.weights import load_network
 from asr_adapt.models.importing import foreign_kind
-from asr_adapt.models.languages import LanguageAdapters
 from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
-from asr_adapt.models.moonshine import MoonshineRecogniser
-from asr_adapt.models.processors import EMPTY, ctc_processor, empty_processor, whole_processor
-from asr_adapt.models.seq2seq import Seq2SeqRecogniser
-from asr_adapt.models.speech2text import Speech2TextRecogniser
-from asr_adapt.models.weights import load_network
-from asr_adapt.models.whisper import WhisperRecogniser
 from asr_adapt.pretrained import hub
 from asr_adapt.pretrained.catalogue import MODELS, find
 
@@ -160,7 +160,7 @@ def load_recogniser(
 
     ``new_head`` admits a self-supervised checkpoint, whose output head is then random
     (:attr:`Recogniser.fresh_head`). ``new_vocabulary`` admits one that has no vocabulary either (XLS-R, say):
-    its head knows no character until :func:`~asr_adapt.models.heads.set_vocabulary` gives it some.
+    its head knows no character until :func:`~asr_adapt.models.ctc.heads.set_vocabulary` gives it some.
     """
     place = choose_device(device)
     dtype = choose_dtype(compute_type, place)

@@ -21,9 +21,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from asr_adapt.errors import MissingExtraError, ModelError
-from asr_adapt.models.checkpoint import WEIGHTS as WHOLE
-from asr_adapt.models.checkpoint import read_object, read_pickle, tensor_shapes
 from asr_adapt.models.contract import Recogniser
+from asr_adapt.models.files.directory import WEIGHTS as WHOLE
+from asr_adapt.models.files.directory import read_object, read_pickle, tensor_shapes
 from asr_adapt.models.stack import HEAD, LAYER
 
 CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"

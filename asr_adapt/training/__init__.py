@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asr_adapt.training.adapting import adapt
     from asr_adapt.training.outcome import Outcome, predictions_of
-    from asr_adapt.training.recipe import Recipe
-    from asr_adapt.training.recipe_file import build_recipe, load_recipe, save_recipe
+    from asr_adapt.training.recipe.file import build_recipe, load_recipe, save_recipe
+    from asr_adapt.training.recipe.schema import Recipe
 
 _PLACES = {
     "adapt": "adapting",
     "Outcome": "outcome",
     "predictions_of": "outcome",
-    "Recipe": "recipe",
-    "build_recipe": "recipe_file",
-    "load_recipe": "recipe_file",
-    "save_recipe": "recipe_file",
+    "Recipe": "recipe.schema",
+    "build_recipe": "recipe.file",
+    "load_recipe": "recipe.file",
+    "save_recipe": "recipe.file",
 }
 __all__ = ["Outcome", "Recipe", "adapt", "build_recipe", "load_recipe", "predictions_of", "save_recipe"]
 

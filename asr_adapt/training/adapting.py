@@ -1,7 +1,7 @@
 """``adapt``: a recipe in, an adapted model with its proof out.
 
 Knows the order of things: load, check, measure, train, keep the best, measure again, write. Does not know how
-a step is computed (:mod:`asr_adapt.training.loop`) nor how a summary is worded.
+a step is computed (:mod:`asr_adapt.training.learning.loop`) nor how a summary is worded.
 """
 
 from __future__ import annotations
@@ -34,49 +34,49 @@ from asr_adapt.models import (
     set_vocabulary,
     weights_fingerprint,
 )
-from asr_adapt.training import sharding
-from asr_adapt.training.advice import advised
-from asr_adapt.training.attachments import Attachment, attach
-from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
-from asr_adapt.training.batch_size import (
+from asr_adapt.training.data.batches import BatchLimits, BatchPlan
+from asr_adapt.training.data.corpus import Corpus
+from asr_adapt.training.data.windows import Packing
+from asr_adapt.training.device.batch_size import (
     DEFAULT_ROWS,
     PACKED_ROWS,
     resumed_batch,
     settle_batch,
     with_default,
 )
-from asr_adapt.training.batching import BatchLimits, BatchPlan
-from asr_adapt.training.checkpoints import Learning, remove_checkpoints
-from asr_adapt.training.choosing import choose_weights
-from asr_adapt.training.contexts import as_pretrained, choose_context
-from asr_adapt.training.data import Corpus
-from asr_adapt.training.device_memory import DeviceMemory
-from asr_adapt.training.evaluation import spread
-from asr_adapt.training.forecast import Forecast, forecast, worth_telling
-from asr_adapt.training.labelled import LabelledRows, labelled_rows
-from asr_adapt.training.labels import fitted, speller, train_vocabulary
-from asr_adapt.training.language import in_language
-from asr_adapt.training.loop import Run, train
-from asr_adapt.training.measuring import Measuring, times_measured
-from asr_adapt.training.optimisers import build_optimiser
+from asr_adapt.training.device.forecast import Forecast, forecast, worth_telling
+from asr_adapt.training.device.memory import DeviceMemory
+from asr_adapt.training.device.speedups import Speedups
+from asr_adapt.training.labels.choice import fitted, speller, train_vocabulary
+from asr_adapt.training.labels.replayed import self_labelled
+from asr_adapt.training.labels.rows import LabelledRows, labelled_rows
+from asr_adapt.training.learning import sharding
+from asr_adapt.training.learning.attachments import Attachment, attach
+from asr_adapt.training.learning.averaging import BestAverage, MovingAverage, pull_to_start
+from asr_adapt.training.learning.checkpoints import Learning, remove_checkpoints
+from asr_adapt.training.learning.choosing import choose_weights
+from asr_adapt.training.learning.loop import Run, train
+from asr_adapt.training.learning.optimisers import build_optimiser
+from asr_adapt.training.learning.schedule import parameter_groups
+from asr_adapt.training.learning.strategies import LearningPlan, expected_boundary, learning_plan
+from asr_adapt.training.learning.tracking import Tracker
+from asr_adapt.training.learning.unfreezing import Unfreezing
+from asr_adapt.training.measuring.encoder_context import as_pretrained, choose_context
+from asr_adapt.training.measuring.sets import Measuring, times_measured
+from asr_adapt.training.measuring.wer import spread
 from asr_adapt.training.outcome import Outcome, write_outcome
-from asr_adapt.training.packing import Packing
-from asr_adapt.training.prefix_cache import PrefixCache
-from asr_adapt.training.prefix_estimate import expected_draws
-from asr_adapt.training.prefix_measured import MeasuredPrefix
-from asr_adapt.training.recipe import Recipe
-from asr_adapt.training.recipe_file import expand, save_recipe
-from asr_adapt.training.remarks import remarks
-from asr_adapt.training.replayed import self_labelled
-from asr_adapt.training.retention import retain
+from asr_adapt.training.prefix.cache import PrefixCache
+from asr_adapt.training.prefix.estimate import expected_draws
+from asr_adapt.training.prefix.measured import MeasuredPrefix
+from asr_adapt.training.recipe.advice import advised
+from asr_adapt.training.recipe.file import expand, save_recipe
+from asr_adapt.training.recipe.language import in_language
+from asr_adapt.training.recipe.remarks import remarks
+from asr_adapt.training.recipe.schema import Recipe
+from asr_adapt.training.recipe.starting_values import with_starting_values
+from asr_adapt.training.retention.mixture import retain
 from asr_adapt.training.run_folder import KIND, Identity, clear, finished_summary, settle_identity, taken
-from asr_adapt.training.schedule import parameter_groups
-from asr_adapt.training.speedups import Speedups
-from asr_adapt.training.starting_values import with_starting_values
-from asr_adapt.training.strategies import LearningPlan, expected_boundary, learning_plan
 from asr_adapt.training.throughput import Meter
-from asr_adapt.training.tracking import Tracker
-from asr_adapt.training.unfreezing import Unfreezing
 from asr_adapt.training.watching import Watch
 
 logger = logging.getLogger(__name__)

@@ -25,15 +25,15 @@ from asr_adapt.scoring import wer_with_interval, written_form
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.report import write_report
 from asr_adapt.text import profile as profile_named
-from asr_adapt.training.batch_size import BatchSize
-from asr_adapt.training.checkpoints import Progress
-from asr_adapt.training.contexts import context_hint
-from asr_adapt.training.data import Corpus
-from asr_adapt.training.evaluation import Measured
-from asr_adapt.training.labels import Taught
-from asr_adapt.training.recipe import Recipe
-from asr_adapt.training.retention import Retained
-from asr_adapt.transcription.evaluation import with_prediction
+from asr_adapt.training.data.corpus import Corpus
+from asr_adapt.training.device.batch_size import BatchSize
+from asr_adapt.training.labels.choice import Taught
+from asr_adapt.training.learning.checkpoints import Progress
+from asr_adapt.training.measuring.encoder_context import context_hint
+from asr_adapt.training.measuring.wer import Measured
+from asr_adapt.training.recipe.schema import Recipe
+from asr_adapt.training.retention.mixture import Retained
+from asr_adapt.transcription.rows.evaluation import with_prediction
 
 BLANK_WARNING = 0.5
 

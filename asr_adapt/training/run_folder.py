@@ -26,9 +26,9 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.files import write_json
 from asr_adapt.locks import alone
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.training.checkpoints import newest_checkpoint, set_damaged_aside
-from asr_adapt.training.recipe import Recipe
-from asr_adapt.training.recipe_file import build_recipe
+from asr_adapt.training.learning.checkpoints import newest_checkpoint, set_damaged_aside
+from asr_adapt.training.recipe.file import build_recipe
+from asr_adapt.training.recipe.schema import Recipe
 
 logger = logging.getLogger(__name__)
 KIND = "train"

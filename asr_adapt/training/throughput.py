@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from asr_adapt.models import Costs, Recogniser, count_costs, peak_flops
-from asr_adapt.training.data import Example
+from asr_adapt.training.data.corpus import Example
 
 
 @dataclass

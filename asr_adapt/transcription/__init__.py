@@ -5,14 +5,14 @@ contract, nor training and scoring.
 """
 
 from asr_adapt.transcription.api import stream, transcribe
-from asr_adapt.transcription.contexts import ContextEvaluation, evaluate_contexts
 from asr_adapt.transcription.engine import Engine, Outcome, Progress
-from asr_adapt.transcription.evaluation import Evaluation, evaluate
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes, launched
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.writers import WRITERS, WriterOptions, render
+from asr_adapt.transcription.rows.encoder_contexts import ContextEvaluation, evaluate_contexts
+from asr_adapt.transcription.rows.evaluation import Evaluation, evaluate
+from asr_adapt.transcription.writing.writers import WRITERS, WriterOptions, render
 
 __all__ = [
     "ALONE",

@@ -21,7 +21,7 @@ import torch
 from asr_adapt.errors import shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
-from asr_adapt.models.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.transcription.assembly import Span, assemble, language_of
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.calibration import calibrated, hear
@@ -34,7 +34,7 @@ from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
-from asr_adapt.transcription.speakers import Diarizer, with_speakers
+from asr_adapt.transcription.voice.speakers import Diarizer, with_speakers
 from asr_adapt.transcription.windows import Piece
 
 #: Padded seconds of audio in one batch on a CPU; more only leaves the caches.

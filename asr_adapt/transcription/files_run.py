@@ -16,12 +16,12 @@ from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
 from asr_adapt.transcription.options import TranscribeOptions
-from asr_adapt.transcription.outputs import Outputs
 from asr_adapt.transcription.processes import ALONE, Processes
-from asr_adapt.transcription.produced import Produced
 from asr_adapt.transcription.result import Transcript
-from asr_adapt.transcription.row_journal import RowJournal, run_key
 from asr_adapt.transcription.row_languages import say_unobeyed
+from asr_adapt.transcription.rows.row_journal import RowJournal, run_key
+from asr_adapt.transcription.writing.outputs import Outputs
+from asr_adapt.transcription.writing.produced import Produced
 
 
 @dataclass

@@ -42,7 +42,7 @@ class Known:
     """What need not be computed again: ``states`` of rows, and what a model wrote before.
 
     With the fingerprint of its ``weights``, what they wrote under equal settings is read back, and what they
-    write is kept (:mod:`asr_adapt.transcription.kept_predictions`).
+    write is kept (:mod:`asr_adapt.transcription.rows.kept_predictions`).
     """
 
     states: States | None = None

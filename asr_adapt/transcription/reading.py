@@ -20,7 +20,7 @@ from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
 from asr_adapt.transcription.longform.undetected import never_unheard
 from asr_adapt.transcription.options import TranscribeOptions
-from asr_adapt.transcription.speech import (
+from asr_adapt.transcription.voice.speech import (
     Detector,
     EnergyDetector,
     SileroDetector,

@@ -34,7 +34,7 @@ class Segment:
     confidence: float | None = None
     tokens: tuple[int, ...] = ()
     decoded: Decoded | None = None
-    #: Who speaks, where it was asked; see :mod:`asr_adapt.transcription.speakers`.
+    #: Who speaks, where it was asked; see :mod:`asr_adapt.transcription.voice.speakers`.
     speaker: str | None = None
 
 

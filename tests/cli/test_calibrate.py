@@ -17,7 +17,7 @@ from asr_adapt.transcription import TranscribeOptions, stream
 from asr_adapt.transcription.calibration import calibration_beside, hear
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.journal import journal_key
-from asr_adapt.transcription.row_journal import run_key
+from asr_adapt.transcription.rows.row_journal import run_key
 from tests.models.whisper_models import save_tiny_whisper
 
 WORDS = ("cafe", "bad", "egg", "gag", "a", "fade")

@@ -10,9 +10,9 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_adapt.cli.app import run
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription import onnx_export
-from asr_adapt.transcription.onnx_export import export_onnx
-from asr_adapt.transcription.onnx_runtime import OnnxRecogniser
+from asr_adapt.transcription.runtimes import onnx_export
+from asr_adapt.transcription.runtimes.onnx_export import export_onnx
+from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
 
 pytest.importorskip("onnxruntime")
 

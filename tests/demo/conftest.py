@@ -14,7 +14,7 @@ def untrained_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForCTC, Wav2Vec2Processor
 
-    from asr_adapt.models.processors import character_tokenizer
+    from asr_adapt.models.files.processors import character_tokenizer
     from asr_adapt.text import PAD, UNKNOWN, WORD_DELIMITER
 
     tokens = (PAD, UNKNOWN, WORD_DELIMITER, *string.ascii_lowercase, "'")

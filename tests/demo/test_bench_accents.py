@@ -9,7 +9,7 @@ import pytest
 
 from asr_adapt.manifest import Manifest
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 @pytest.fixture(scope="module")

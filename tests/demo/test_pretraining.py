@@ -19,7 +19,7 @@ from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import build_recipe
 from tests.models.whisper_models import save_tiny_whisper
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[2] / "pretraining"
 
 
 @pytest.fixture(scope="module", autouse=True)

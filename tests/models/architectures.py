@@ -9,7 +9,7 @@ import torch
 import transformers as t
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-from asr_adapt.models.processors import character_tokenizer
+from asr_adapt.models.files.processors import character_tokenizer
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz'"
 TOKENS = {token: i for i, token in enumerate(("<pad>", "<unk>", "|", *CHARACTERS))}

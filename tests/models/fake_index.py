@@ -9,7 +9,7 @@ from pathlib import Path
 
 from asr_adapt.models import Recogniser
 from asr_adapt.pretrained.catalogue import NamedModel, Packages, PackedFile
-from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
 from .whisper_models import save_tiny_whisper
 

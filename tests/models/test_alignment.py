@@ -19,8 +19,8 @@ from asr_adapt.models.alignment import (
     transcript_fits,
     word_times,
 )
-from asr_adapt.models.viterbi import forced_alignment
-from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.words.viterbi import forced_alignment
 from tests.conftest import RATE, tones
 from tests.models.whisper_models import save_tiny_whisper
 

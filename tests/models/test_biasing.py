@@ -8,10 +8,10 @@ import math
 import pytest
 import torch
 
-from asr_adapt.models.beam_search import search as beam_search
-from asr_adapt.models.biasing import PhraseBias
-from asr_adapt.models.generation import Heard, Rules, speak
-from asr_adapt.models.hotwords import list_mark, written_forms
+from asr_adapt.models.search.beam_search import search as beam_search
+from asr_adapt.models.search.biasing import PhraseBias
+from asr_adapt.models.search.generation import Heard, Rules, speak
+from asr_adapt.models.search.phrases import list_mark, written_forms
 
 END, NEW, YORK, CITY, S, OTHER = range(6)
 #: ``s`` goes on a word, the others begin one.

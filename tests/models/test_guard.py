@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from asr_adapt.models import Search
-from asr_adapt.models.beam_search import search as beam_search
-from asr_adapt.models.generation import Heard, Rules, Spoken, speak
-from asr_adapt.models.guard import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
-from asr_adapt.models.repetition import Repeats, compression
+from asr_adapt.models.search.beam_search import search as beam_search
+from asr_adapt.models.search.generation import Heard, Rules, Spoken, speak
+from asr_adapt.models.search.guard import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
+from asr_adapt.models.search.repetition import Repeats, compression
 
 END, WORDS = 0, 8
 

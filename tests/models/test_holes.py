@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asr_adapt.models import Phrase
-from asr_adapt.models.holes import early_end, holes, slow
+from asr_adapt.models.words.holes import early_end, holes, slow
 
 SPEECH = [(0.0, 2.0), (5.0, 9.0), (10.0, 14.0), (20.0, 28.0)]
 

@@ -317,9 +317,9 @@ def test_a_phoneme_model_refuses_letters_by_name(tmp_path: Path, capsys: pytest.
 
 
 def test_a_row_costs_what_whisper_computes(tmp_path: Path) -> None:
-    from asr_adapt.training.batch_size import with_default
-    from asr_adapt.training.batching import BatchLimits, BatchPlan
-    from asr_adapt.training.recipe import Recipe
+    from asr_adapt.training.data.batches import BatchLimits, BatchPlan
+    from asr_adapt.training.device.batch_size import with_default
+    from asr_adapt.training.recipe.schema import Recipe
 
     recogniser = Recogniser.load(hub.whisper(tmp_path / "base"), device="cpu")
     assert recogniser.heard_seconds(0.6) == 30.0

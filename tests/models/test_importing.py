@@ -22,7 +22,7 @@ from asr_adapt.models.importing import (
     with_openai_specials,
     write_whisper,
 )
-from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
 from .foreign_models import save_ggml, save_openai
 from .whisper_models import save_tiny_whisper

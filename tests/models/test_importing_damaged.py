@@ -19,7 +19,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
 from asr_adapt.models import Recogniser
 from asr_adapt.models.importing import read_foreign, write_whisper
-from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
 from .foreign_models import openai_weights, save_ggml, save_openai
 from .test_importing import vocabulary_of

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from asr_adapt.models import Recogniser
-from asr_adapt.models.packed import PackedEncoder, rounded
+from asr_adapt.models.ctc.packed import PackedEncoder, rounded
 from tests.models.architectures import save_tiny
 
 PACKABLE = ("wav2vec2", "wav2vec2-base", "hubert", "unispeech")

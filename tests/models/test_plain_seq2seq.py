@@ -12,8 +12,8 @@ import transformers as t
 
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models import DecoderSettings, Recogniser, Search
-from asr_adapt.models.plain_seq2seq import PlainSeq2SeqRecogniser
-from asr_adapt.models.speech2text import Speech2TextRecogniser
+from asr_adapt.models.attention.plain_seq2seq import PlainSeq2SeqRecogniser
+from asr_adapt.models.attention.speech2text import Speech2TextRecogniser
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
 
 TEXTS = ["hello", "it is", "a longer line"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr_adapt.models.prefix_store import PrefixStore
+from asr_adapt.training.prefix.store import PrefixStore
 
 
 def filled(root: Path, key: str, cap: int = 10_000_000) -> PrefixStore:

@@ -11,9 +11,9 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from asr_adapt.audio import read_audio
 from asr_adapt.models import Hidden, Recogniser, Search
-from asr_adapt.models.generation import Spoken
-from asr_adapt.models.guard import REPEATS
-from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.search.generation import Spoken
+from asr_adapt.models.search.guard import REPEATS
 
 pytestmark = [pytest.mark.pretrained, pytest.mark.realdata]
 DATA = Path(__file__).parents[3] / "shared" / "data"

@@ -13,7 +13,7 @@ from transformers import AutoModelForCTC, WavLMConfig, WavLMModel
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
 from asr_adapt.models import Recogniser
-from asr_adapt.models.wavlm import FusedAttention
+from asr_adapt.models.ctc.wavlm import FusedAttention
 
 from .architectures import save_tiny
 

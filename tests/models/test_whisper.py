@@ -11,7 +11,7 @@ import transformers as t
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models import DecoderSettings, Recogniser, Search, SpecAugment
-from asr_adapt.models.whisper import WhisperRecogniser
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 
 from .whisper_models import save_tiny_whisper
 
@@ -130,8 +130,8 @@ def test_wrong_languages_are_refused_in_a_sentence(ours: Recogniser, english_fol
 def test_the_default_strategy_trains_the_decoder_on_the_frozen_encoder(
     ours: Recogniser, waves: list[np.ndarray]
 ) -> None:
-    from asr_adapt.training.recipe import Strategy
-    from asr_adapt.training.strategies import trainable_stages
+    from asr_adapt.training.learning.strategies import trainable_stages
+    from asr_adapt.training.recipe.schema import Strategy
 
     stack = ours.stack
     stack.freeze_except(trainable_stages(stack, Strategy()))

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from asr_adapt.models import Recogniser, Search
-from asr_adapt.models.beam_search import search
-from asr_adapt.models.generation import Heard, Rules, speak
-from asr_adapt.models.whisper import WhisperRecogniser
-from asr_adapt.models.word_times import group, warp
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.search.beam_search import search
+from asr_adapt.models.search.generation import Heard, Rules, speak
+from asr_adapt.models.words.times import group, warp
 
 from .whisper_models import save_tiny_whisper
 

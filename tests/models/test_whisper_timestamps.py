@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperTimeStampLogitsProcessor
 
-from asr_adapt.models.whisper_timestamps import Span, TimedRules, spans
+from asr_adapt.models.attention.whisper.timestamps import Span, TimedRules, spans
 
 #: A vocabulary of 20 words, the end, "no timestamps", and 31 timestamps.
 END, UNTIMED, FIRST, COUNT = 20, 21, 22, 53

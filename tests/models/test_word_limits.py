@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from asr_adapt.models import Phrase, Word
-from asr_adapt.models.word_limits import limited
+from asr_adapt.models.words.limits import limited
 
 
 def _phrase(start: float, end: float, *words: tuple[str, float, float]) -> Phrase:

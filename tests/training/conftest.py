@@ -16,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from asr_adapt.training.tracking import Tracker
+from asr_adapt.training.learning.tracking import Tracker
 
 WORDS = ["bad", "cafe", "face", "bead", "dab", "fed", "gab", "age", "cab", "deaf", "egg", "ace"]
 WORDS = [w for w in WORDS if "gg" not in w]

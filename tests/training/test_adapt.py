@@ -14,7 +14,7 @@ from transformers import pipeline
 
 from asr_adapt.models import Recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.strategies import trainable_stages
+from asr_adapt.training.learning.strategies import trainable_stages
 
 STRATEGIES: list[dict[str, Any]] = [
     {"name": "head"},

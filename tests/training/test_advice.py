@@ -12,7 +12,7 @@ import yaml
 
 from asr_adapt.models import load_recogniser, set_vocabulary
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.advice import Situation, advise, advised
+from asr_adapt.training.recipe.advice import Situation, advise, advised
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,10 @@ from torch import nn
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import Recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.averaging import BestAverage, MovingAverage, pull_to_start
-from asr_adapt.training.checkpoints import Learning, Progress
-from asr_adapt.training.choosing import choose_weights
-from asr_adapt.training.rates import matches, rate_overrides
+from asr_adapt.training.learning.averaging import BestAverage, MovingAverage, pull_to_start
+from asr_adapt.training.learning.checkpoints import Learning, Progress
+from asr_adapt.training.learning.choosing import choose_weights
+from asr_adapt.training.learning.rates import matches, rate_overrides
 
 from .conftest import interrupted, unequal_weights
 

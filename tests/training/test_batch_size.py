@@ -11,9 +11,10 @@ import torch
 import yaml
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.training import adapt, batch_size, build_recipe
-from asr_adapt.training.batch_size import largest
-from asr_adapt.training.device_memory import DeviceMemory, watched
+from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.device import batch_size
+from asr_adapt.training.device.batch_size import largest
+from asr_adapt.training.device.memory import DeviceMemory, watched
 from tests.training.conftest import interrupted, unequal_weights
 
 MIB = 1 << 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_adapt.training.batching import BatchLimits, BatchPlan, Position
+from asr_adapt.training.data.batches import BatchLimits, BatchPlan, Position
 
 durations = st.lists(st.floats(0.1, 30.0), min_size=1, max_size=200).map(np.array)
 

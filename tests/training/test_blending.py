@@ -15,7 +15,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.rise import Rise, parse_rise
-from asr_adapt.training.blending import Mixer, sweep, weights_of
+from asr_adapt.training.retention.blending import Mixer, sweep, weights_of
 
 
 def call(*arguments: object) -> int:

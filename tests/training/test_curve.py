@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.training.curve import nested_order, parse_fractions
+from asr_adapt.training.curve.parts import nested_order, parse_fractions
 
 
 @given(st.lists(st.sampled_from(["a", "b", "c", None]), min_size=1, max_size=60), st.integers(0, 9))

@@ -16,8 +16,8 @@ from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.adapting import _open, _recogniser
-from asr_adapt.training.labelled import LabelledRows, labelled_rows
-from asr_adapt.training.labels import speller
+from asr_adapt.training.labels.choice import speller
+from asr_adapt.training.labels.rows import LabelledRows, labelled_rows
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import interrupted, quick_tree, unequal_weights
 

@@ -10,7 +10,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser
 from asr_adapt.training import build_recipe
-from asr_adapt.training.language import in_language
+from asr_adapt.training.recipe.language import in_language
 from tests.models.whisper_models import LANGUAGES, save_tiny_whisper
 from tests.training.conftest import quick_tree
 

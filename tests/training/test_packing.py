@@ -11,8 +11,8 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.models import Recogniser
 from asr_adapt.training import build_recipe
 from asr_adapt.training.adapting import packing
-from asr_adapt.training.data import Example
-from asr_adapt.training.packing import PAUSES, Packing
+from asr_adapt.training.data.corpus import Example
+from asr_adapt.training.data.windows import PAUSES, Packing
 
 RATE = 100
 WINDOW = 30.0

@@ -14,8 +14,8 @@ import transformers
 
 from asr_adapt.models import Recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.recipe import Strategy
-from asr_adapt.training.strategies import trainable_stages
+from asr_adapt.training.learning.strategies import trainable_stages
+from asr_adapt.training.recipe.schema import Strategy
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
 from tests.training.conftest import quick_tree
 

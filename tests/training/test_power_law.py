@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_adapt.scoring.bootstrap import speaker_blocks
-from asr_adapt.training.power_law import extrapolate, fit_power_laws
+from asr_adapt.training.curve.power_law import extrapolate, fit_power_laws
 
 HOURS = np.array([0.1, 0.25, 0.5, 1.0])
 

@@ -19,8 +19,8 @@ import yaml
 
 from asr_adapt.errors import DataError
 from asr_adapt.models import load_recogniser, prefix_fingerprint
-from asr_adapt.models.prefix_store import PrefixStore
 from asr_adapt.training import adapt, build_recipe, load_recipe
+from asr_adapt.training.prefix.store import PrefixStore
 
 #: float32 losses of cached and uncached steps may differ by this share: other batch shapes, other roundings.
 TOLERANCE = 2e-4

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from asr_adapt.destinations import MARKER
 from asr_adapt.training import adapt, load_recipe
-from asr_adapt.training.batching import deal
+from asr_adapt.training.data.batches import deal
 from tests.launching import kill, launch, run, start
 
 STEPS = 16

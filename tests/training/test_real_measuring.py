@@ -8,8 +8,8 @@ import pytest
 
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
-from asr_adapt.training.prefix_measured import MeasuredPrefix
-from asr_adapt.training.recipe import Cache
+from asr_adapt.training.prefix.measured import MeasuredPrefix
+from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.known_states import Known
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asr_adapt.training import build_recipe
-from asr_adapt.training.remarks import remarks
+from asr_adapt.training.recipe.remarks import remarks
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_resuming_a_finished_run_changes_nothing(tree: dict[str, Any], tmp_path:
 
 
 def test_half_written_checkpoints_are_ignored(tmp_path: Path) -> None:
-    from asr_adapt.training.checkpoints import newest_checkpoint
+    from asr_adapt.training.learning.checkpoints import newest_checkpoint
 
     (tmp_path / ".step_000007.abc.tmp").mkdir()
     (tmp_path / "step_000005").mkdir()

@@ -15,8 +15,8 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import DataError, RecipeError, UsageError
 from asr_adapt.locks import alone
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.checkpoints import newest_checkpoint, set_damaged_aside
-from asr_adapt.training.kept_weights import best_path, keep_weights, kept_weights
+from asr_adapt.training.learning.checkpoints import newest_checkpoint, set_damaged_aside
+from asr_adapt.training.learning.kept_weights import best_path, keep_weights, kept_weights
 from asr_adapt.training.run_folder import finished_summary
 from tests.training.conftest import interrupted, unequal_weights
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 
 from asr_adapt.models import Recogniser
-from asr_adapt.training.optimisers import build_optimiser
-from asr_adapt.training.recipe import Optimiser, Schedule, Strategy
-from asr_adapt.training.schedule import parameter_groups, rate_factor
-from asr_adapt.training.strategies import LearningPlan, learning_plan, trainable_stages
+from asr_adapt.training.learning.optimisers import build_optimiser
+from asr_adapt.training.learning.schedule import parameter_groups, rate_factor
+from asr_adapt.training.learning.strategies import LearningPlan, learning_plan, trainable_stages
+from asr_adapt.training.recipe.schema import Optimiser, Schedule, Strategy
 from tests.models.architectures import save_tiny
 
 ROOT = Path(__file__).resolve().parents[2]

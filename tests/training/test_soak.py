@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "soak_resume.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "soak_resume.py"
 
 
 def test_runs_killed_at_random_end_like_one_that_never_was(tmp_path: Path) -> None:

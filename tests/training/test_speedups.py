@@ -13,7 +13,7 @@ import torch
 
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.speedups import Speedups
+from asr_adapt.training.device.speedups import Speedups
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ from torch import nn
 
 from asr_adapt.models import Recogniser
 from asr_adapt.training import build_recipe
-from asr_adapt.training.starting_values import TABLE, starting_values, with_starting_values
+from asr_adapt.training.recipe.starting_values import TABLE, starting_values, with_starting_values
 
 
 class _Sized:

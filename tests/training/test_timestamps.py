@@ -15,8 +15,8 @@ from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import Recogniser, WhisperRecogniser
-from asr_adapt.models.generation import Heard, Rules, speak
-from asr_adapt.models.whisper_windows import WhisperWindows
+from asr_adapt.models.attention.whisper.windows import WhisperWindows
+from asr_adapt.models.search.generation import Heard, Rules, speak
 from asr_adapt.training import adapt, build_recipe
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree

@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from asr_adapt.models import Recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.checkpoints import Progress
-from asr_adapt.training.strategies import gradual_stages, learning_plan
-from asr_adapt.training.strategy_settings import Gradual, Strategy
-from asr_adapt.training.unfreezing import Unfreezing
+from asr_adapt.training.learning.checkpoints import Progress
+from asr_adapt.training.learning.strategies import gradual_stages, learning_plan
+from asr_adapt.training.learning.unfreezing import Unfreezing
+from asr_adapt.training.recipe.strategy import Gradual, Strategy
 from tests.models.architectures import save_tiny
 
 from .conftest import interrupted, unequal_weights

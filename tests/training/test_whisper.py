@@ -15,7 +15,7 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import DecoderSettings, Recogniser, Search
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.evaluation import measure
+from asr_adapt.training.measuring.wer import measure
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
 from tests.training.test_prefix_cache import TOLERANCE, predicted
@@ -108,8 +108,8 @@ def test_cached_and_uncached_runs_have_the_same_losses(
 
 
 def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:
-    from asr_adapt.training.recipe import Strategy
-    from asr_adapt.training.strategies import trainable_stages
+    from asr_adapt.training.learning.strategies import trainable_stages
+    from asr_adapt.training.recipe.schema import Strategy
 
     stack = Recogniser.load(base, device="cpu").stack
     names = [stack.stages[i].name for i in trainable_stages(stack, Strategy(top_layers=4))]

@@ -12,7 +12,7 @@ import soundfile
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 from tests.models.whisper_models import save_tiny_whisper
 
 pytest.importorskip("ctranslate2")

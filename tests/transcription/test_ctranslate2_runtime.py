@@ -13,8 +13,8 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models import Recogniser, Search
 from asr_adapt.transcription import transcribe
-from asr_adapt.transcription.ctranslate2_export import export_ctranslate2
-from asr_adapt.transcription.ctranslate2_runtime import open_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
+from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 from tests.models.whisper_models import save_tiny_whisper
 
 pytest.importorskip("ctranslate2")
@@ -124,7 +124,7 @@ def test_what_cannot_be_done_is_said(
 def test_without_the_package_one_sentence_names_it(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from asr_adapt.transcription import ctranslate2_export
+    from asr_adapt.transcription.runtimes import ctranslate2_export
 
     monkeypatch.setattr(ctranslate2_export, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"pip install 'asr-adapt\[ctranslate2\]'"):

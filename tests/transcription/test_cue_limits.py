@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from asr_adapt.models import Word
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.subtitles import CueRules, cues
-from asr_adapt.transcription.writers import render
+from asr_adapt.transcription.writing.subtitles import CueRules, cues
+from asr_adapt.transcription.writing.writers import render
 
 TEXTS = st.text("abcdefg.,?é", min_size=1, max_size=20)
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.models.viterbi import forced_alignment
+from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch
 from asr_adapt.transcription.decoding.fusion import (
     Decoding,

@@ -11,7 +11,7 @@ import torch
 from asr_adapt.cli.app import run
 from asr_adapt.models import Recogniser
 from asr_adapt.models.importing import read_foreign
-from asr_adapt.transcription.ggml_export import q8_0
+from asr_adapt.transcription.runtimes.ggml_export import q8_0
 from tests.models.whisper_models import save_tiny_whisper
 
 

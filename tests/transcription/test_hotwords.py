@@ -15,7 +15,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest import Utterance, write_manifest
 from asr_adapt.models import Recogniser, Search
-from asr_adapt.models.hotwords import glued_tokens, phrase_bias
+from asr_adapt.models.search.phrases import glued_tokens, phrase_bias
 from asr_adapt.transcription.decoding.fusion import with_hotwords
 from asr_adapt.transcription.decoding.hotwords import parse_hotwords, with_boosts
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text

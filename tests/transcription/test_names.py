@@ -15,7 +15,7 @@ from asr_adapt.cli import terminal
 from asr_adapt.cli.transcribe import _outputs
 from asr_adapt.errors import UsageError, shown
 from asr_adapt.transcription.inputs import expand
-from asr_adapt.transcription.writers import WriterOptions
+from asr_adapt.transcription.writing.writers import WriterOptions
 
 
 def names(paths, spool, **options):

@@ -10,8 +10,8 @@ from asr_adapt.models import Hypothesis, Word
 from asr_adapt.text.spaces import columns, joined, pieces
 from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.subtitles import CueRules, cues
-from asr_adapt.transcription.writers import WriterOptions, render
+from asr_adapt.transcription.writing.subtitles import CueRules, cues
+from asr_adapt.transcription.writing.writers import WriterOptions, render
 
 JAPANESE = (
     "昨日の夜は雨が降りました。「傘を持って行きなさい」と"

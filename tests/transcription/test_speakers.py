@@ -25,8 +25,8 @@ from asr_adapt.errors import UsageError
 from asr_adapt.models import Word
 from asr_adapt.transcription import stream
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.speakers import Diarizer, SpeakerTurn, with_speakers
-from asr_adapt.transcription.writers import render
+from asr_adapt.transcription.voice.speakers import Diarizer, SpeakerTurn, with_speakers
+from asr_adapt.transcription.writing.writers import render
 
 ANNA, BERT = "SPEAKER_01", "SPEAKER_02"
 TURNS = [SpeakerTurn(0.0, 2.0, ANNA), SpeakerTurn(2.0, 4.0, BERT), SpeakerTurn(9.0, 10.0, ANNA)]

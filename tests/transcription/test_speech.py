@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asr_adapt.errors import UsageError
-from asr_adapt.transcription.speech import EnergyDetector, SileroDetector, SpeechRules, speech_pieces
+from asr_adapt.transcription.voice.speech import EnergyDetector, SileroDetector, SpeechRules, speech_pieces
 
 RATE = 16_000
 

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Word
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.subtitles import CueRules, cues
-from asr_adapt.transcription.writers import WRITERS, WriterOptions, clock, render
+from asr_adapt.transcription.writing.subtitles import CueRules, cues
+from asr_adapt.transcription.writing.writers import WRITERS, WriterOptions, clock, render
 
 GOLDEN = Path(__file__).parent / "golden"
 SPOKEN = 'we shall "see" whether <b> this & that --> hold together, quoth Özil.'

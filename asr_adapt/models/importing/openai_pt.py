@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models.checkpoint import refused_objects
+from asr_adapt.models.files.directory import refused_objects
 from asr_adapt.models.importing.checkpoint import Checkpoint
 from asr_adapt.models.importing.openai_names import named
 from asr_adapt.models.importing.vocabulary import WhisperVocabulary

@@ -18,8 +18,8 @@ import torch
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser, Search, Word
-from asr_adapt.models.hotwords import list_mark
-from asr_adapt.models.viterbi import forced_alignment
+from asr_adapt.models.search.phrases import list_mark
+from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.hotwords import (
     BEAMS,

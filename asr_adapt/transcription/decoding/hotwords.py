@@ -15,7 +15,7 @@ WORD_BOOST = 6.0
 #: What each token of a word adds to the score of an encoder–decoder model, in nats.
 TOKEN_BOOST = 1.0
 #: Width of an encoder–decoder model's beam where hot words are given and no width is: only a beam can go back
-#: on a word that it has begun. Both are measured by scripts/bench_hotwords.py.
+#: on a word that it has begun. Both are measured by benchmarks/bench_hotwords.py.
 BEAMS = 5
 
 #: Word or phrase → its own boost; None: the boost of the list.

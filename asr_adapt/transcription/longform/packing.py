@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from asr_adapt.transcription.speech import HYSTERESIS, Detector, pieces_of
+from asr_adapt.transcription.voice.speech import HYSTERESIS, Detector, pieces_of
 from asr_adapt.transcription.windows import Piece
 
 #: A window ends at its longest pause behind this share of it; pauses longer than the seconds are alike.

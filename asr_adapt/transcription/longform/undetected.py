@@ -1,7 +1,7 @@
 """What happens to sound in which a voice-activity detector hears no speech at all.
 
 Knows lengths and levels. Does not know detectors, recognisers or files. Detectors need a moment to hear that
-somebody speaks: silero-vad misses a fifth of the single digits of FSDD (``scripts/bench_short_clips.py``).
+somebody speaks: silero-vad misses a fifth of the single digits of FSDD (``benchmarks/bench_short_clips.py``).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from asr_adapt.transcription.serve.gate import FAILED, error_body
 from asr_adapt.transcription.serve.queue import Place, Queue
 from asr_adapt.transcription.serve.settings import ClientGone, Refused, Settings
 from asr_adapt.transcription.serve.work import Job, Work
-from asr_adapt.transcription.writers import render
+from asr_adapt.transcription.writing.writers import render
 
 #: What a browser does not send to another site without asking that site first.
 MEDIA_TYPE = "application/octet-stream"

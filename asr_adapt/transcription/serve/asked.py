@@ -22,7 +22,7 @@ from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.settings import Refused, Settings
 from asr_adapt.transcription.serve.work import POOL_SECONDS
-from asr_adapt.transcription.writers import needs_words, render
+from asr_adapt.transcription.writing.writers import needs_words, render
 
 #: Format of an answer → its media type.
 FORMATS = {

@@ -1,0 +1,4 @@
+"""How tokens follow each other: greedy, sampled and beam search, biased and guarded.
+
+Knows scores of tokens. Does not know which network gives them, nor audio.
+"""

@@ -1,0 +1,270 @@
+"""``batch.seconds: auto``: the most seconds a micro-batch may have on this device, found by trying.
+
+Knows which shapes a limit allows, bisection, and where found numbers are remembered. Does not know how a loss
+is computed (the loop's own function is called) nor how memory is watched
+(:mod:`asr_adapt.training.device.memory`).
+
+A number is found once: it is written into the saved recipe, which ``--resume`` and other machines obey, and
+into a small file of the user's cache, which later runs of the same model, strategy and device read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import broadcast_object_list
+from torch import Tensor
+
+from asr_adapt.errors import RecipeError
+from asr_adapt.files import cache_folder, write_json
+from asr_adapt.training.data.batches import LENGTH_STEP, BatchLimits, BatchPlan
+from asr_adapt.training.data.corpus import Example
+from asr_adapt.training.device.memory import DeviceMemory
+from asr_adapt.training.learning import sharding
+from asr_adapt.training.learning.loop import LossModule, Run, row_losses
+from asr_adapt.training.recipe.file import load_recipe
+from asr_adapt.training.recipe.schema import Recipe
+
+logger = logging.getLogger(__name__)
+
+#: Padded seconds of a micro-batch, and rows of a family that computes a whole window for each (Whisper).
+DEFAULT_SECONDS, DEFAULT_ROWS = 80.0, 16
+#: Rows where several clips share one: as many clips as in DEFAULT_ROWS, and more.
+PACKED_ROWS = 8
+#: No more than this is tried, so that trials stay short; larger batches gain no speed on either device.
+CEILING = {"cpu": 600.0, "cuda": 2400.0}
+#: The bisection ends when the smallest limit that failed is less than this many times the largest that held.
+PRECISION = 1.1
+#: Share of what held that is used: fragmentation, and rows that layer drop left out of the trial.
+MARGIN = 0.9
+
+
+@dataclass(frozen=True)
+class BatchSize:
+    """A number of ``seconds`` and where it is from: ``recipe``, ``trials`` or ``remembered``."""
+
+    seconds: float
+    origin: str
+    trials: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``summary.json``."""
+        return {"seconds": self.seconds, "origin": self.origin, "trials": self.trials}
+
+
+def with_seconds(recipe: Recipe, seconds: float) -> Recipe:
+    """The recipe with a number in the place of ``auto``."""
+    return recipe.model_copy(update={"batch": recipe.batch.model_copy(update={"seconds": seconds})})
+
+
+def with_default(recipe: Recipe, heard: Callable[[float], float], rows: int = DEFAULT_ROWS) -> Recipe:
+    """The recipe with a number where it names none: :data:`DEFAULT_SECONDS`, or room for ``rows`` of the
+    windows that the network hears for the shortest clip (``heard``)."""
+    if recipe.batch.seconds is not None:
+        return recipe
+    limits = BatchLimits(0.0, recipe.batch.quadratic_seconds)
+    window = np.ceil(heard(0.0) / LENGTH_STEP) * LENGTH_STEP
+    return with_seconds(recipe, max(DEFAULT_SECONDS, rows * float(limits.cost(np.array([window]))[0])))
+
+
+def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
+    """The recipe with the number that the run in ``folder`` was begun with, where it is to be resumed."""
+    saved = folder / "recipe.yaml"
+    if isinstance(recipe.batch.seconds, float) or not resume or not saved.is_file():
+        return recipe
+    seconds = load_recipe(saved).batch.seconds
+    return with_seconds(recipe, seconds) if isinstance(seconds, float) else recipe
+
+
+def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
+    """Put a number for ``auto`` into the run's recipe and plan; every process must call this.
+
+    The main process tries, the others take its number: they are taken to have devices like its own.
+    ``memory`` replaces the device's own. Raises :class:`RecipeError` when not even one clip fits.
+    """
+    given = run.recipe.batch.seconds
+    if isinstance(given, float):
+        return BatchSize(given, "recipe")
+    if sharding.wanted():
+        raise RecipeError(
+            "auto tries the whole model on one device, which FSDP splits: give a number.",
+            field="batch.seconds",
+        )
+    accelerator = run.accelerator
+    found: list[Any] = [None]
+    if accelerator.is_main_process:
+        memory = memory or DeviceMemory.of(accelerator.device, accelerator.num_processes)
+        found = [_remembered_or_found(run, memory)]
+    size: BatchSize = broadcast_object_list(found)[0]
+    run.recipe = with_seconds(run.recipe, size.seconds)
+    run.plan.limits = replace(run.plan.limits, seconds=size.seconds)
+    logger.info("batch.seconds auto: %.1f (%s, %d trials)", size.seconds, size.origin, size.trials)
+    return size
+
+
+def default_folder() -> Path:
+    """``$XDG_CACHE_HOME/asr-adapt/batch-size``; delete it to have numbers found anew."""
+    return cache_folder() / "batch-size"
+
+
+def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
+    identity = _identity(run, memory)
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+    path = default_folder() / f"{digest[:24]}.json"
+    known = _remembered(path)
+    if known is not None:
+        return BatchSize(known, "remembered")
+    tried: list[float] = []
+
+    def holds(seconds: float) -> bool:
+        tried.append(seconds)
+        return all(
+            memory.holds(partial(_step, run, numbers, length))
+            for numbers, length in shapes(run.plan, seconds)
+        )
+
+    lengths = _lengths(run.plan)
+    computed = np.array([run.plan.heard(length) for length in lengths])
+    costs = run.plan.limits.cost(np.ceil(computed / LENGTH_STEP) * LENGTH_STEP)
+    ceiling = min(CEILING[memory.device.type], float(costs.max()) * len(costs))
+    with untouched(run):
+        most = largest(holds, float(costs.max()), ceiling)
+    if most is None:
+        raise RecipeError(
+            f"not even one clip of {lengths.max():.1f} s fits into the memory of {memory.name}: leave out "
+            "long clips or let fewer layers learn.",
+            field="batch.seconds",
+        )
+    seconds = round(most * MARGIN, 1)
+    shown = {k: identity[k] for k in ("model", "strategy", "precision", "device", "longest")}
+    try:
+        write_json(path, {"seconds": seconds, "trials": len(tried), **shown})
+    except OSError as error:
+        logger.warning("%s: the batch size is not remembered for the next run (%s).", path, error)
+    return BatchSize(seconds, "trials", len(tried))
+
+
+def _remembered(path: Path) -> float | None:
+    """The seconds in a file of the cache; None where it has none, which is said of a damaged file."""
+    if not path.is_file():
+        return None
+    try:
+        seconds = float(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        seconds = math.nan
+    if 0 < seconds < math.inf:
+        return seconds
+    logger.warning("%s: the remembered batch size cannot be read; it is found anew.", path)
+    return None
+
+
+def largest(holds: Callable[[float], bool], lowest: float, ceiling: float) -> float | None:
+    """The largest value to ``ceiling`` that ``holds``, to :data:`PRECISION`; None when ``lowest`` does not.
+
+    Values rise by doubling before they are bisected, so that none is tried far above what fits.
+    """
+    good, bad = lowest, None
+    if not holds(lowest):
+        return None
+    while good < ceiling and (bad is None or bad / good > PRECISION):
+        middle = min(2 * good, ceiling) if bad is None else (good * bad) ** 0.5
+        good, bad = (middle, bad) if holds(middle) else (good, middle)
+    return good
+
+
+def shapes(plan: BatchPlan, seconds: float) -> list[tuple[list[int], float]]:
+    """The dearest micro-batches that the plan makes under a limit: row numbers, length of each in seconds.
+
+    One is full of the longest clips, the other has the most rows.
+    """
+    limits = replace(plan.limits, seconds=seconds)
+    lengths = _lengths(plan)
+    longest = float(lengths.max())
+    count = int(
+        seconds / limits.cost(np.array([np.ceil(plan.heard(longest) / LENGTH_STEP) * LENGTH_STEP]))[0]
+    )
+    count = max(1, min(count, limits.rows or count))
+    full = np.resize(np.argsort(-lengths, kind="stable"), count).tolist()
+    trial = BatchPlan(
+        plan.durations,
+        limits,
+        seed=plan.seed,
+        replay=plan.replay if plan.share else None,
+        share=plan.share,
+        heard=plan.heard,
+    )
+    crowded = max(trial.epoch(0), key=len)
+    return [(full, longest), (crowded, float(lengths[crowded].max()))]
+
+
+def _step(run: Run, numbers: list[int], seconds: float) -> None:
+    """Forward and backward pass of silence with these rows' labels, and room for the optimiser's moments."""
+    recogniser, accelerator = run.recogniser, run.accelerator
+    boundary = recogniser.stack.boundary
+    silence = np.zeros(int(seconds * recogniser.sample_rate), dtype=np.float32)
+    batch = [Example(number, run.corpus.labels[number], seconds, silence) for number in numbers]
+    module = LossModule(recogniser, boundary, run.recipe.regularisation.label_smoothing)
+    learning = [p for p in recogniser.model.parameters() if p.requires_grad]
+    moments: list[Tensor] = [torch.ones_like(p) for p in learning for _ in range(2)]
+    try:
+        with accelerator.autocast():
+            loss = row_losses(run, module, boundary, batch, 0).sum()
+        loss.backward()
+    finally:
+        recogniser.model.zero_grad(set_to_none=True)
+        moments.clear()
+
+
+@contextmanager
+def untouched(run: Run) -> Iterator[None]:
+    """Let all that ever learns learn in the block; afterwards nothing has changed, chance included."""
+    model, plan = run.recogniser.model, run.unfreezing.plan
+    kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    devices = [run.accelerator.device] if run.accelerator.device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            plan.apply(len(plan.phases) - 1)
+            run.recogniser.stack.set_modes()
+            yield
+    finally:
+        plan.apply(0)
+        model.eval()
+        with torch.no_grad():
+            for name, buffer in model.named_buffers():
+                buffer.copy_(kept[name])
+
+
+def _lengths(plan: BatchPlan) -> np.ndarray:
+    return np.concatenate([plan.durations, plan.replay if plan.share else np.zeros(0)])
+
+
+def _identity(run: Run, memory: DeviceMemory) -> dict[str, Any]:
+    """All that the number depends on, but for how full the memory happens to be."""
+    recipe, model = run.recipe, run.recogniser.model
+    lengths = _lengths(run.plan)
+    learning = {n: list(p.shape) for n, p in model.named_parameters() if n in run.learning.names}
+    return {
+        "model": recipe.model,
+        "config": model.config.to_dict(),
+        "learning": learning,
+        "strategy": recipe.strategy.name,
+        "precision": str(run.accelerator.mixed_precision),
+        "regularisation": recipe.regularisation.model_dump(mode="json"),
+        "batch": recipe.batch.model_dump(mode="json", include={"quadratic_seconds", "rows"}),
+        "device": memory.name,
+        "processes": run.accelerator.num_processes,
+        "longest": float(lengths.max()),
+        "rows": len(lengths),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,154 @@
+"""What a run will cost, told before it starts: rows, steps, minutes, disk.
+
+Knows a run that is ready, and tries a little of everything on this computer. Does not train: nothing is
+changed. The figures are rough, and at most what it takes: rows that an earlier run computed cost nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from asr_adapt.manifest import read_waveform
+from asr_adapt.models import Recogniser
+from asr_adapt.training.device.batch_size import untouched
+from asr_adapt.training.learning.loop import LossModule, Run
+from asr_adapt.training.measuring.sets import Measuring
+from asr_adapt.training.prefix.cache import PrefixCache
+from asr_adapt.training.prefix.estimate import GIGABYTE
+from asr_adapt.training.prefix.shards import encoded
+from asr_adapt.training.watching import spoken
+
+#: A trial is worth its time where counted arithmetic alone says that the run takes longer than this.
+WORTH_SECONDS = 30.0
+#: Share of the peak rate of arithmetic that networks reach, for that first guess.
+USUAL_SHARE = 0.3
+#: Part of a micro-batch that is tried.
+TRIED_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Rows to encode and to decode, steps, seconds of each and in all, gigabytes of kept states."""
+
+    training_rows: int
+    encoded_rows: int
+    decoded_rows: int
+    steps: int
+    step_seconds: float
+    encoding_seconds: float
+    training_seconds: float
+    decoding_seconds: float
+    gigabytes: float
+
+    @property
+    def seconds(self) -> float:
+        """The whole run."""
+        return self.encoding_seconds + self.training_seconds + self.decoding_seconds
+
+    def sentence(self) -> str:
+        """For people."""
+        return (
+            f"estimate: {self.training_rows} training rows; the frozen prefix of {self.encoded_rows} rows "
+            f"{spoken(self.encoding_seconds)} and {self.gigabytes:.1f} GB of disk, {self.steps} steps at "
+            f"{self.step_seconds:.2g} s {spoken(self.training_seconds)}, {self.decoded_rows} transcripts "
+            f"{spoken(self.decoding_seconds)}: about {spoken(self.seconds)} in all."
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self) | {"seconds": self.seconds}
+
+
+def worth_telling(run: Run) -> bool:
+    """Whether the training alone is more than a few seconds, by counted arithmetic."""
+    steps = run.recipe.schedule.steps - run.progress.step
+    return steps * _flops_of_a_step(run) > WORTH_SECONDS * USUAL_SHARE * max(run.meter.peak, 1.0)
+
+
+def forecast(run: Run, cache: PrefixCache, measuring: Measuring) -> Forecast:
+    """Try one clip, one transcript and a part of a step, and multiply."""
+    recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
+    clip = read_waveform(measuring.dev[len(measuring.dev) // 2], recogniser.sample_rate)
+    encoding = _timed(lambda: encoded(recogniser, [clip], boundary)) if boundary else 0.0
+    decoding = _timed(lambda: recogniser.transcribe([clip])) - encoding
+    step = _step_seconds(run)
+    steps = run.recipe.schedule.steps - run.progress.step
+    measured, decoded = measuring.counts(steps)
+    kept = bool(boundary) and run.recipe.cache.mode != "off"
+    trained = len(run.corpus) * cache.copies if run.corpus.pack is None else 0
+    states = _gigabytes(run, recogniser, boundary) if kept else 0.0
+    if not kept:
+        decoding += encoding
+    if not trained or not kept:
+        step += encoding * _rows_of_a_step(run)
+    return Forecast(
+        training_rows=len(run.corpus),
+        encoded_rows=trained + measured if kept else 0,
+        decoded_rows=decoded,
+        steps=steps,
+        step_seconds=step,
+        encoding_seconds=encoding * (trained + measured) if kept else 0.0,
+        training_seconds=steps * step,
+        decoding_seconds=max(decoding, 0.0) * decoded,
+        gigabytes=states * (trained + measured),
+    )
+
+
+def _timed(work: Callable[[], object]) -> float:
+    """Seconds of the second call: the first one warms up."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _rows_of_a_step(run: Run) -> float:
+    """Rows that the network computes in a step; clips that share a window count in part."""
+    batches = run.plan.epoch(0)
+    clips = run.recipe.batch.accumulate * sum(map(len, batches)) / len(batches)
+    pack = run.corpus.pack
+    if pack is None:
+        return clips
+    heard = sum(map(pack.heard, run.corpus.durations)) / len(run.corpus)
+    return clips * heard / run.recogniser.heard_seconds(0.0)
+
+
+def _flops_of_a_step(run: Run) -> float:
+    costs = run.meter.costs
+    if costs is None:
+        return 0.0
+    seconds = float(run.corpus.durations.mean())
+    return _rows_of_a_step(run) * float(costs.trained(seconds))
+
+
+def _step_seconds(run: Run) -> float:
+    """Of the part that learns, on silence with the labels of a part of a micro-batch."""
+    recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
+    batch = run.plan.epoch(0)[0]
+    rows = _rows_of_a_step(run) / run.recipe.batch.accumulate
+    numbers = batch[: max(1, round(TRIED_SHARE * rows))]
+    samples = int(float(run.corpus.durations[numbers].max()) * recogniser.sample_rate)
+    silence = [np.zeros(samples, dtype=np.float32)] * len(numbers)
+    labels = [run.corpus.labels[number] for number in numbers]
+    module = LossModule(recogniser, boundary, run.recipe.regularisation.label_smoothing)
+    with untouched(run), run.accelerator.autocast():
+        hidden = encoded(recogniser, silence, boundary)
+
+        def step() -> None:
+            module(hidden, labels, None).sum().backward()
+
+        took = _timed(step)
+        recogniser.model.zero_grad(set_to_none=True)
+    return took * _rows_of_a_step(run) / len(numbers)
+
+
+def _gigabytes(run: Run, recogniser: Recogniser, boundary: int) -> float:
+    """Of one row's states in float32."""
+    costs = run.meter.costs
+    values = 0.0 if costs is None else float(costs.values(float(run.corpus.durations.mean())))
+    return values * 4 / GIGABYTE

@@ -1,0 +1,102 @@
+"""Strategies that train parts beside the pretrained weights: LoRA, and the model's own bottleneck adapters.
+
+Knows which parts learn and what is written beside the plain model. Does not know how PEFT or transformers
+keep them (:mod:`asr_adapt.models.lora`, :mod:`asr_adapt.models.bottleneck`) nor how they are trained.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from asr_adapt.errors import ModelError
+from asr_adapt.files import atomic_directory, user_path
+from asr_adapt.models import Recogniser, bundled_models
+from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
+from asr_adapt.models.lora import Lora, LoraSettings, add_lora, save_adapter
+from asr_adapt.models.stack import HEAD
+from asr_adapt.training.recipe.schema import Recipe
+
+ADAPTER = "adapter"
+
+
+class Attachment(Protocol):
+    """Parts of a network that alone learn."""
+
+    #: All parameters that learn, the head's among them where it does.
+    names: frozenset[str]
+
+    def detach(self) -> None:
+        """After training: leave a network that is saved as a plain transformers directory."""
+
+    def write(self, folder: Path) -> None:
+        """Write the parts by themselves into the result folder."""
+
+
+class LoraAttachment:
+    """LoRA: ``adapter/`` in the result folder is what PEFT loads on the base; the model itself is merged."""
+
+    def __init__(self, lora: Lora, base: str, head: frozenset[str]) -> None:
+        self.lora, self.base, self.head = lora, base, head
+        self.names = lora.names | head
+        self.state: dict[str, Tensor] = {}
+
+    def detach(self) -> None:
+        """Keep the adapter's tensors and merge."""
+        self.state = self.lora.state(head=bool(self.head))
+        self.lora.merge()
+
+    def write(self, folder: Path) -> None:
+        """``adapter/``: the weights as trained; a later blend with the base is in the merged model only."""
+        with atomic_directory(folder / ADAPTER) as work:
+            save_adapter(self.lora, self.state, self.base, work)
+
+
+class BottleneckAttachment:
+    """The model's own adapters and the head; they stay where they are."""
+
+    def __init__(self, recogniser: Recogniser, language: str) -> None:
+        self.recogniser, self.language = recogniser, language
+        self.names = bottleneck_names(recogniser) | _head(recogniser)
+
+    def detach(self) -> None:
+        """Nothing to do: the network is plain as it is."""
+
+    def write(self, folder: Path) -> None:
+        """``adapter.LANGUAGE.safetensors`` beside the whole model."""
+        save_bottleneck(self.recogniser, self.names, self.language, folder)
+
+
+def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
+    """What the recipe's strategy adds to the network or finds in it; None where the layers themselves learn.
+
+    Raises :class:`~asr_adapt.errors.ModelError` where the model does not carry it.
+    """
+    strategy = recipe.strategy
+    if strategy.name == "adapters":
+        return BottleneckAttachment(recogniser, strategy.adapters.language)
+    if strategy.name != "lora":
+        return None
+    chosen = strategy.lora
+    if chosen.head and recogniser.tied_head:
+        raise ModelError(
+            "the head is the input embedding too: leave strategy.lora.head out.", path=recogniser.name
+        )
+    learns_head = not recogniser.tied_head if chosen.head is None else chosen.head
+    head = _head(recogniser) if learns_head else frozenset[str]()
+    settings = LoraSettings(
+        chosen.rank, chosen.alpha, chosen.dropout, chosen.dora, chosen.targets, chosen.layers
+    )
+    return LoraAttachment(add_lora(recogniser, settings, recipe.seed), _portable(recipe.model), head)
+
+
+def _portable(model: str) -> str:
+    """How an adapter names its base: names and hub ids as they are, folders and files by their full path."""
+    path = user_path(model)
+    return model if model in bundled_models() or not path.exists() else str(path.resolve())
+
+
+def _head(recogniser: Recogniser) -> frozenset[str]:
+    return recogniser.stack.names_of(recogniser.stack.kind(HEAD))

@@ -1,0 +1,4 @@
+"""WER of the recipe's sets during and after training.
+
+Knows which sets are measured and in which encoder context. Does not know the loop.
+"""

@@ -1,0 +1,227 @@
+"""The frozen prefix of the training rows computed once: whether that pays, building it, reading it back.
+
+Knows the corpus, its versions and epochs. Does not know architectures, the loop, or how shards are cut and
+computed (:mod:`asr_adapt.training.prefix.shards`). A resumed run, another run with the same prefix and a run
+with other batches read the same numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from asr_adapt.audio.augment import audio_files
+from asr_adapt.errors import DataError
+from asr_adapt.manifest import file_print, sound_fields, sound_print
+from asr_adapt.models import Hidden, Recogniser, count_costs
+from asr_adapt.models.states import same_shape, stack_states
+from asr_adapt.training.data.corpus import Corpus, Example
+from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
+from asr_adapt.training.prefix.shards import (
+    Shard,
+    Told,
+    build,
+    compute_shards,
+    cut_shards,
+    encoded,
+    open_store,
+    prefix_key,
+)
+from asr_adapt.training.prefix.store import PrefixStore
+from asr_adapt.training.recipe.schema import Recipe
+from asr_adapt.training.throughput import Meter
+from asr_adapt.training.watching import Watch
+
+logger = logging.getLogger(__name__)
+
+LABEL = "frozen prefix of the training rows"
+#: Keeps the seeds of runs, epochs and rows apart.
+SEED_STRIDE = 1_000_003
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass
+class PrefixCache:
+    """Listens to where the prefix ends; while it pays, rows come from the store.
+
+    ``draws`` tells how often each row of the corpus will be drawn until the boundary moves again.
+    """
+
+    recipe: Recipe
+    recogniser: Recogniser
+    corpus: Corpus
+    meter: Meter
+    draws: Callable[[], np.ndarray]
+    watch: Watch = field(default_factory=lambda: Watch(quiet=True))
+    #: What was decided at each boundary, for summary.json.
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    _store: PrefixStore | None = None
+    _boundary: int | None = None
+
+    def on_boundary(self, boundary: int) -> None:
+        """Build, or go without, for the prefix that now ends at ``boundary``."""
+        if boundary == self._boundary:
+            return
+        self.close()
+        self._boundary = boundary
+        if self.recipe.cache.mode == "off" or boundary == 0 or self.corpus.pack is not None:
+            return  # states of single clips cannot be joined
+        found = self._estimate(boundary)
+        if (
+            self.recipe.cache.mode == "on"
+            and not found.pays
+            and found.gigabytes <= self.recipe.cache.gigabytes
+        ):
+            found = Estimate(True, f"asked for, although {found.reason}", found.speed_up, found.gigabytes)
+        started = time.perf_counter()
+        if found.pays:
+            found = self._build(boundary, found)
+        seconds = time.perf_counter() - started
+        verb = "computed once" if found.pays else "not kept"
+        logger.info(
+            "frozen prefix %s (%.2f GB, expected ×%.2f): %s",
+            verb, found.gigabytes, found.speed_up if found.pays else 1.0, found.reason,
+        )  # fmt: skip
+        self.decisions.append({"boundary": boundary, "build_seconds": seconds, **found.to_json()})
+
+    def close(self) -> None:
+        """Stop reading from the store and let others evict it."""
+        self.corpus.prefix = None
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """Devices and processes of the run."""
+        return self.meter.accelerator
+
+    @property
+    def copies(self) -> int:
+        """Versions of each row."""
+        return self.recipe.cache.copies if self.varied else 1
+
+    @property
+    def varied(self) -> bool:
+        """Whether a row sounds different from epoch to epoch."""
+        return self.corpus.augmenter is not None or self.recogniser.varies_inputs
+
+    @cached_property
+    def _augmentation(self) -> list[Any]:
+        """What is done to waveforms, and the state of the files that it takes noises and rooms from."""
+        augment = self.recipe.augment
+        folders = [Path(part.folder) for part in (augment.noise, augment.room) if part is not None]
+        files = [path for folder in folders for path in audio_files(folder)]
+        return [augment.model_dump(mode="json"), [file_print(path) for path in files]]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type that states are kept in."""
+        name = self.recipe.cache.dtype
+        if name == "auto":
+            name = "bfloat16" if self.accelerator.mixed_precision == "bf16" else "float32"
+        return _TYPES[name]
+
+    def _estimate(self, boundary: int) -> Estimate:
+        use = Use(self.corpus.durations, self.draws(), self.copies)
+        costs = self.meter.costs or count_costs(self.recogniser, boundary)
+        return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
+
+    def _build(self, boundary: int, found: Estimate) -> Estimate:
+        """Fill the store and read from it; where it cannot be used, training goes on without."""
+        key = prefix_key(self.recogniser, boundary, str(self.dtype), str(self.accelerator.mixed_precision))
+        shards, room = self._shards(), int(found.gigabytes * GIGABYTE)
+        store = None
+        try:
+            store = open_store(self.recipe.cache, key)
+            with self.watch.phase("prefix", LABEL, len(self.corpus) * self.copies) as phase:
+                build(store, shards, room, self._compute(boundary, phase.add), phase.add)
+        except DataError as problem:
+            if store is not None:
+                store.close()
+            logger.warning("the frozen prefix is computed in every step: %s", problem)
+            return replace(found, pays=False, reason=f"the cache cannot be used: {problem}")
+        self._store = store
+        self.corpus.prefix = _Reader(store, shards, self.copies)
+        return found
+
+    def _shards(self) -> list[Shard]:
+        """Those of each manifest apart, so that another replay set leaves the training rows' as they are."""
+        durations = self.corpus.durations
+        return [
+            shard
+            for part in self.corpus.parts
+            for shard in cut_shards(durations, self.copies, self._row_print, part)
+        ]
+
+    def _compute(self, boundary: int, told: Told) -> Callable[[PrefixStore, Sequence[Shard]], None]:
+        def encode(shard: Shard, waveforms: Sequence[np.ndarray]) -> Hidden:
+            seeds = [row_seed(self.recipe.seed, shard.copy, number) for number in shard.numbers]
+            with self.accelerator.autocast():
+                hidden = encoded(self.recogniser, waveforms, boundary, seeds)
+            return Hidden(hidden.states.to(self.dtype), hidden.lengths)
+
+        return lambda store, shards: compute_shards(
+            store, shards, self.corpus.waveform, encode, ahead=self.recipe.batch.prefetch, told=told
+        )
+
+    def _row_print(self, number: int, copy: int) -> str:
+        """Names the sound of one version of a row."""
+        row = self.corpus.rows[number]
+        if not self.varied:
+            return sound_print(row)
+        own = {"id": row.id, "number": number, "copy": copy, "augment": self._augmentation}
+        identity = sound_fields(row) | own | {"seed": self.recipe.seed}  # a single copy is not the plain row
+        return json.dumps(identity, sort_keys=True, default=str)
+
+
+class _Reader:
+    """What the corpus asks; see :class:`asr_adapt.training.data.corpus.PrefixReader`."""
+
+    def __init__(self, store: PrefixStore, shards: Sequence[Shard], copies: int) -> None:
+        self._store, self._copies = store, copies
+        self._places = {
+            (number, shard.copy): (shard.name, shard.place(number))
+            for shard in shards
+            for number in shard.numbers
+        }
+
+    def read(self, number: int, epoch: int) -> Tensor | None:
+        """States of the version that ``epoch`` takes."""
+        return self._store.read(*self._places[number, epoch % self._copies])
+
+
+def row_seed(seed: int, epoch: int, number: int) -> int:
+    """The seed of everything random about a row in an epoch, apart from its waveform's augmentation."""
+    return ((seed * SEED_STRIDE + epoch) * SEED_STRIDE + number) % 2**63
+
+
+def prefix_output(
+    batch: Sequence[Example], encode: Callable[[Sequence[Example]], Hidden], device: torch.device
+) -> Hidden:
+    """What the prefix gives for a batch: kept states, and ``encode`` for the rows that have none.
+
+    The shape follows from the rows' lengths alone, so that dropout draws the same masks with and without kept
+    states.
+    """
+    fresh = [example for example in batch if example.states is None]
+    if len(fresh) == len(batch):
+        return same_shape(encode(batch))
+    computed: list[Tensor] = []
+    if fresh:
+        hidden = encode(fresh)
+        lengths = hidden.lengths.tolist()
+        computed = [row[:length].float().cpu() for row, length in zip(hidden.states, lengths, strict=True)]
+    rest = iter(computed)
+    return stack_states([next(rest) if e.states is None else e.states.float() for e in batch], device)

@@ -1,0 +1,38 @@
+"""The recipe's section for encoder–decoder models.
+
+Knows fields and ranges. Does not know which family has a decoder: one without refuses the section.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from asr_adapt.training.recipe.section import Section, Share
+
+
+class Decoder(Section):
+    """What an encoder–decoder model (Whisper) is told and how it learns; a CTC model has no decoder."""
+
+    language: str | None = Field(
+        None,
+        description="Language code, saved with the model; empty: that of the rows (lang), else the model's "
+        "own, else en. MMS: its adapter.",
+    )
+    language_from: str | None = Field(
+        None,
+        description="For a language that the model does not list: the listed one that its token starts from, "
+        "or mean.",
+    )
+    task: Literal["transcribe", "translate"] | None = Field(
+        None, description="Saved with the model; empty: the model's own, else transcribe."
+    )
+    context: Literal["full", "silence", "dynamic"] = Field(
+        "full",
+        description="full: 30 s, as pretrained; silence: the same, the silence behind a clip computed once "
+        "for all, 4 times cheaper; dynamic: the clip and a margin, 7–9 times cheaper, must be learnt.",
+    )
+    timestamps_share: Share = Field(
+        0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."
+    )

@@ -1,0 +1,293 @@
+"""The recipe: every decision of a training run, typed, documented and checked before anything is loaded.
+
+Knows fields, ranges and which combinations make no sense. Does not know how any of it is carried out, nor
+where a recipe is stored (:mod:`asr_adapt.training.recipe.file`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+
+from asr_adapt.training.recipe.augmentation import Augment
+from asr_adapt.training.recipe.budget import Retention
+from asr_adapt.training.recipe.decoder import Decoder
+from asr_adapt.training.recipe.section import Count, Positive, Section, Share
+from asr_adapt.training.recipe.strategy import Averaging, Strategy
+
+__all__ = ["Averaging", "Optimiser", "Recipe", "Schedule", "Strategy"]
+
+Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
+
+
+class Optimiser(Section):
+    """Optimiser, with separate rates for body and head."""
+
+    kind: Literal["adamw", "muon"] = Field(
+        "adamw",
+        description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch.",
+    )
+    learning_rate: Positive = Field(
+        2e-4, description="Peak rate of the top trainable layer; left out: chosen for the model."
+    )
+    head_learning_rate: Positive | None = Field(
+        None, description="Peak rate of the head; default: learning_rate."
+    )
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
+        1.0, description="Rate of each layer as a share of the one above it."
+    )
+    rates: dict[str, Positive] = Field(
+        {},
+        description="Name → factor on the rate; a glob or regular expression for whole parameter or stage "
+        "names. Factors of several matches multiply.",
+    )
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on norms and biases.")
+    betas: tuple[Share, Share] = Field((0.9, 0.98), description="Adam's decay rates.")
+    gradient_clip: Annotated[float, Field(ge=0.0)] = Field(
+        1.0, description="Largest gradient norm; 0 is off."
+    )
+
+
+class Schedule(Section):
+    """How long, and how the rate moves."""
+
+    steps: Count = Field(400, description="Optimiser steps; left out: chosen for the model.")
+    kind: Literal["tri_stage", "linear", "cosine", "constant"] = Field(
+        "tri_stage",
+        description="After warm-up: hold then exponential decay, linear or cosine to zero, or constant.",
+    )
+    warmup: Share = Field(0.1, description="Share of the steps in which the rate rises from zero.")
+    hold: Share = Field(0.4, description="Share of the steps at the peak (tri_stage).")
+    final: Share = Field(0.05, description="Last rate as a share of the peak (tri_stage, cosine).")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Schedule:
+        if self.kind == "tri_stage" and self.warmup + self.hold > 1.0:
+            raise ValueError("warmup + hold must not exceed 1")
+        return self
+
+
+def _seconds_or_auto(value: Any) -> float | str | None:
+    """One message for both kinds, at the field itself, where a union has one each."""
+    if value in ("auto", None):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value < float("inf"):
+        return float(value)
+    raise ValueError("must be a number of seconds above 0, or auto")
+
+
+class Batch(Section):
+    """How rows are put together."""
+
+    seconds: Annotated[float | Literal["auto"] | None, PlainValidator(_seconds_or_auto)] = Field(
+        None,
+        description="Seconds that the network computes in one micro-batch, padding included; Whisper "
+        "computes 30 s a row. auto: the most that the device's memory holds; empty: 80, for Whisper 16 rows.",
+    )
+    quadratic_seconds: Positive = Field(
+        60.0, description="Length q at which attention doubles a clip's cost: cost = d + d²/q."
+    )
+    rows: Count | None = Field(None, description="Most rows in one micro-batch.")
+    accumulate: Count = Field(1, description="Micro-batches per optimiser step and process.")
+    pack: Literal["auto"] | bool = Field(
+        "auto",
+        description="Join clips, with pauses, into windows that are filled to a random share. auto: where "
+        "the network computes 30 s for any clip (Whisper) and layers of its encoder learn.",
+    )
+    prefetch: Count = Field(4, description="Micro-batches decoded ahead, each on a thread.")
+
+
+class SpecAugmentation(Section):
+    """SpecAugment at the boundary of the frozen prefix."""
+
+    time_share: Share = Field(0.08, description="Expected share of frames masked.")
+    time_length: Count = Field(8, description="Frames a span.")
+    feature_share: Share = Field(0.02, description="Expected share of features masked.")
+    feature_length: Count = Field(8, description="Features a span.")
+
+
+class Regularisation(Section):
+    """What keeps the model from learning the training rows by heart; empty fields keep the model's own."""
+
+    hidden_dropout: Share | None = Field(None, description="Dropout on layer outputs.")
+    attention_dropout: Share | None = Field(None, description="Dropout on attention weights.")
+    activation_dropout: Share | None = Field(None, description="Dropout inside the feed-forward block.")
+    final_dropout: Share | None = Field(None, description="Dropout before the head.")
+    layer_drop: Share | None = Field(None, description="Chance to skip a trainable layer in a step.")
+    label_smoothing: Share = Field(
+        0.0, description="Share of the target spread over all labels (sequence-to-sequence models only)."
+    )
+    pull: Annotated[float, Field(ge=0.0)] = Field(
+        0.0, description="L2 pull of what learns to its start, decoupled: each step moves rate · pull back."
+    )
+    spec_augment: SpecAugmentation = SpecAugmentation()
+
+
+def _switch(value: object) -> object:
+    """YAML 1.1 reads a bare ``on`` or ``off`` as true or false."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+class Cache(Section):
+    """The output of the frozen prefix, computed once a row and read from disk from then on."""
+
+    mode: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
+        "auto", description="auto: where counted arithmetic and the room on disk say that it pays."
+    )
+    folder: str | None = Field(None, description="Where it lies; default: the user's cache folder.")
+    gigabytes: Positive = Field(
+        20.0, description="Most room for all runs together; the least recently used goes first."
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: the type of the run's precision."
+    )
+    transcripts: bool = Field(
+        True,
+        description="Use what the base wrote for equal rows in earlier runs, and keep it for later ones.",
+    )
+    copies: Count = Field(
+        4, description="Versions of each row where waveforms are augmented; epochs take turns."
+    )
+
+
+class Replay(Section):
+    """Old-accent rows in every batch, against forgetting."""
+
+    manifest: Paths = Field(description="Rows of the old accent.")
+    share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.3, description="Share of each batch's rows.")
+    labels: Literal["text", "base"] = Field(
+        "text",
+        description="text: the manifest's transcripts; base: what the base itself hears in the rows, which "
+        "need no transcript.",
+    )
+
+
+class Evaluation(Section):
+    """When the model is measured and which one is kept."""
+
+    every: Count = Field(100, description="Steps between evaluations on dev and guard.")
+    patience: Count | None = Field(
+        None, description="Stop after this many evaluations without a better dev WER; empty: never."
+    )
+    batch_seconds: Positive = Field(160.0, description="Padded audio seconds in one evaluation batch.")
+    rows: Count | None = Field(
+        None, description="Only the first rows of dev and guard, evenly spread; empty: all."
+    )
+
+
+class Vocabulary(Section):
+    """Characters of the CTC head."""
+
+    mode: Literal["keep", "extend", "replace"] = Field(
+        "keep",
+        description="replace (also written from_manifest): the train text's characters; extend: add them.",
+    )
+    minimum: Count = Field(
+        1, description="Characters seen less often are mapped to their base letter or <unk>."
+    )
+
+
+class Labels(Section):
+    """What a row teaches; how WER is counted is ``normalise``'s business."""
+
+    style: Literal["auto", "as_written", "model", "plain"] = Field(
+        "auto",
+        description="as_written: the transcript; model: its words with capitals and punctuation as in the "
+        "base's own transcripts, kept in labels.jsonl; plain: lower-case words. auto: plain for a model "
+        "without capitals, else as_written where most rows have capitals or punctuation, else model.",
+    )
+
+
+def _labels(value: object) -> object:
+    return {"style": value} if isinstance(value, str) else value
+
+
+def _vocabulary(value: object) -> object:
+    value = {"mode": value} if isinstance(value, str) else value
+    if isinstance(value, dict) and value.get("mode") == "from_manifest":
+        return {**value, "mode": "replace"}
+    return value
+
+
+def _strategy(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class Recipe(Section):
+    """One training run."""
+
+    model: str = Field("nano-en", description="Model name, directory or file, or hub id.")
+    train: Paths = Field(description="Manifest(s) to learn from: a path, a list or a glob.")
+    dev: Paths = Field(description="Manifest(s) that choose the best model and stop early.")
+    test: Paths | None = Field(
+        None, description="Manifest(s) for before/after in summary.json; default: dev."
+    )
+    guard: Paths | None = Field(None, description="Old-accent manifest(s), watched for forgetting.")
+    guard_test: Paths | None = Field(
+        None, description="Old-accent manifest(s) for before/after; default: guard."
+    )
+    replay: Replay | None = None
+    augment: Augment = Augment()
+    initialise: Literal["pretrained", "random"] = Field(
+        "pretrained", description="random: same architecture from scratch (a control)."
+    )
+    labels: Annotated[Labels, BeforeValidator(_labels)] = Labels()
+    normalise: Literal["none", "basic", "whisper-en", "alnum-en", "spelled-en"] = Field(
+        "basic", description="Profile applied to both sides of WER; labels are not changed by it."
+    )
+    vocabulary: Annotated[Vocabulary, BeforeValidator(_vocabulary)] = Vocabulary()
+    invalid_rows: Literal["error", "drop"] = Field(
+        "error", description="What to do with rows that cannot be learnt from: stop, or leave out and list."
+    )
+    strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy()
+    optimiser: Optimiser = Optimiser()
+    schedule: Schedule = Schedule()
+    batch: Batch = Batch()
+    cache: Cache = Cache()
+    regularisation: Regularisation = Regularisation()
+    averaging: Averaging = Averaging()
+    retention: Retention = Retention()
+    decoder: Decoder = Decoder()
+    evaluation: Evaluation = Evaluation()
+    checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the device computes it fast, else float32."
+    )
+    compile: bool = Field(
+        False,
+        description="Run the layers that learn through torch.compile: quicker steps behind a slow first one; "
+        "needs a C++ compiler on a CPU, Triton on a GPU.",
+    )
+    device: str = Field("auto", description="auto, cpu, cuda, mps.")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="Fixes order, masks, dropout and new weights.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        if self.strategy.feature_encoder and self.strategy.name != "full":
+            raise ValueError("strategy.feature_encoder needs strategy.name full")
+        if (
+            self.strategy.name == "lora"
+            and self.strategy.lora.head is False
+            and self.vocabulary.mode != "keep"
+        ):
+            raise ValueError("a changed vocabulary needs strategy.lora.head: its new rows must learn")
+        if self.guard_test and not self.guard:
+            raise ValueError("guard_test needs guard")
+        if self.decoder.language_from and not self.decoder.language:
+            raise ValueError("decoder.language_from needs decoder.language: whose token starts from it?")
+        if self.decoder.timestamps_share and self.augment.speed:
+            raise ValueError("decoder.timestamps_share needs augment.speed off: it moves the times")
+        if self.retention.guard_budget is not None:
+            if not self.guard:
+                raise ValueError("retention.guard_budget needs guard: the budget is of its WER")
+            if self.vocabulary.mode != "keep" or self.initialise == "random":
+                raise ValueError(
+                    "retention.guard_budget needs vocabulary keep and initialise pretrained: "
+                    "only weights that grew out of the base's can be blended with them"
+                )
+        if self.initialise == "random" and self.strategy.name != "full":
+            raise ValueError(
+                "initialise random needs strategy.name full: frozen random layers cannot recognise"
+            )
+        return self

@@ -1,0 +1,101 @@
+"""What a recipe leaves out, chosen by the kind and size of the model: rate, steps, blending.
+
+Knows the table below. Does not know rows or how a recipe is carried out. The figures for tiny are from
+``benchmarks/sweep_defaults.py`` (docs/benchmarks.md, "Starting values of a pretrained Whisper"); of base only
+1e-4 was measured, which forgets too much; it and the larger ones have the rates that others fine-tune them
+with, smaller for larger models. Those for CTC are from docs/benchmarks.md, "Strategies", and from what others
+published for wav2vec 2.0.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from asr_adapt.models import Recogniser
+from asr_adapt.training.recipe.schema import Recipe
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StartingValues:
+    """For models of ``kind`` with at most so many ``millions`` of parameters.
+
+    ``rate`` is for weights of the model's own, ``lora_rate`` where only low-rank updates learn. ``budget`` is
+    the guard's, under which base and adapted weights are blended where there is a guard (None: no blend).
+    ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
+    """
+
+    kind: str
+    millions: float
+    rate: float
+    lora_rate: float
+    steps: int
+    budget: str | None = None
+    strategy: str = "top_layers"
+
+
+#: Mixtures tried where the encoder learns.
+FULL_POINTS = 5
+#: The first line that fits is taken.
+TABLE = (
+    StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
+    StartingValues(
+        "attention", 60, rate=5e-5, lora_rate=3e-4, steps=60, budget="10% or 0.01", strategy="full"
+    ),  # tiny
+    StartingValues("attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01"),  # base
+    StartingValues(
+        "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01"
+    ),  # small
+    StartingValues("attention", float("inf"), rate=6e-6, lora_rate=1e-4, steps=400, budget="10% or 0.01"),
+    StartingValues("ctc", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-en
+    StartingValues("ctc", float("inf"), rate=3e-5, lora_rate=3e-4, steps=400),
+)
+
+
+def starting_values(recogniser: Recogniser) -> StartingValues:
+    """The line of :data:`TABLE` for a model."""
+    kind = "attention" if recogniser.has_decoder else "ctc"
+    millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
+    return next(line for line in TABLE if line.kind == kind and millions <= line.millions)
+
+
+def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
+    """The recipe with the table's values where it leaves a field out; they are said.
+
+    A model whose layers start anew (another vocabulary, random weights) keeps the recipe's own defaults:
+    the table is for models that recognise already.
+    """
+    if recipe.initialise == "random" or recipe.vocabulary.mode == "replace":
+        return recipe
+    found = starting_values(recogniser)
+    rate = found.lora_rate if recipe.strategy.name in ("lora", "adapters") else found.rate
+    chosen: dict[str, dict[str, Any]] = {
+        "optimiser": {"learning_rate": rate},
+        "schedule": {"steps": found.steps},
+    }
+    if not recipe.strategy.model_fields_set:  # top_layers: 2 alone says what learns
+        chosen["strategy"] = {"name": found.strategy}
+    if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":
+        chosen["retention"] = {"guard_budget": found.budget}
+        if "strategy" in chosen and found.strategy == "full":
+            chosen["retention"]["points"] = FULL_POINTS  # each mixture runs the encoder on dev and guard
+    sections = {name: _filled(getattr(recipe, name), values) for name, values in chosen.items()}
+    shown = [
+        f"{name}.{field} {value}"
+        for name, values in chosen.items()
+        for field, value in values.items()
+        if field not in getattr(recipe, name).model_fields_set
+    ]
+    if shown:
+        logger.info("the recipe leaves out, and this model takes: %s", ", ".join(shown))
+    return recipe.model_copy(update=sections)
+
+
+def _filled(section: BaseModel, values: dict[str, Any]) -> BaseModel:
+    """``section`` with ``values`` for the fields that were not given."""
+    return section.model_copy(update={k: v for k, v in values.items() if k not in section.model_fields_set})

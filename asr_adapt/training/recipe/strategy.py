@@ -1,0 +1,96 @@
+"""The recipe's sections on what learns: strategy and averages of weights.
+
+Knows fields and ranges. Does not know how a strategy is carried out
+(:mod:`asr_adapt.training.learning.unfreezing`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from asr_adapt.training.recipe.section import Count, Positive, Section, Share
+
+StrategyName = Literal["head", "top_layers", "full", "gradual", "lora", "adapters", "auto"]
+
+
+class Gradual(Section):
+    """When the next layers are freed, from the head down, and how they begin (gradual only)."""
+
+    trigger: Literal["steps", "plateau"] = Field(
+        "steps", description="Free the next layers after so many steps, or when dev WER stops falling."
+    )
+    every: Count | None = Field(
+        None, description="Steps between two unfreezings; empty: all is free after half of the steps."
+    )
+    patience: Count = Field(
+        1, description="Evaluations without a better dev WER that free the next layers (plateau)."
+    )
+    layers: Count = Field(1, description="Layers freed at a time.")
+    depth: Count | None = Field(
+        None, description="How many top layers are free in the end; empty: all, and what lies below them."
+    )
+    warmup: Annotated[int, Field(ge=0)] = Field(
+        20, description="Steps in which the rate of newly freed layers rises."
+    )
+    factor: Positive = Field(1.0, description="Rate of layers freed late, as a share of what depth gives.")
+
+
+class LoraSection(Section):
+    """Low-rank updates of the layers' linear maps, saved as adapter/ and merged (lora only)."""
+
+    rank: Count = Field(32, description="Rank of each update.")
+    alpha: Positive = Field(64.0, description="Scale of the updates, times 1 / rank.")
+    dropout: Share = Field(0.05, description="Dropout on the input of an update.")
+    dora: bool = Field(False, description="Learn the weights' magnitudes too (DoRA): slower, forgets less.")
+    head: bool | None = Field(
+        None, description="The output head learns too; empty: where it is not the input embedding as well."
+    )
+    layers: Count | None = Field(None, description="Only this many top layers; empty: all.")
+    targets: tuple[str, ...] = Field(
+        (), description="Which linear maps (names or globs); empty: attention and feed-forward, all of them."
+    )
+
+
+class AdaptersSection(Section):
+    """The bottleneck adapters that the model itself has, as MMS does (adapters only)."""
+
+    language: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = Field(
+        "adapted", description="Name of the adapter: adapter.NAME.safetensors, ISO 639-3 in MMS."
+    )
+
+
+class Strategy(Section):
+    """Which part of the network learns."""
+
+    name: StrategyName = Field(
+        "top_layers",
+        description="head: output head only; top_layers: head, norm and the top k layers; full: all layers; "
+        "gradual: from the head down, layer by layer; lora: low-rank updates of frozen weights; "
+        "adapters: the model's own bottleneck adapters; auto: chosen from hours of speech and the base.",
+    )
+    top_layers: Count | None = Field(
+        None,
+        description="How many of the top layers learn (top_layers only); an encoder–decoder model's decoder "
+        "lies above its encoder. Empty: 3, or the whole decoder.",
+    )
+    feature_encoder: bool = Field(
+        False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
+    )
+    gradual: Gradual = Gradual()
+    lora: LoraSection = LoraSection()
+    adapters: AdaptersSection = AdaptersSection()
+
+
+class Averaging(Section):
+    """Averages of weights in place of the last ones."""
+
+    ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
+        None,
+        description="Decay of a moving average of the weights, which is measured and saved in their place.",
+    )
+    best: Count = Field(
+        1,
+        description="Average the weights of this many best evaluations; kept unless its dev WER is worse.",
+    )

@@ -1,0 +1,4 @@
+"""Manifests to predictions, kept from run to run.
+
+Knows rows and their transcripts. Does not know windows of long audio.
+"""

@@ -1,0 +1,320 @@
+"""A Whisper whose network CTranslate2 computes: long audio, words and guard are those of torch.
+
+Knows CTranslate2's calls and what they leave out. Does not know how windows follow each other or what is
+believed (:mod:`asr_adapt.models.search.guard`): only how one attempt at a window is made differs.
+
+CTranslate2 gives one score for a whole attempt, so a phrase's confidence is that of its window unless words
+are asked for. It draws from one stream of random numbers for each engine, so that draws depend on what was
+drawn before: doubtful windows are tried again by beam first, which draws nothing, and then at few
+temperatures, each window by an engine of its own that begins at the same number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import torch
+from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
+
+from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.files import temporary_folder
+from asr_adapt.models import Hidden, Search, WhisperRecogniser
+from asr_adapt.models.attention.whisper.decoding import Opening, WhisperDecoding
+from asr_adapt.models.attention.whisper.network import STRIDE
+from asr_adapt.models.attention.whisper.timestamps import TimedRules
+from asr_adapt.models.files.directory import Checkpoint
+from asr_adapt.models.files.processors import whole_processor
+from asr_adapt.models.search.biasing import PhraseBias
+from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared, write_settings
+from asr_adapt.transcription.runtimes.ctranslate2_export import require_package
+
+#: Frames of the median filter over attention, as in openai-whisper.
+_FILTER = 7
+#: Every engine draws alike.
+_SEED = 0
+#: An attempt that is not made: it never stands, and the next temperature is tried.
+_NOTHING = Spoken((), (-math.inf,), looped=True)
+
+
+class Ctranslate2Recogniser(WhisperRecogniser):
+    """Transcribes like the model it was converted from; it cannot be trained."""
+
+    def __init__(self, files: Prepared, name: str, *, device: str, compute_type: str) -> None:
+        settings = str(files.settings)
+        with torch.device(
+            "meta"
+        ):  # shapes without weights: layers, positions and heads are counted with them
+            skeleton = WhisperForConditionalGeneration(WhisperConfig.from_pretrained(settings))
+        skeleton.generation_config = GenerationConfig.from_pretrained(settings)
+        super().__init__(skeleton, whole_processor(Checkpoint(files.settings, name)), name)
+        super().use_context("full")
+        self.compute_type = compute_type
+        self.fresh_engine = partial(_engine, files.weights, device, compute_type)
+        self.engine = self.fresh_engine()
+        self.decoding = _Decoding(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where sound is turned into mels: the CPU. CTranslate2 moves them to its own device."""
+        return torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of what goes in and comes out."""
+        return torch.float32
+
+    @property
+    def runtime(self) -> str:
+        """CTranslate2 and the type in which it computes."""
+        return f"ctranslate2 {self.compute_type}"
+
+    @property
+    def description(self) -> str:
+        """How this decodes, and with what: transcripts of another runtime are not taken for these."""
+        return f"{super().description} {self.runtime}"
+
+    def use_context(self, name: str) -> None:
+        """Raises UsageError for the trimmed context: CTranslate2 hears whole windows."""
+        if name != "full":
+            raise UsageError("the CTranslate2 runtime hears whole windows: leave --context out.")
+
+    def bias(self, search: Search) -> PhraseBias | None:
+        """None; raises UsageError for hot words: CTranslate2 lets nobody change the scores of its search."""
+        if search.hotwords:
+            raise UsageError(
+                "the CTranslate2 runtime cannot favour hot words: use --runtime torch, or --prompt."
+            )
+        return None
+
+    def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
+        """The encoder's output (batch, frames, width)."""
+        mels = self.inputs(waveforms).states.transpose(1, 2).contiguous().numpy()
+        states = _tensor(self.engine.encode(_view(mels), to_cpu=True))
+        return Hidden(states, torch.full((len(states),), states.shape[1]))
+
+    def encode(self, batch: Hidden, boundary: int) -> NoReturn:
+        """Raises ModelError: CTranslate2 computes the encoder as a whole."""
+        raise ModelError("computes from the sound only, and cannot be trained: use torch.", path=self.name)
+
+    def transcribe_hidden(self, *_: Any, **__: Any) -> NoReturn:
+        """Raises ModelError, as :meth:`encode` does."""
+        raise ModelError("computes from the sound only: give waveforms.", path=self.name)
+
+    def aligned(
+        self,
+        heard: Hidden,
+        spoken: Sequence[Spoken],
+        frames: Sequence[int],
+        prefixes: Sequence[Sequence[int]],
+    ) -> list[tuple[Spoken, list[float]]]:
+        """As in torch, and with the probability of each token, which attempts do not give."""
+        found = [(said, [0.0] * (len(said.ids) + 1)) for said in spoken]
+        groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for row, said in enumerate(spoken):
+            if said.ids:
+                groups[tuple(prefixes[row])].append(row)
+        for prefix, rows in groups.items():
+            own = [STRIDE * max(1, min(frames[row], heard.states.shape[1])) for row in rows]
+            texts = [list(spoken[row].ids) for row in rows]
+            view = _view(heard.states[rows].numpy())
+            start = [token for token in prefix if token != self.tokens.no_timestamps]  # which align adds
+            results = self.engine.align(view, start, texts, own, median_filter_width=_FILTER)
+            for row, result in zip(rows, results, strict=True):
+                found[row] = self._aligned_row(spoken[row], result)
+        return found
+
+    def _aligned_row(self, said: Spoken, result: Any) -> tuple[Spoken, list[float]]:
+        """From pairs of token and frame: a token begins where it is first named."""
+        pairs = np.array(result.alignments)
+        first = np.flatnonzero(np.diff(pairs[:, 0], prepend=-1))
+        times = [float(frame) * self.frame_seconds for frame in pairs[first, 1]]
+        scores = [math.log(max(share, 1e-10)) for share in result.text_token_probs]
+        return replace(said, scores=(*scores, said.scores[-1])), times[: len(said.ids) + 1]
+
+
+class _Decoding(WhisperDecoding):
+    """Attempts by CTranslate2."""
+
+    def __init__(self, recogniser: Ctranslate2Recogniser) -> None:
+        super().__init__(recogniser.network, recogniser.tokens, recogniser.model)
+        self.engine, self.fresh_engine = recogniser.engine, recogniser.fresh_engine
+
+    def opening(self, heard: Heard) -> Opening:
+        """Languages; attempts tell silence."""
+        count = len(heard.states)
+        if not self.tokens.multilingual:
+            return Opening([None] * count, [{"en": 1.0}] * count)
+        known = self.tokens.languages
+        rows = self.engine.detect_language(_view(heard.states.numpy()))
+        return Opening(
+            [None] * count,
+            [{token[2:-2]: share for token, share in row if token[2:-2] in known} for row in rows],
+        )
+
+    def attempt(self, heard: Heard, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
+        """Every row once; doubtful ones by beam, then drawn: see the module."""
+        ladder = search.temperatures
+        if temperature == ladder[0] or temperature == 0:
+            return self._generated(self.engine, heard, rules, search, temperature)
+        if temperature == ladder[1]:
+            beams = max(search.beams, search.best_of)
+            return self._generated(self.engine, heard, rules, replace(search, beams=beams), 0.0)
+        if temperature not in ladder[3::2]:  # draws at every temperature cost more than they find
+            return [_NOTHING] * len(heard.states)
+        found = []
+        for row in range(len(heard.states)):
+            found += self._generated(self.fresh_engine(), heard.rows([row]), rules, search, temperature)
+        return found
+
+    def _generated(
+        self, engine: Any, heard: Heard, rules: Rules, search: Search, temperature: float
+    ) -> list[Spoken]:
+        """By beam, or the best of several drawn at a ``temperature`` above 0."""
+        draws, most = temperature > 0, max(heard.room(rules))
+        penalty = 1.0 if search.length_penalty is None else search.length_penalty
+        results = engine.generate(
+            _view(heard.states.numpy()),
+            heard.given.tolist(),
+            beam_size=1 if draws else search.beams,
+            patience=search.patience,
+            num_hypotheses=search.best_of if draws else search.beams,
+            length_penalty=penalty,
+            max_length=max(2 * most, most + heard.given.shape[1] - 1),  # half of it may be said
+            return_scores=True,
+            return_no_speech_prob=True,
+            max_initial_timestamp_index=rules.latest_start if isinstance(rules, TimedRules) else 50,
+            suppress_blank=bool(rules.not_first),
+            suppress_tokens=[token for token in rules.never if token != self.tokens.no_timestamps],
+            sampling_topk=0 if draws else 1,
+            sampling_temperature=temperature if draws else 1.0,
+        )
+        return [
+            replace(
+                _best(result, rules, bound, penalty), temperature=temperature, silence=result.no_speech_prob
+            )
+            for result, bound in zip(results, _bounds(heard, rules), strict=True)
+        ]
+
+
+def open_ctranslate2(source: str, *, device: str = "auto", compute_type: str = "auto") -> WhisperRecogniser:
+    """The Whisper ``source`` computed by CTranslate2; a CTranslate2 folder or any Whisper that torch loads.
+
+    ``compute_type``: ``auto`` is float32 on a CPU and float16 on CUDA, ``fast`` int8 and int8_float16; else a
+    type of CTranslate2's. Raises MissingExtraError without the package, UsageError for a device or type that
+    this machine has not, ModelError for another model.
+    """
+    require_package("The CTranslate2 runtime")
+    place = _device(device)
+    return Ctranslate2Recogniser(
+        prepared(source), source, device=place, compute_type=_type(compute_type, place)
+    )
+
+
+def open_export(folder: Path, source: WhisperRecogniser, quantisation: str) -> WhisperRecogniser:
+    """The export of ``source`` in ``folder``, on the CPU, in the type of its weights where that has it."""
+    import ctranslate2
+
+    require_package("The CTranslate2 runtime")
+    known = ctranslate2.get_supported_compute_types("cpu")
+    kind = quantisation if quantisation in known else "int8" if "int8" in quantisation else "float32"
+    with temporary_folder() as settings:
+        write_settings(source, Path(settings))
+        return Ctranslate2Recogniser(
+            Prepared(folder, Path(settings)), str(folder), device="cpu", compute_type=kind
+        )
+
+
+def _device(device: str) -> str:
+    import ctranslate2
+
+    name = device.partition(":")[0]
+    cuda = ctranslate2.get_cuda_device_count() > 0
+    if name == "auto":
+        return "cuda" if cuda else "cpu"
+    if name == "cpu" or (name == "cuda" and cuda):
+        return device
+    raise UsageError(f"CTranslate2 cannot compute on {device!r} here: choose auto or cpu.")
+
+
+def _type(asked: str, device: str) -> str:
+    import ctranslate2
+
+    usual = {"auto": ("float32", "float16"), "fast": ("int8", "int8_float16")}
+    chosen = usual[asked][device != "cpu"] if asked in usual else asked
+    known = ctranslate2.get_supported_compute_types(device.partition(":")[0])
+    if chosen in known:
+        return chosen
+    raise UsageError(
+        f"compute type {chosen!r} is not one that CTranslate2 has on this machine's {device}: "
+        f"use one of {', '.join(sorted(known))}."
+    )
+
+
+def _engine(folder: Path, device: str, compute_type: str) -> Any:
+    import ctranslate2
+
+    ctranslate2.set_random_seed(_SEED)
+    name, _, index = device.partition(":")
+    try:
+        return ctranslate2.models.Whisper(
+            str(folder),
+            device=name,
+            device_index=int(index or 0),
+            compute_type=compute_type,
+            inter_threads=1,
+            intra_threads=torch.get_num_threads(),
+        )
+    except (RuntimeError, ValueError) as error:
+        raise ModelError(f"CTranslate2 cannot load it ({error}).", path=folder) from error
+
+
+def _view(array: np.ndarray) -> Any:
+    import ctranslate2
+
+    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
+
+
+def _tensor(view: Any) -> torch.Tensor:
+    return torch.from_numpy(np.array(view))
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The most tokens that an attempt gives, and at how many a row's own length calls it babble."""
+
+    given: int
+    babble: int
+
+
+def _bounds(heard: Heard, rules: Rules) -> list[_Bound]:
+    room = heard.room(rules)
+    own = heard.most or [max(room) + 1] * len(room)
+    return [_Bound(max(room), most) for most in own]
+
+
+def _best(result: Any, rules: Rules, bound: _Bound, penalty: float) -> Spoken:
+    """The best hypothesis that does not loop, else the best one, ended where torch would have ended it."""
+    found = [
+        _ended(ids, score, rules, bound, penalty)
+        for ids, score in zip(result.sequences_ids, result.scores, strict=True)
+    ]
+    return next((said for said in found if not said.looped), found[0])
+
+
+def _ended(ids: list[int], score: float, rules: Rules, bound: _Bound, penalty: float) -> Spoken:
+    """A hypothesis with its score spread over its tokens; CTranslate2's is their sum over length^penalty."""
+    count = len(ids) + (len(ids) < bound.given)  # with its end, where it came to one
+    mean = score * max(1, len(ids)) ** penalty / max(1, count)
+    looped = (end for end in range(1, len(ids) + 1) if end == bound.babble or rules.ends(ids[:end]))
+    stop = next(looped, None)
+    if stop is None:
+        return Spoken(tuple(ids), (mean,) * count)
+    return Spoken(tuple(ids[:stop]), (mean,) * stop, looped=True)
