@@ -9,7 +9,7 @@ FAMILY ?= whisper
 ctc          := --model nano-en
 nano-whisper := --model nano-whisper
 
-.PHONY: help install demo test lint format constraints clean
+.PHONY: help install demo test lint format docs constraints clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test         every test that this machine can run"
 	@echo "make lint         ruff and mypy"
 	@echo "make format       let ruff rewrite what it can"
+	@echo "make docs         build the documentation into site/, every link checked"
 	@echo "make constraints  write the versions installed in .venv to constraints.txt"
 
 install: $(STAMP)
@@ -46,6 +47,9 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 constraints: $(STAMP)
 	@$(BIN)/python -m pip list --format freeze --exclude-editable \
 	  | grep -Evi '^(pip|setuptools|wheel)==' | sed 's/+[a-z0-9.]*$$//' > constraints.new
@@ -53,4 +57,4 @@ constraints: $(STAMP)
 	@rm constraints.new && mv constraints.tmp constraints.txt
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis demo-output site
