@@ -1,4 +1,4 @@
-"""``asr-adapt manifest``: build, check, stats, filter, split, audit, export.
+"""``asr-adapt manifest``: build, check, stats, filter, sample, split, audit, export, move.
 
 Knows options and how results are printed. Does not know what the commands do; the manifest room does.
 """
@@ -31,9 +31,11 @@ def register(app: typer.Typer) -> None:
     group.command("check")(check)
     group.command("stats")(stats)
     group.command("filter")(filter_rows)
+    group.command("sample")(sample)
     group.command("split")(split)
     group.command("audit")(audit)
     group.command("export")(export)
+    group.command("move")(move)
     app.add_typer(group, name="manifest")
 
 
@@ -115,6 +117,55 @@ def filter_rows(
     chosen = sample_hours(matching(rows, where), hours, seed)
     count = _write(output, chosen)
     typer.echo(f"Wrote {count:,} of {len(rows):,} rows to {output}.", err=True)
+    return 0
+
+
+def sample(
+    manifests: list[str] = _MANIFESTS,
+    output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
+    rows: int | None = typer.Option(None, "--rows", "-n", min=1, help="So many rows."),
+    hours: float | None = typer.Option(None, min=0.0, help="Or so many hours."),
+    each: str | None = typer.Option(None, "--each", help="FIELD: so many rows of every value of it."),
+    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; also != < <= > >=."),
+    seed: int = typer.Option(0, help="Chooses another sample."),
+) -> int:
+    """Draw rows by their ids: equal every time, and a larger sample holds the smaller one."""
+    from asr_adapt.errors import UsageError
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.select import matching, sample_hours, sample_rows
+
+    if (rows is None) == (hours is None):
+        raise UsageError("give --rows or --hours.")
+    if each is not None and rows is None:
+        raise UsageError(f"--each {each} needs --rows: so many rows of every value.")
+    require_file(output, expanded(*manifests))
+    found = Manifest.open(manifests)
+    left = matching(found, where)
+    chosen = sample_hours(left, hours, seed) if rows is None else sample_rows(left, rows, seed, each)
+    count = _write(output, chosen)
+    typer.echo(f"Wrote {count:,} of {len(found):,} rows to {output}.", err=True)
+    return 0
+
+
+def move(
+    manifest: Path = typer.Argument(..., help="Manifest to move."),
+    target: Path = typer.Argument(..., help="Its new name or folder."),
+) -> int:
+    """Move a manifest; its audio stays where it is, and relative paths are rewritten to reach it."""
+    import os
+
+    from asr_adapt.errors import UsageError
+    from asr_adapt.manifest import Manifest, write_manifest
+
+    place = target / manifest.name if target.is_dir() else target
+    rows = Manifest.open(manifest)
+    require_file(place, [manifest])
+    if os.path.lexists(place):
+        raise UsageError(f"{place} is there already: move the manifest to another name.")
+    place.parent.mkdir(parents=True, exist_ok=True)
+    count = write_manifest(place, rows)
+    manifest.unlink()
+    typer.echo(f"Moved {count:,} rows to {place}.", err=True)
     return 0
 
 

@@ -28,6 +28,7 @@ def split(
     by: str = typer.Option("speaker", help="Fields that parts must not share, such as speaker,session."),
     parts: str = typer.Option("train=0.8,dev=0.1,test=0.1", help="Names and shares of the hours."),
     stratify: str | None = typer.Option(None, help="Field whose values each part gets alike."),
+    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; also != < <= > >=."),
     seed: int = typer.Option(0, help="Chooses among equally good splits."),
     shared_text: bool = typer.Option(
         False, "--shared-text", help="Parts may share sentences and sounds (digits, commands)."
@@ -38,38 +39,29 @@ def split(
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
     """Split a manifest into parts that share no speaker (or other field), sentence or sound."""
-    import numpy as np
-
     from asr_adapt.manifest import Manifest, require_rows
-    from asr_adapt.manifest.fingerprints import fingerprint
-    from asr_adapt.manifest.split import SplitOptions, left_over, split_rows
+    from asr_adapt.manifest.select import matching
+    from asr_adapt.manifest.split import LEFT_OVER, SplitOptions, split_manifest
 
-    manifest = require_rows(Manifest.open(manifests))
+    manifest = matching(require_rows(Manifest.open(manifests)), where)
     fields = tuple(name.strip() for name in by.split(",") if name.strip())
     if not fields:
         raise UsageError("--by needs at least one field, such as speaker.")
     first, shares = Path(manifests[0]), _shares(parts)
     folder = output or first.parent
-    names = [_part_path(name, first, output) for name in (*shares, "leftover")]
+    names = [_part_path(name, first, output) for name in (*shares, LEFT_OVER)]
     require_new_names(names, expanded(*manifests), folder=folder, overwrite=overwrite)
-    chosen = split_rows(manifest, SplitOptions(shares, fields, stratify, seed))
-    if not shared_text:
-        prints = fingerprint(manifest, _sounds(manifest, cache) if audio else None)
-        dropped = left_over(chosen, prints)
-        chosen = {name: np.setdiff1d(rows, dropped[name]) for name, rows in chosen.items()}
-        rest = np.sort(np.concatenate(list(dropped.values())))
-        if len(rest):
-            chosen["leftover"] = rest
+    options = SplitOptions(shares, fields, stratify, seed)
+    sounds = (lambda: _sounds(manifest, cache)) if audio else None
+    chosen = split_manifest(manifest, options, sounds, shared_text=shared_text)
     mark_if_new(folder, "manifest split")
     paths = {name: _part_path(name, first, output) for name in chosen}
-    table = [
-        _write_part(name, manifest.select(rows), paths[name], fields[0]) for name, rows in chosen.items()
-    ]
+    table = [_write_part(name, rows, paths[name], fields[0]) for name, rows in chosen.items()]
     if as_json:
         print_json(table)
     else:
         print_table(table)
-        if "leftover" in chosen:
+        if LEFT_OVER in chosen:
             typer.echo(
                 "leftover: rows that repeat a sentence or sound of a smaller part; --shared-text keeps them"
             )

@@ -138,6 +138,27 @@ class Manifest(Sequence[Utterance]):
         chosen = np.where(chosen < 0, chosen + size, chosen)
         return Manifest(self._shards, chosen if self._order is None else self._order[chosen])
 
+    def where(self, *conditions: str) -> Manifest:
+        """The rows for which every condition holds: ``accent=heavy``, ``lang!=en``, ``duration<=20``.
+
+        Raises DataError where none is left, and UsageError for a condition that cannot be read.
+        """
+        from asr_adapt.manifest.select import matching  # which is made of manifests
+
+        return matching(self, conditions)
+
+    def save(self, path: str | Path) -> int:
+        """Write the rows to a JSONL file and return how many.
+
+        Relative audio paths are rewritten so that they hold from the folder of ``path``. Raises UsageError
+        where ``path`` is a file that the rows are read from.
+        """
+        from asr_adapt.destinations import require_file
+        from asr_adapt.manifest.write import write_manifest
+
+        require_file(Path(path), self.paths)
+        return write_manifest(path, self)
+
     def __len__(self) -> int:
         if self._order is not None:
             return len(self._order)

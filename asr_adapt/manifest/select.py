@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import operator
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +98,30 @@ def sample_hours(manifest: Manifest, hours: float | None, seed: int = 0) -> Mani
     durations = np.nan_to_num(manifest.durations)
     if hours is None or durations.sum() <= hours * 3600:
         return manifest
-    draws = [hashlib.sha256(f"{seed} {row.id}".encode()).digest() for row in manifest]
-    order = sorted(range(len(manifest)), key=draws.__getitem__)
+    order = _drawn(manifest, seed)
     within = np.cumsum(durations[order]) <= hours * 3600
     return manifest.select(sorted(np.asarray(order)[within].tolist()))
+
+
+def sample_rows(manifest: Manifest, count: int, seed: int = 0, each: str | None = None) -> Manifest:
+    """``count`` rows, drawn by their ids, so that more rows hold all of fewer; in the manifest's order.
+
+    With ``each``, a field: so many rows of every value of it. Rows without the field are one value.
+    """
+    order = _drawn(manifest, seed)
+    if each is None:
+        return manifest.select(sorted(order[:count]))
+    taken: Counter[str] = Counter()
+    chosen = []
+    for number in order:
+        value = str(manifest[number].get(each))
+        if taken[value] < count:
+            taken[value] += 1
+            chosen.append(number)
+    return manifest.select(sorted(chosen))
+
+
+def _drawn(manifest: Manifest, seed: int) -> list[int]:
+    """Row numbers in the order in which they are drawn."""
+    draws = [hashlib.sha256(f"{seed} {row.id}".encode()).digest() for row in manifest]
+    return sorted(range(len(manifest)), key=draws.__getitem__)

@@ -9,17 +9,20 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.manifest.fingerprints import Prints, Rows, sentence_key
+from asr_adapt.manifest.fingerprints import Digests, Prints, Rows, fingerprint, sentence_key
+from asr_adapt.manifest.manifest import Manifest
 from asr_adapt.manifest.utterance import Utterance
 
 #: A field name that stands for the transcript's words rather than its exact spelling.
 SENTENCE = "sentence"
+#: The part of the rows that repeat something of a smaller part.
+LEFT_OVER = "leftover"
 #: A part that would lose more than this share of its rows has a closed set of sentences.
 MOST_LEFT_OVER = 0.5
 
@@ -74,6 +77,24 @@ def split_rows(rows: Iterable[Utterance], options: SplitOptions) -> dict[str, Ro
         best = max(candidates, key=lambda name: filled[name].need(group))
         filled[best].add(group)
     return {name: np.sort(np.array(part.rows, dtype=np.int64)) for name, part in filled.items()}
+
+
+def split_manifest(
+    rows: Manifest, options: SplitOptions, sounds: Callable[[], Digests] | None, *, shared_text: bool = False
+) -> dict[str, Manifest]:
+    """The parts of :func:`split_rows` as manifests.
+
+    What repeats a sentence or sound of a smaller part is in :data:`LEFT_OVER`. ``sounds`` gives a digest of
+    every row's sound (None: sounds are not compared). With ``shared_text`` parts may share both.
+    """
+    chosen = split_rows(rows, options)
+    if not shared_text:
+        dropped = left_over(chosen, fingerprint(rows, None if sounds is None else sounds()))
+        chosen = {name: np.setdiff1d(numbers, dropped[name]) for name, numbers in chosen.items()}
+        rest = np.sort(np.concatenate(list(dropped.values())))
+        if len(rest):
+            chosen[LEFT_OVER] = rest
+    return {name: rows.select(numbers) for name, numbers in chosen.items()}
 
 
 def left_over(parts: Mapping[str, Rows], prints: Mapping[str, Prints]) -> dict[str, Rows]:
