@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.cli.manifest_output import print_table
 from asr_adapt.cli.terminal import log_to_stderr
 from asr_adapt.destinations import expanded, mark_folder, require_folder
@@ -31,12 +32,12 @@ _MOST_NOTES = 8
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("adapt")(adapt)
+    panels.add(app, "adapt", adapt, panel=panels.ADAPT)
 
 
 def adapt(
     data: list[Path] = typer.Argument(
-        ..., metavar="DATA…", help="Recordings with transcripts: corpus folders, tables or manifests."
+        ..., metavar="DATA", help="Recordings with transcripts: corpus folders, tables or manifests."
     ),
     model: str = typer.Option("whisper-tiny.en", "--model", help="Model to adapt."),
     output: Path = typer.Option(..., "--output", "-o", help="New folder for data, recipe and model."),
@@ -53,7 +54,10 @@ def adapt(
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; nothing is written."),
     yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before training."),
 ) -> int:
-    """Adapt a recogniser to recordings: read, split by speaker, plan, train, prove."""
+    """Adapt a model to your recordings, in one command.
+
+    Reads them, splits them by speaker, shows a plan, trains, and states the word error rate before and after.
+    """
     from asr_adapt.training.recipe.from_data import Data
 
     sources = expanded(*data, *dev, *test, *guard)

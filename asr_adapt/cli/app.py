@@ -13,7 +13,9 @@ from collections.abc import Sequence
 
 import typer
 
+from asr_adapt.cli.panels import Commands
 from asr_adapt.cli.ranks import may_complain
+from asr_adapt.cli.spellings import ours
 from asr_adapt.cli.terminal import escape_what_streams_lack, remark_on_escapes
 from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError, shown
 from asr_adapt.screen import protected
@@ -27,7 +29,6 @@ COMMAND_MODULES = (
     "asr_adapt.cli.manifest",
     "asr_adapt.cli.train",
     "asr_adapt.cli.blend",
-    "asr_adapt.cli.probe",
     "asr_adapt.cli.transcribe",
     "asr_adapt.cli.evaluate",
     "asr_adapt.cli.calibrate",
@@ -35,6 +36,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.lm",
     "asr_adapt.cli.serve",
     "asr_adapt.cli.score",
+    "asr_adapt.cli.probe",
     "asr_adapt.cli.models",
     "asr_adapt.cli.system",
 )
@@ -45,9 +47,12 @@ _ClickException: type[Exception] = next(
 )
 
 
-def _dashes(name: str) -> str:
-    """Let ``--batch_size`` mean ``--batch-size``."""
-    return name.replace("_", "-")
+def _say_version(asked: bool) -> None:
+    if asked:
+        from asr_adapt import __version__
+
+        print(f"asr-adapt {__version__}")
+        raise typer.Exit
 
 
 def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
@@ -55,18 +60,21 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     app = typer.Typer(
         name="asr-adapt",
         help="Adapt a speech recogniser to an accent or language, and prove the gain.",
+        cls=Commands,
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
-        context_settings={"token_normalize_func": _dashes, "help_option_names": ["-h", "--help"]},
+        context_settings={"token_normalize_func": ours, "help_option_names": ["-h", "--help"]},
     )
 
-    @app.callback()
+    @app.callback(cls=Commands)
     def root(
         debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error."),
+        version: bool = typer.Option(
+            False, "--version", "-V", callback=_say_version, is_eager=True, help="Show the version and exit."
+        ),
     ) -> None:
-        del debug  # ``run`` reads the flag itself, so that it works before and after the command
+        del debug, version  # ``run`` reads --debug itself, so that it works before and after the command
 
     for name in modules:
         importlib.import_module(name).register(app)

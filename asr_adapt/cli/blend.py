@@ -9,13 +9,14 @@ from pathlib import Path
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.destinations import require_folder
 from asr_adapt.locks import alone
 
 
 def register(app: typer.Typer) -> None:
     """Add ``blend`` to the command line."""
-    app.command("blend")(blend)
+    panels.add(app, "blend", blend, panel=panels.ADAPT)
 
 
 def blend(
@@ -34,7 +35,10 @@ def blend(
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Print the sweep as JSON."),
 ) -> int:
-    """Sweep mixtures of two models; keep the best on the target within the guard's budget."""
+    """Mix the weights of a model and its adapted form.
+
+    Mixtures are measured on target and guard; the best on the target within the guard's budget is kept.
+    """
     import json
 
     require_folder(output, "blend", [base, adapted, target, guard], overwrite=overwrite)

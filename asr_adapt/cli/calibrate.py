@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.destinations import require_file
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("calibrate", no_args_is_help=True)(calibrate)
+    panels.add(app, "calibrate", calibrate, panel=panels.TUNE, no_args_is_help=True)
 
 
 def calibrate(
@@ -52,7 +52,7 @@ def calibrate(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Fit a map from word confidence to the share of words that are right.
+    """Make word confidence mean the share of right words.
 
     Give speech like that to be transcribed, of speakers with whom the model was not trained. transcribe,
     evaluate and serve find the file in the model's directory; elsewhere name it by --calibration.

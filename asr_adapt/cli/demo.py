@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ WIDTH = 78
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("demo")(demo)
+    panels.add(app, "demo", demo, panel=panels.ADAPT)
 
 
 def demo(
@@ -41,7 +42,7 @@ def demo(
         None,
         "--model",
         help="Base model to adapt.",
-        show_default=f"{PRETRAINED}; {BUNDLED} for synthetic accents",
+        show_default=f"{PRETRAINED}, else {BUNDLED}",
     ),
     steps: int | None = typer.Option(
         None, "--steps", min=1, help="Optimiser steps.", show_default="chosen for the model"
@@ -51,7 +52,9 @@ def demo(
     ),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of the table."),
 ) -> int:
-    """Adapt a recogniser to an accent in minutes, and show what it gained and what it cost.
+    """Show the whole story on real accented speech, in minutes.
+
+    A recogniser is adapted to an accent, and what it gained and what it cost is shown.
 
     By default Whisper tiny.en is fetched and adapted to recorded English with a Mandarin accent. Where it
     cannot be fetched, the bundled nano-en is adapted to synthetic speech, which needs no network.

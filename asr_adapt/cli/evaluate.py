@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
@@ -30,7 +30,9 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Predictions
 By = Annotated[list[str] | None, typer.Option(help="Field to score apart; may be repeated.")]
 InContext = Annotated[
     Context | None,
-    typer.Option(help="Sound heard around a clip [both, where the model learnt to hear less]."),
+    typer.Option(
+        help="Encoder context: full window, or length of the clip [both, where the model has both]."
+    ),
 ]
 WordTimes = Annotated[bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")]
 REPEAT_HELP = "Runs in all, for the noise floor; later ones to OUTPUT.repeatN."
@@ -39,7 +41,7 @@ Repeat = Annotated[int, typer.Option(min=1, help=REPEAT_HELP)]
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("evaluate", no_args_is_help=True)(evaluate)
+    panels.add(app, "evaluate", evaluate, panel=panels.MEASURE, no_args_is_help=True)
 
 
 def evaluate(
@@ -70,7 +72,7 @@ def evaluate(
     as_json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> int:
-    """Transcribe every row of a manifest and score the result.
+    """Transcribe a manifest with a model and score the result.
 
     Exit status 1 when a row's audio could not be read; the others are scored and the failed ones listed.
     """

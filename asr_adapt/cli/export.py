@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.cli.loading import scorable
 from asr_adapt.destinations import expanded, require_folder
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -36,7 +36,7 @@ class Target(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("export", no_args_is_help=True)(export)
+    panels.add(app, "export", export, panel=panels.SHARE, no_args_is_help=True)
 
 
 def export(
@@ -66,7 +66,9 @@ def export(
     normalise: options.Normalise = "basic",
     as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
 ) -> int:
-    """Export a model and compare it with torch: CTC models to ONNX, Whisper to CTranslate2 or ggml.
+    """Convert a model for ONNX, CTranslate2 or whisper.cpp.
+
+    CTC models become ONNX graphs, Whisper becomes CTranslate2 or ggml; each is compared with torch.
 
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one with
     --runtime ctranslate2 or in faster-whisper; give that short clips filled to 30 s with silence, which it

@@ -1,4 +1,4 @@
-"""``asr-adapt lm build`` and ``asr-adapt tune-lm``: language models for CTC decoding.
+"""``asr-adapt lm build`` and ``lm tune``: language models for CTC decoding.
 
 Knows the options. Does not know how a model is estimated or tuned.
 """
@@ -13,17 +13,18 @@ from typing import Annotated
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.destinations import expanded, require_file
 from asr_adapt.errors import DataError
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Language models for CTC decoding.", no_args_is_help=True)
-    group.command("build", no_args_is_help=True)(build)
-    app.add_typer(group, name="lm")
-    app.command("tune-lm", no_args_is_help=True)(tune_lm)
+    group = panels.new_group("Build and tune language models for CTC decoding.")
+    panels.add(group, "build", build, no_args_is_help=True)
+    panels.add(group, "tune", tune_lm, no_args_is_help=True)
+    app.add_typer(group, name="lm", rich_help_panel=panels.TUNE)
+    panels.add(app, "tune-lm", tune_lm, hidden=True, no_args_is_help=True)  # the former name of lm tune
 
 
 def build(
@@ -34,7 +35,10 @@ def build(
     order: Annotated[int, typer.Option(min=1, max=6, help="Words in the longest n-gram.")] = 3,
     normalise: options.Normalise = "basic",
 ) -> None:
-    """Build a word n-gram language model (interpolated modified Kneser-Ney, ARPA format)."""
+    """Build a word n-gram language model from text.
+
+    Interpolated modified Kneser-Ney, in ARPA format.
+    """
     from asr_adapt.transcription.decoding.ngram_build import build_ngram
 
     require_file(output, expanded(*text))
@@ -54,9 +58,9 @@ def tune_lm(
     device: options.Device = "auto",
     as_json: options.Json = False,
 ) -> None:
-    """Find the weights of a language model that give the least WER on a dev manifest.
+    """Find the weight of a language model on a dev manifest.
 
-    They are written beside the language model, where --lm finds them.
+    The weights that give the least WER are written beside the language model, where --lm finds them.
     """
     from dataclasses import asdict
 

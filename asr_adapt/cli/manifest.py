@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.cli.manifest_check import check
 from asr_adapt.cli.manifest_output import name_values, print_json, print_table, progress
 from asr_adapt.cli.manifest_parts import audit, split
@@ -26,17 +27,17 @@ _JSON = typer.Option(False, "--json", help="Machine-readable output.")
 
 def register(app: typer.Typer) -> None:
     """Add the ``manifest`` group."""
-    group = typer.Typer(help="Build, check, split and audit manifests.", no_args_is_help=True)
-    group.command("build")(build)
-    group.command("check")(check)
-    group.command("stats")(stats)
-    group.command("filter")(filter_rows)
-    group.command("sample")(sample)
-    group.command("split")(split)
-    group.command("audit")(audit)
-    group.command("export")(export)
-    group.command("move")(move)
-    app.add_typer(group, name="manifest")
+    group = panels.new_group("Build, check, split and audit manifests.")
+    panels.add(group, "build", build)
+    panels.add(group, "check", check)
+    panels.add(group, "stats", stats)
+    panels.add(group, "filter", filter_rows)
+    panels.add(group, "sample", sample)
+    panels.add(group, "split", split)
+    panels.add(group, "audit", audit)
+    panels.add(group, "export", export)
+    panels.add(group, "move", move)
+    app.add_typer(group, name="manifest", rich_help_panel=panels.DATA)
 
 
 def build(
@@ -88,7 +89,7 @@ def stats(
     by: list[str] = typer.Option([], "--by", help="Also count the values of this field."),
     as_json: bool = _JSON,
 ) -> int:
-    """Hours, speakers, accents and texts of a manifest."""
+    """Count hours, speakers, accents and texts of a manifest."""
     from asr_adapt.manifest import Manifest
     from asr_adapt.manifest.stats import compute_stats
     from asr_adapt.manifest.utterance import LABEL_FIELDS
@@ -129,7 +130,10 @@ def sample(
     where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; also != < <= > >=."),
     seed: int = typer.Option(0, help="Chooses another sample."),
 ) -> int:
-    """Draw rows by their ids: equal every time, and a larger sample holds the smaller one."""
+    """Draw a sample of rows, the same every time.
+
+    Rows are drawn by their ids, so that a larger sample holds the smaller one.
+    """
     from asr_adapt.errors import UsageError
     from asr_adapt.manifest import Manifest
     from asr_adapt.manifest.select import matching, sample_hours, sample_rows
@@ -151,7 +155,10 @@ def move(
     manifest: Path = typer.Argument(..., help="Manifest to move."),
     target: Path = typer.Argument(..., help="Its new name or folder."),
 ) -> int:
-    """Move a manifest; its audio stays where it is, and relative paths are rewritten to reach it."""
+    """Move a manifest so that its audio is still found.
+
+    The audio stays where it is; relative paths are rewritten to reach it.
+    """
     import os
 
     from asr_adapt.errors import UsageError

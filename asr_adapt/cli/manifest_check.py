@@ -47,7 +47,10 @@ def check(
     no_cache: bool = typer.Option(False, "--no-cache", help="Measure everything anew and keep nothing."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
-    """Find what is wrong with a manifest, with file and line; exit 3 on errors."""
+    """Find what is wrong with a manifest, with file and line.
+
+    Exit status 3 where there are errors.
+    """
     from asr_adapt.manifest import Manifest, require_rows
     from asr_adapt.manifest.check import CheckOptions, Repairer, check_manifest, default_cache_path
 

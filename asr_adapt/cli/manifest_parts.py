@@ -38,7 +38,10 @@ def split(
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace parts that are there already."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
-    """Split a manifest into parts that share no speaker (or other field), sentence or sound."""
+    """Split a manifest into parts that share no speaker.
+
+    Nor, unless --shared-text is given, a sentence or a sound.
+    """
     from asr_adapt.manifest import Manifest, require_rows
     from asr_adapt.manifest.select import matching
     from asr_adapt.manifest.split import LEFT_OVER, SplitOptions, split_manifest
@@ -75,7 +78,10 @@ def audit(
     cache: bool = _CACHE,
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
-    """Find speakers, sentences and sounds that parts share; exit 1 when there are any."""
+    """Find what parts share: speakers, sentences, sounds.
+
+    Exit status 1 where they share any.
+    """
     from asr_adapt.errors import EXIT_FAILED, EXIT_OK
     from asr_adapt.manifest import Manifest
     from asr_adapt.manifest.audit import LEAK_KINDS, Part, audit_parts

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 import typer
 
+from asr_adapt.cli import panels
+from asr_adapt.cli.grouped import GroupedCommands
 from asr_adapt.errors import UsageError
 from asr_adapt.files import user_path
 
@@ -20,20 +22,19 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.
 
 def register(app: typer.Typer) -> None:
     """Add the command group; without a command it lists."""
-    group = typer.Typer(
-        help="List the models that can be loaded by name; fetch, import, remove.",
-        rich_markup_mode=None,
-        add_completion=False,
-    )
-    group.callback(invoke_without_command=True)(listing)
-    group.command("fetch", no_args_is_help=True)(fetch_model)
-    group.command("import", no_args_is_help=True)(import_foreign)
-    group.command("remove", no_args_is_help=True)(remove_model)
-    app.add_typer(group, name="models")
+    group = panels.new_group("List, fetch, import and remove models.", no_args_is_help=False)
+    group.callback(invoke_without_command=True, cls=GroupedCommands)(listing)
+    panels.add(group, "fetch", fetch_model, no_args_is_help=True)
+    panels.add(group, "import", import_foreign, no_args_is_help=True)
+    panels.add(group, "remove", remove_model, no_args_is_help=True)
+    app.add_typer(group, name="models", rich_help_panel=panels.SYSTEM)
 
 
 def listing(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """List the models that can be loaded by name: bundled, in the caches, and to be fetched."""
+    """List, fetch, import and remove models.
+
+    Without a command: every model that can be loaded by name: bundled, in the caches, and to be fetched.
+    """
     if context.invoked_subcommand is not None:
         return
     from asr_adapt.cli.model_list import listed

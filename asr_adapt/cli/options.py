@@ -14,6 +14,10 @@ import typer
 from asr_adapt.cli.loading import Runtime
 from asr_adapt.text import PROFILE_NAMES
 
+#: Groups of options in help.
+DECODING = "Decoding"
+SPEED = "Speed and memory"
+
 ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name, directory or file, or hub id.")]
 Language = Annotated[
@@ -23,13 +27,20 @@ Normalise = Annotated[str, typer.Option(help=f"Text profile: {PROFILE_NAMES}.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
 
-BatchSize = Annotated[int | None, typer.Option(help="Most pieces of audio in one batch.")]
+BatchSize = Annotated[
+    int | None, typer.Option(help="Most pieces of audio in one batch.", rich_help_panel=SPEED)
+]
 BatchSeconds = Annotated[
-    float | None, typer.Option(help="Most padded audio in one batch [suits the device].")
+    float | None,
+    typer.Option(
+        help="Most padded audio in one batch, in seconds [chosen for the device].",
+        rich_help_panel=SPEED,
+    ),
 ]
 
 LanguageModel = Annotated[
-    Path | None, typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.")
+    Path | None,
+    typer.Option("--lm", help="N-gram language model (ARPA) for CTC models.", rich_help_panel=DECODING),
 ]
 Hotwords = Annotated[
     list[str] | None,
@@ -37,42 +48,77 @@ Hotwords = Annotated[
         "--hotwords",
         "--hotword",
         help="WORD or WORD:BOOST to favour, commas between, or a file of them.",
+        rich_help_panel=DECODING,
     ),
 ]
 HotwordsWeight = Annotated[
     float | None,
-    typer.Option("--hotwords-weight", help="Boost in nats: a word for CTC [6], else a token [1]."),
+    typer.Option(
+        "--hotwords-weight",
+        help="Boost in nats: a word for CTC [6], else a token [1].",
+        rich_help_panel=DECODING,
+    ),
 ]
 Prompt = Annotated[
     str,
-    typer.Option("--prompt", "--initial-prompt", help="Text before every piece: names, spellings (Whisper)."),
+    typer.Option(
+        "--prompt",
+        "--initial-prompt",
+        help="Text before every piece: names, spellings (Whisper).",
+        rich_help_panel=DECODING,
+    ),
 ]
 Fallback = Annotated[
-    bool, typer.Option("--fallback", help="Improbable text again at other temperatures, as OpenAI does.")
+    bool,
+    typer.Option(
+        "--fallback",
+        help="Retry unsure text at higher temperatures; drop text in silence, as OpenAI does.",
+        rich_help_panel=DECODING,
+    ),
 ]
 NoGuard = Annotated[
-    bool, typer.Option("--no-guard", help="Let a decoder loop, and write in silence: plain transformers.")
+    bool,
+    typer.Option(
+        "--no-guard",
+        help="Let a decoder loop, and write in silence: plain transformers.",
+        rich_help_panel=DECODING,
+    ),
 ]
-LanguageModelWeight = Annotated[float | None, typer.Option(help="Weight of the language model [tuned].")]
+LanguageModelWeight = Annotated[
+    float | None, typer.Option(help="Weight of the language model [tuned].", rich_help_panel=DECODING)
+]
 BeamWidth = Annotated[
     int | None,
     typer.Option(
-        "--beam-width", "--beam-size", min=1, help="Width of the beam [CTC 32, hot words 5, else 1]."
+        "--beam-width",
+        "--beam-size",
+        min=1,
+        help="Width of the beam [CTC 32, hot words 5, else 1].",
+        rich_help_panel=DECODING,
     ),
 ]
 CalibrationFile = Annotated[
     str | None,
-    typer.Option(metavar="FILE", help="Map of word confidence [MODEL/calibration.json]; none: raw."),
+    typer.Option(
+        metavar="FILE",
+        help="Map of word confidence [MODEL/calibration.json]; none disables it.",
+        rich_help_panel=DECODING,
+    ),
 ]
 
 RuntimeName = Annotated[
     Runtime,
     typer.Option(
-        help="What computes: ctranslate2 for Whisper; onnx, onnx-int8 take a folder of asr-adapt export."
+        help="What computes: ctranslate2 for Whisper; onnx, onnx-int8 take a folder of asr-adapt export.",
+        rich_help_panel=SPEED,
     ),
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=SPEED)]
 ComputeType = Annotated[
-    str, typer.Option(help="auto, fast, float32, bfloat16, float16; ctranslate2 also int8.")
+    str,
+    typer.Option(
+        help="auto, fast, float32, bfloat16, float16; ctranslate2 also int8.",
+        rich_help_panel=SPEED,
+    ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Use no transcripts kept from earlier runs.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore transcripts kept from earlier runs.")]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.destinations import expanded, require_folder
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add ``probe`` to the command line."""
-    app.command("probe", no_args_is_help=True)(probe)
+    panels.add(app, "probe", probe, panel=panels.MEASURE, no_args_is_help=True)
 
 
 def probe(
@@ -56,7 +57,10 @@ def probe(
     seed: Annotated[int, typer.Option(min=0, help="Fixes folds and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on standard output.")] = False,
 ) -> int:
-    """Classify a label from frozen features, layer by layer, tested on speakers it has not heard."""
+    """Classify accent, age or keywords from a model's layers.
+
+    Features are frozen, layer by layer; classifiers are tested on speakers that they have not heard.
+    """
     if apply is not None:
         return _apply(apply, inputs, model, as_json)
     if label is None or len(inputs) != 1:

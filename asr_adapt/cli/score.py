@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.destinations import expanded, require_file, require_files, require_new_names
 from asr_adapt.errors import EXIT_OK, AsrAdaptError
 from asr_adapt.text import PROFILE_NAMES
@@ -31,10 +32,10 @@ _SEED = typer.Option(0, "--seed", help="Seed of the resampling.")
 
 def register(app: typer.Typer) -> None:
     """Add the four commands."""
-    app.command("score")(score_command)
-    app.command("compare")(compare_command)
-    app.command("gate")(gate_command)
-    app.command("report")(report_command)
+    panels.add(app, "score", score_command, panel=panels.MEASURE)
+    panels.add(app, "compare", compare_command, panel=panels.MEASURE)
+    panels.add(app, "gate", gate_command, panel=panels.MEASURE)
+    panels.add(app, "report", report_command, panel=panels.MEASURE)
 
 
 def print_json(value: Any) -> None:
@@ -58,7 +59,10 @@ def score_command(
     output: Path | None = typer.Option(None, "--output", "-o", help="Folder for --export."),
     overwrite: bool = _OVERWRITE,
 ) -> int:
-    """WER, CER and error counts with 95 % intervals, overall and per group."""
+    """WER, CER and error counts of a predictions file.
+
+    With 95 % intervals, overall and per group. No model and no audio is needed.
+    """
     from asr_adapt.scoring import score
 
     if export:
@@ -95,7 +99,10 @@ def compare_command(
         help="Relative change worth finding; decides between no evidence and underpowered.",
     ),
 ) -> int:
-    """Paired difference of two systems on the same rows: interval, p, verdict per group."""
+    """Say whether B is better than A on the same rows.
+
+    The paired difference of two predictions files with interval, p and verdict, overall and per group.
+    """
     from asr_adapt.scoring import compare
 
     result = compare(a, b, by, normalise or None, meaningful=meaningful, seed=seed)
@@ -133,7 +140,10 @@ def gate_command(
     markdown: Path | None = typer.Option(None, "--markdown", help="Write Markdown to this file."),
     as_json: bool = _JSON,
 ) -> int:
-    """Judge predictions against a baseline: exit status 0 passed, 1 failed, 4 not comparable."""
+    """Fail when a model got worse than its baseline (for CI).
+
+    Exit status 0: passed, 1: failed, 4: not comparable.
+    """
     from asr_adapt.scoring import gate, make_baseline, read_predictions
     from asr_adapt.scoring.baseline import require_replaceable
     from asr_adapt.scoring.predictions import profile_for
@@ -181,7 +191,10 @@ def report_command(
     plots: Path | None = typer.Option(None, "--plots", help="Also write the plots as PNG and SVG here."),
     overwrite: bool = _OVERWRITE,
 ) -> int:
-    """One self-contained HTML page: results, groups, curves, alignments, players."""
+    """Write an HTML page of results, to look at and listen to.
+
+    One self-contained file: results, groups, curves, alignments, players.
+    """
     from asr_adapt.scoring import ReportOptions, write_report
 
     require_file(output, [*expanded(*predictions), metrics])

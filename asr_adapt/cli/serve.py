@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("serve")(serve)
+    panels.add(app, "serve", serve, panel=panels.USE)
 
 
 def serve(
@@ -47,9 +47,10 @@ def serve(
     device: options.Device = "auto",
     compute_type: options.ComputeType = "fast",
 ) -> None:
-    """Serve a page and OpenAI's /v1/audio/transcriptions from this computer. Ctrl-C ends it.
+    """Serve a web page and OpenAI's transcription API. Ctrl-C ends it.
 
-    On the page, recordings are dropped or spoken, transcribed and compared.
+    The interface for programs is /v1/audio/transcriptions. On the page, recordings are dropped or spoken,
+    transcribed and compared.
     """
     from asr_adapt.transcription.calibration import calibration_beside
     from asr_adapt.transcription.serve import Settings, make_server

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
@@ -17,11 +18,11 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("doctor")(doctor)
+    panels.add(app, "doctor", doctor, panel=panels.SYSTEM)
 
 
 def doctor(as_json: JsonFlag = False) -> int:
-    """Check this installation: one line a check, and a fix for whatever is wrong."""
+    """Check this installation and say how to repair it."""
     from asr_adapt.cli.doctor import examine
 
     findings = examine()

@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.cli.ranks import is_main
 from asr_adapt.cli.terminal import log_to_stderr
 from asr_adapt.errors import UsageError
@@ -17,7 +18,7 @@ from asr_adapt.errors import UsageError
 
 def register(app: typer.Typer) -> None:
     """Add ``train`` to the command line."""
-    app.command("train")(train)
+    panels.add(app, "train", train, panel=panels.ADAPT)
 
 
 def train(
@@ -27,13 +28,18 @@ def train(
     resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the result folder."),
     curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
-    curve_wer: list[float] = typer.Option(None, "--curve-wer", help="With --curve: data for this WER (0.2)?"),
-    fresh: bool = typer.Option(False, "--fresh", help="Use no transcripts kept from earlier runs."),
+    curve_wer: list[float] = typer.Option(
+        None, "--curve-wer", help="With --curve: estimate the hours needed for this WER, e.g. 0.2."
+    ),
+    fresh: bool = typer.Option(False, "--fresh", help="Ignore transcripts kept from earlier runs."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Check everything, say what it takes, and stop."),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
     quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
 ) -> int:
-    """Adapt a recogniser and state WER before and after, on the target and on the guard."""
+    """Carry out a recipe: train, and state WER before and after.
+
+    WER is stated on the target speech and on the guard: speech that must not get worse.
+    """
     import json
     import logging
 

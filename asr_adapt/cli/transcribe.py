@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr_adapt.cli import options
+from asr_adapt.cli import options, panels
 from asr_adapt.cli import whisper_options as whisper
-from asr_adapt.cli.grouped import GroupedCommand
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, found_in
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -78,7 +77,9 @@ Track = Annotated[
     str | None,
     typer.Option(help="Audio track of a video: number from 0 or language, e.g. eng [its default]."),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads [all cores].")]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="CPU threads [all cores].", rich_help_panel=options.SPEED)
+]
 LineLength = Annotated[
     int,
     typer.Option(
@@ -103,7 +104,7 @@ FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first b
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("transcribe", no_args_is_help=True, cls=GroupedCommand)(transcribe)
+    panels.add(app, "transcribe", transcribe, panel=panels.USE, no_args_is_help=True)
 
 
 def transcribe(

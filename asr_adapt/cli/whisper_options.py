@@ -16,7 +16,7 @@ from asr_adapt.errors import UsageError
 if TYPE_CHECKING:
     from asr_adapt.models import Search
 
-DECODING = "Decoding (Whisper)"
+DECODING = "Decoding, Whisper alone"
 SPEECH = "Speech and silence"
 SUBTITLES = "Subtitles"
 

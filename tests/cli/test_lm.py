@@ -1,4 +1,4 @@
-"""``lm build``, ``tune-lm``, and decoding with what they made."""
+"""``lm build``, ``lm tune``, and decoding with what they made."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_build_tune_and_decode(corpus, tone_model, capfd):
     assert run(["lm", "build", str(corpus / "text.txt"), "-o", str(lm), "--order", "2"]) == 0
     assert "of length 2" in capfd.readouterr().err
     model = ["--model", str(tone_model)]
-    assert run(["tune-lm", str(corpus / "dev.jsonl"), "--lm", str(lm), *model, "--json"]) == 0
+    assert run(["lm", "tune", str(corpus / "dev.jsonl"), "--lm", str(lm), *model, "--json"]) == 0
     tuned = json.loads(capfd.readouterr().out)
     assert tuned["wer"] < tuned["wer_without"]
     evaluate = ["evaluate", str(corpus / "dev.jsonl"), *model, "--json"]

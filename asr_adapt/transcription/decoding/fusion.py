@@ -212,7 +212,7 @@ def tuned_options(language_model: str | Path) -> BeamOptions:
     try:
         return replace(BeamOptions(), **json.loads(path.read_text(encoding="utf-8"))["options"])
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"holds no weights ({error}); run asr-adapt tune-lm again.", path=path) from error
+        raise DataError(f"holds no weights ({error}); run asr-adapt lm tune again.", path=path) from error
 
 
 def _alphabet(base: CtcRecogniser) -> tuple[dict[int, str], int]:

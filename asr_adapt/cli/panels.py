@@ -1,0 +1,42 @@
+"""The groups of commands that ``asr-adapt --help`` shows, and how a command is put into one.
+
+Knows the groups and their order. Does not know the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+from asr_adapt.cli.grouped import GroupedCommand, GroupedCommands
+
+ADAPT = "Adapt a recogniser"
+USE = "Use it"
+MEASURE = "Measure and compare"
+SHARE = "Share it"
+DATA = "Prepare data"
+TUNE = "Improve decoding"
+SYSTEM = "Models and installation"
+#: As a newcomer needs them.
+PANELS = (ADAPT, USE, MEASURE, SHARE, DATA, TUNE, SYSTEM)
+
+
+class Commands(GroupedCommands):
+    """The tree of all commands: its groups are shown in the order of :data:`PANELS`."""
+
+    order = PANELS
+
+
+def add(
+    app: typer.Typer, name: str, function: Callable[..., Any], *, panel: str | None = None, **more: Any
+) -> None:
+    """Add a command; ``panel`` is its group in the help."""
+    app.command(name, cls=GroupedCommand, rich_help_panel=panel, **more)(function)
+
+
+def new_group(summary: str, **more: Any) -> typer.Typer:
+    """A group of commands of its own, such as ``asr-adapt manifest``."""
+    settings = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False} | more
+    return typer.Typer(cls=GroupedCommands, help=summary, **settings)
