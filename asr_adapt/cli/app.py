@@ -29,6 +29,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.manifest",
     "asr_adapt.cli.train",
     "asr_adapt.cli.blend",
+    "asr_adapt.cli.merge",
     "asr_adapt.cli.transcribe",
     "asr_adapt.cli.evaluate",
     "asr_adapt.cli.calibrate",

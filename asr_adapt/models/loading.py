@@ -6,6 +6,7 @@ Does not know what a model computes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
@@ -37,9 +38,11 @@ from asr_adapt.models.files.directory import CONFIG, Checkpoint
 from asr_adapt.models.files.processors import EMPTY, ctc_processor, empty_processor, whole_processor
 from asr_adapt.models.files.weights import load_network
 from asr_adapt.models.importing import foreign_kind
-from asr_adapt.models.lora import attach_adapter, base_of, is_adapter
+from asr_adapt.models.lora import adapter_in, attach_adapter, base_of, is_adapter
 from asr_adapt.pretrained import hub
 from asr_adapt.pretrained.catalogue import MODELS, find
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -230,15 +233,45 @@ def _processor(checkpoint: Checkpoint, kind: str, new_vocabulary: bool) -> tuple
     return processor, {}
 
 
-def _load_adapted(checkpoint: Checkpoint, device: str, dtype: torch.dtype) -> Recogniser:
-    """The base that an adapter folder names, with the adapter merged in float32."""
+def load_adapted(
+    base: str | Path | None, adapter: str | Path, *, device: str = "auto", compute_type: str = "auto"
+) -> Recogniser:
+    """``base`` with the LoRA adapter of a folder or hub id merged; None: the base that the adapter names.
+
+    A result folder stands for the adapter in it. A base other than the named one is obeyed, and said. Raises
+    :class:`ModelError` for what is no adapter, or none of this base.
+    """
+    folder = adapter_in(adapter)
+    checkpoint = Checkpoint(located(adapter) if folder is None else folder, str(adapter))
+    if not is_adapter(checkpoint.folder):
+        raise ModelError("holds no adapter (adapter_config.json): give a whole model as --model.", path=adapter)
+    if base is not None and not _same_model(base, named := base_of(checkpoint.folder)):
+        logger.warning("%s was trained on %s and is put on %s.", adapter, named, base)
+    return _load_adapted(checkpoint, device, choose_dtype(compute_type, choose_device(device)), base)
+
+
+def _same_model(one: str | Path, other: str) -> bool:
+    """Whether two names mean one folder or hub id, as far as can be told without fetching."""
+    places = []
+    for name in (str(one), other):
+        path = bundled_models().get(name, user_path(name))
+        places.append(str(path.resolve()) if path.exists() else name)
+    return places[0] == places[1]
+
+
+def _load_adapted(
+    checkpoint: Checkpoint, device: str, dtype: torch.dtype, given: str | Path | None = None
+) -> Recogniser:
+    """The base ``given``, else the one that an adapter folder names, with the adapter merged in float32."""
     folder = checkpoint.folder
-    base = base_of(folder)
+    base = base_of(folder) if given is None else str(given)
     try:
         recogniser = load_recogniser(
             base, device=device, compute_type="float32", new_head=True, new_vocabulary=True
         )
     except ModelError as error:
+        if given is not None:
+            raise
         raise ModelError(
             f"the adapter's base cannot be loaded ({error})",
             path=folder / "adapter_config.json",

@@ -21,12 +21,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from asr_adapt.errors import MissingExtraError, ModelError
+from asr_adapt.files import user_path
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.files.directory import WEIGHTS as WHOLE
 from asr_adapt.models.files.directory import read_object, read_pickle, tensor_shapes
 from asr_adapt.models.stack import HEAD, LAYER
 
 CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
+#: Where a result folder keeps the adapter that was trained, beside the merged model.
+FOLDER = "adapter"
 #: What PEFT's model classes put before every name.
 PREFIX = "base_model.model."
 #: What some versions of PEFT left inside names: the adapter's own name, the wrapper of whole modules.
@@ -171,6 +174,12 @@ def is_adapter(folder: str | Path) -> bool:
     """Whether ``folder`` is a PEFT adapter and no whole model; some hold their base's config.json too."""
     place = Path(folder)
     return (place / CONFIG).is_file() and not any((place / name).is_file() for name in WHOLE)
+
+
+def adapter_in(source: str | Path) -> Path | None:
+    """The adapter that a folder is, or that a result folder holds in ``adapter/``; None where there is none."""
+    place = user_path(source)
+    return next((folder for folder in (place, place / FOLDER) if is_adapter(folder)), None)
 
 
 def base_of(folder: str | Path) -> str:

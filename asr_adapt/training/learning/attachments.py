@@ -15,11 +15,9 @@ from asr_adapt.errors import ModelError
 from asr_adapt.files import atomic_directory, user_path
 from asr_adapt.models import Recogniser, bundled_models
 from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
-from asr_adapt.models.lora import Lora, LoraSettings, add_lora, save_adapter
+from asr_adapt.models.lora import FOLDER, Lora, LoraSettings, add_lora, save_adapter
 from asr_adapt.models.stack import HEAD
 from asr_adapt.training.recipe.schema import Recipe
-
-ADAPTER = "adapter"
 
 
 class Attachment(Protocol):
@@ -50,7 +48,7 @@ class LoraAttachment:
 
     def write(self, folder: Path) -> None:
         """``adapter/``: the weights as trained; a later blend with the base is in the merged model only."""
-        with atomic_directory(folder / ADAPTER) as work:
+        with atomic_directory(folder / FOLDER) as work:
             save_adapter(self.lora, self.state, self.base, work)
 
 
@@ -89,10 +87,10 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
     settings = LoraSettings(
         chosen.rank, chosen.alpha, chosen.dropout, chosen.dora, chosen.targets, chosen.layers
     )
-    return LoraAttachment(add_lora(recogniser, settings, recipe.seed), _portable(recipe.model), head)
+    return LoraAttachment(add_lora(recogniser, settings, recipe.seed), portable(recipe.model), head)
 
 
-def _portable(model: str) -> str:
+def portable(model: str) -> str:
     """How an adapter names its base: names and hub ids as they are, folders and files by their full path."""
     path = user_path(model)
     return model if model in bundled_models() or not path.exists() else str(path.resolve())
