@@ -45,20 +45,12 @@ def merge(
 
     require_folder(output, "merge", [base, *experts, *target, guard], overwrite=overwrite)
     from asr_adapt.scoring.rise import parse_rise
-    from asr_adapt.training.merging import merge_experts
+    from asr_adapt.training.merging import MergeSettings, merge_experts
 
+    allowed = parse_rise(rise, place="--rise")
+    settings = MergeSettings(allowed, groups, trials, profile, device)
     with alone(output):
-        result = merge_experts(
-            base,
-            experts,
-            target,
-            guard,
-            parse_rise(rise, place="--rise"),
-            groups=groups,
-            trials=trials,
-            profile=profile,
-            device=device,
-        )
+        result = merge_experts(base, experts, target, guard, settings)
         if output is not None:
             result.save(output, overwrite=overwrite)
     if as_json:

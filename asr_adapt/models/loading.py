@@ -244,7 +244,9 @@ def load_adapted(
     folder = adapter_in(adapter)
     checkpoint = Checkpoint(located(adapter) if folder is None else folder, str(adapter))
     if not is_adapter(checkpoint.folder):
-        raise ModelError("holds no adapter (adapter_config.json): give a whole model as --model.", path=adapter)
+        raise ModelError(
+            "holds no adapter (adapter_config.json): give a whole model by --model.", path=adapter
+        )
     if base is not None and not _same_model(base, named := base_of(checkpoint.folder)):
         logger.warning("%s was trained on %s and is put on %s.", adapter, named, base)
     return _load_adapted(checkpoint, device, choose_dtype(compute_type, choose_device(device)), base)

@@ -177,7 +177,7 @@ def is_adapter(folder: str | Path) -> bool:
 
 
 def adapter_in(source: str | Path) -> Path | None:
-    """The adapter that a folder is, or that a result folder holds in ``adapter/``; None where there is none."""
+    """The adapter that a folder is, or that a result folder holds in ``adapter/``; else None."""
     place = user_path(source)
     return next((folder for folder in (place, place / FOLDER) if is_adapter(folder)), None)
 

@@ -22,7 +22,7 @@ from asr_adapt.models.lora import Lora, attach_adapter, require_peft, save_adapt
 
 @dataclass(frozen=True)
 class Update:
-    """The low-rank update of one map: ``down`` (rank, inputs) and ``up`` (outputs, rank), its scale included."""
+    """The low-rank update of one map: ``down`` (rank, inputs), and ``up`` (outputs, rank) with its scale."""
 
     down: Tensor
     up: Tensor
@@ -30,7 +30,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Updates:
-    """An adapter: updates by name of the map; ``plain`` where it holds nothing besides (DoRA's magnitudes)."""
+    """An adapter: updates by name of the map; ``plain`` unless it holds more (DoRA's magnitudes)."""
 
     maps: dict[str, Update]
     plain: bool

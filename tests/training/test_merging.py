@@ -20,7 +20,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import load_adapted
 from asr_adapt.models.lora import LoraSettings, add_lora, save_adapter
 from asr_adapt.scoring.rise import Rise
-from asr_adapt.training.merging import Expert, ExpertSum, merge_experts, search
+from asr_adapt.training.merging import Expert, ExpertSum, MergeSettings, merge_experts, search
 from tests.models.architectures import save_tiny
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -125,7 +125,7 @@ def test_the_ends_are_the_models_themselves_and_what_lies_between_is_their_sum(t
     assert all(torch.equal(now[n], value) for n, value in base.items())
 
 
-def test_the_search_keeps_to_the_budget_climbs_by_group_and_says_when_it_was_cut_short(tmp_path: Path) -> None:
+def test_the_search_keeps_to_the_budget_and_climbs_by_group_of_layers(tmp_path: Path) -> None:
     """The second expert helps in the top layers and spoils the guard in the bottom ones."""
     summed, base = made(tmp_path)
     assert [group.name for group in summed.groups] == ["feature_encoder–layer_1", "layer_2–head"]
@@ -133,7 +133,7 @@ def test_the_search_keeps_to_the_budget_climbs_by_group_and_says_when_it_was_cut
     def measure() -> tuple[tuple[float, ...], float]:
         now = dict(summed.recogniser.model.named_parameters())
         bottom, top = (
-            float((now[n] - base[n]).mean())
+            float((now[n].detach() - base[n]).mean())
             for n in ("wav2vec2.feature_projection.projection.weight", "lm_head.weight")
         )
         return (0.5 - 0.2 * min(top, 1.0),), 0.1 + 0.2 * bottom
@@ -176,7 +176,8 @@ def test_merged_adapters_are_one_adapter_with_the_weights_of_the_search_which_pe
     base = save_tiny_whisper(tmp_path / "whisper")
     names = [str(adapter(base, tmp_path / f"expert{seed}", seed)) for seed in (1, 2)]
     rows, guard = corpus / "dev.jsonl", corpus / "guard.jsonl"
-    found = merge_experts(str(base), names, [rows], guard, Rise(9.0), groups=2, trials=3, device="cpu")
+    settings = MergeSettings(Rise(9.0), groups=2, trials=3, device="cpu")
+    found = merge_experts(str(base), names, [rows], guard, settings)
     found.summed.set(((0.5, 0.25), (0.0, 0.75)))
     trial = found.found.chosen
     object.__setattr__(trial, "weights", ((0.5, 0.25), (0.0, 0.75)))  # as if the search had chosen them
@@ -198,7 +199,7 @@ def test_an_adapter_with_a_head_keeps_it_and_dora_is_written_whole(tmp_path: Pat
     for dora in (False, True):
         names = [str(adapter(base, tmp_path / f"{dora}{s}", s, dora=dora, head=True)) for s in (1, 2)]
         sets = [corpus / "dev.jsonl"], corpus / "guard.jsonl"
-        found = merge_experts(str(base), names, *sets, Rise(9.0), trials=4, device="cpu")
+        found = merge_experts(str(base), names, *sets, MergeSettings(Rise(9.0), trials=4, device="cpu"))
         folder = tmp_path / f"merged{dora}"
         found.summed.set(((0.5, 0.5),))
         object.__setattr__(found.found.chosen, "weights", ((0.5, 0.5),))

@@ -4,8 +4,8 @@ Knows experts, their weighted sum, the search, and what a merge leaves behind. D
 trained.
 """
 
-from asr_adapt.training.merging.run import MergeResult, merge_experts
+from asr_adapt.training.merging.run import MergeResult, MergeSettings, merge_experts
 from asr_adapt.training.merging.search import Found, Trial, search
 from asr_adapt.training.merging.sum import Expert, ExpertSum
 
-__all__ = ["Expert", "ExpertSum", "Found", "MergeResult", "Trial", "merge_experts", "search"]
+__all__ = ["Expert", "ExpertSum", "Found", "MergeResult", "MergeSettings", "Trial", "merge_experts", "search"]

@@ -25,13 +25,13 @@ from asr_adapt.models.lora import adapter_in
 from asr_adapt.models.lora_sum import Updates, is_exact, updates_of, write_sum
 from asr_adapt.models.stack import HEAD
 from asr_adapt.scoring.rise import Rise
-from asr_adapt.training.attachments import portable
-from asr_adapt.training.blending import require_same_vocabulary
-from asr_adapt.training.evaluation import measure
+from asr_adapt.training.learning.attachments import portable
+from asr_adapt.training.measuring.wer import measure
 from asr_adapt.training.merging.search import TRIALS, Found, search
 from asr_adapt.training.merging.sum import Expert, ExpertSum, Weights, expert_of
-from asr_adapt.training.prefix_measured import MeasuredPrefix
-from asr_adapt.training.recipe import Cache
+from asr_adapt.training.prefix.measured import MeasuredPrefix
+from asr_adapt.training.recipe.schema import Cache
+from asr_adapt.training.retention.blending import require_same_vocabulary
 from asr_adapt.transcription.known_states import Known
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class MergeResult:
 
     @cached_property
     def adapters(self) -> tuple[Updates, ...] | None:
-        """The experts' updates, where all are LoRA adapters and their sum is one; else None, and why is said."""
+        """The experts' updates, where all are LoRA adapters whose sum is one; else None, and why is said."""
         folders = [adapter_in(expert) for expert in self.experts]
         if any(folder is None for folder in folders):
             return None
@@ -107,7 +107,9 @@ class MergeResult:
     def _card(self, *, whole: bool) -> str:
         found = self.found
         library = "transformers" if whole else "peft"
-        shares = ", ".join(f"{w:.2f} × {name}" for w, name in zip(found.chosen.row, self.experts, strict=True))
+        shares = ", ".join(
+            f"{w:.2f} × {name}" for w, name in zip(found.chosen.row, self.experts, strict=True)
+        )
         wers = "; ".join(
             f"{name} {before:.1%} to {after:.1%}"
             for name, before, after in zip(
@@ -119,9 +121,25 @@ class MergeResult:
             f"---\nlibrary_name: {library}\n{base}pipeline_tag: automatic-speech-recognition\n---\n"
             f"# {self.base} + {shares}\n\n"
             f"Task vectors summed by asr_adapt. WER on the sets of the search: {wers}; guard "
-            f"{found.base.guard:.1%} to {found.chosen.guard:.1%} (budget {self.rise}). `merge.json` holds every "
-            f"one of the {len(found.trials)} weightings that were measured.\n"
+            f"{found.base.guard:.1%} to {found.chosen.guard:.1%} (budget {self.rise}). `merge.json` "
+            f"holds all {len(found.trials)} weightings that were measured.\n"
         )
+
+
+@dataclass(frozen=True)
+class MergeSettings:
+    """How to search: ``rise`` is how much guard WER may rise; ``profile`` normalises both sides of WER.
+
+    Each of at most ``groups`` runs of neighbouring layers gets weights of its own, ``trials`` is the most
+    weightings that are measured, and ``batch_seconds`` is how much sound is transcribed at once.
+    """
+
+    rise: Rise
+    groups: int = 1
+    trials: int = TRIALS
+    profile: str = "basic"
+    device: str = "auto"
+    batch_seconds: float = BATCH_SECONDS
 
 
 def merge_experts(
@@ -129,39 +147,34 @@ def merge_experts(
     experts: Sequence[str],
     targets: Sequence[str | Path],
     guard: str | Path,
-    rise: Rise,
-    *,
-    groups: int = 1,
-    trials: int = TRIALS,
-    profile: str = "basic",
-    device: str = "auto",
-    batch_seconds: float = BATCH_SECONDS,
+    settings: MergeSettings,
 ) -> MergeResult:
     """Search the weights of ``experts`` (adapters or whole models, adapted from ``base``) on dev manifests.
 
-    ``targets`` are one manifest an accent, ``guard`` is speech that the base knows; ``rise`` is how much its
-    WER may rise. Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary, and
+    ``targets`` are one manifest an accent, ``guard`` is speech that the base knows. The result decodes as the
+    base does. Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary, and
     :class:`~asr_adapt.errors.UsageError` for too few trials.
     """
     least = 1 + len(experts)
-    if trials < least:
-        raise UsageError(f"{trials} trials are too few: the base and each expert alone are {least}.")
+    if settings.trials < least:
+        raise UsageError(f"{settings.trials} trials are too few: the base and each expert alone are {least}.")
     rows = [require_rows(Manifest.open(path)) for path in (*targets, guard)]
-    recogniser = load_recogniser(base, device=device, compute_type="float32")
-    summed = ExpertSum(recogniser, _experts(recogniser, base, experts), groups)
-    prefix = MeasuredPrefix(Cache(), trials, summed.boundary)
+    recogniser = load_recogniser(base, device=settings.device, compute_type="float32")
+    summed = ExpertSum(recogniser, _experts(recogniser, base, experts), settings.groups)
+    prefix = MeasuredPrefix(Cache(), settings.trials, summed.boundary)
 
     def wers() -> tuple[tuple[float, ...], float]:
         found = []
         for manifest in rows:
             known = Known(prefix.of(recogniser, manifest))
-            found.append(measure(recogniser, manifest, profile, batch_seconds, known).wer)
+            measured = measure(recogniser, manifest, settings.profile, settings.batch_seconds, known)
+            found.append(measured.wer)
         return tuple(found[:-1]), found[-1]
 
     with closing(prefix):
-        found = search(summed, wers, rise, trials=trials)
+        found = search(summed, wers, settings.rise, trials=settings.trials)
     named = tuple(map(str, targets))
-    return MergeResult(found, recogniser, base, tuple(experts), named, rise, summed)
+    return MergeResult(found, recogniser, base, tuple(experts), named, settings.rise, summed)
 
 
 def _experts(recogniser: Recogniser, base: str, names: Sequence[str]) -> list[Expert]:

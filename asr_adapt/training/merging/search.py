@@ -1,10 +1,10 @@
-"""The search for the weights of experts: a few known ways to merge, then greedy steps, within a guard's budget.
+"""The search for the weights of experts: known ways to merge, then greedy steps, within a guard's budget.
 
 Knows weights and what was measured of them. Does not know networks beyond :class:`ExpertSum`, nor data.
 
 Tried in this order: the base; each expert alone; all with one common weight (task arithmetic, Ilharco et al.
-2022, among them the uniform average of Wortsman et al. 2022); then, from the best of these, single weights up or
-down by :data:`STEP` for as long as it helps, first common to all layers, then group by group of layers.
+2022, among them the uniform average of Wortsman et al. 2022); then, from the best of these, single weights up
+or down by :data:`STEP` for as long as it helps, first common to all layers, then group by group of layers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from asr_adapt.scoring.rise import Rise
-from asr_adapt.training.contexts import as_pretrained
+from asr_adapt.training.measuring.encoder_context import as_pretrained
 from asr_adapt.training.merging.sum import ExpertSum, Weights
 
 #: () → (WER of each target, WER of the guard), fractions, of the weights as they are now.
@@ -77,9 +77,8 @@ class Found:
 def search(experts: ExpertSum, measure: Measure, rise: Rise, *, trials: int = TRIALS) -> Found:
     """Measure at most ``trials`` weightings and leave the best that the guard allows set.
 
-    The best has the lowest score; of equals the one with the lower guard, then the one nearer to the base. The
-    base is always allowed, so there is a choice. Fewer trials than the known ways to merge need are not
-    enough for greedy steps, which is said by ``exhausted``.
+    The best has the lowest score; of equals the one with the lower guard, then the one nearer to the base.
+    The base is always allowed, so there is a choice. Where the trials do not suffice, ``exhausted`` says so.
     """
     tried = _Tried(experts, measure, rise, trials)
     for way, weights in _known(experts):

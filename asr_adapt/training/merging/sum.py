@@ -1,7 +1,7 @@
 """A base plus a weighted sum of task vectors (Ilharco et al., arXiv 2212.04089).
 
-Knows tensors, groups of layers, and how a network's weights are set. Does not know which weights are good, nor
-whether an expert was trained as a LoRA adapter or whole.
+Knows tensors, groups of layers, and how a network's weights are set. Does not know which weights are good,
+nor whether an expert was trained as a LoRA adapter or whole.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models import Recogniser
-from asr_adapt.training.blending import layer_groups, require_same_shape, weights_of
+from asr_adapt.training.retention.blending import layer_groups, require_same_shape, weights_of
 
 #: A weight for each expert.
 Row = tuple[float, ...]
@@ -78,7 +78,9 @@ class ExpertSum:
                 parameter.copy_(self._sum(name, weights[self.group_of[name]], parameter.device))
 
     def _sum(self, name: str, row: Row, device: torch.device) -> Tensor:
-        parts = [(w, e.changed[name]) for w, e in zip(row, self.experts, strict=True) if w and name in e.changed]
+        parts = [
+            (w, e.changed[name]) for w, e in zip(row, self.experts, strict=True) if w and name in e.changed
+        ]
         if [w for w, _ in parts] == [1.0]:
             return parts[0][1]
         base = self.base[name].to(device)
