@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from asr_adapt.cli import options, panels
+from asr_adapt.cli.adapters import adapters_from
 from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
@@ -47,6 +48,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     manifest: options.ScoredManifest,
     model: options.Model = "nano-en",
+    adapter: options.Adapter = None,
     output: Output = None,
     by: By = None,
     normalise: options.Normalise = "basic",
@@ -85,11 +87,11 @@ def evaluate(
     rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
-    _require_free(output, repeat, rows, [model, lm, calibration])
+    _require_free(output, repeat, rows, [model, lm, calibration, *(adapter or ())])
     decoding = decoding_from(
         lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
     )
-    chosen = ChosenModel(model, decoding, runtime, device, compute_type)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type, adapters=adapters_from(adapter))
     listening: dict[str, Any] = {
         "language": language,
         "word_timestamps": word_timestamps,

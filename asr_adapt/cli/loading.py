@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_adapt.cli.adapters import NO_ADAPTERS, Adapters
 from asr_adapt.errors import UsageError
 from asr_adapt.files import user_path
 
@@ -44,6 +45,8 @@ class ChosenModel:
     compute_type: str = "auto"
     #: None: the one saved with the model.
     task: str | None = None
+    #: LoRA adapters to put on the model; see :mod:`asr_adapt.cli.adapters`.
+    adapters: Adapters = NO_ADAPTERS
 
     def load(self) -> Recogniser:
         """The recogniser; raises UsageError for a device or a task that the runtime lacks."""
@@ -51,11 +54,16 @@ class ChosenModel:
         from asr_adapt.transcription.decoding.fusion import with_decoding
 
         if self._chosen_runtime in (Runtime.torch, Runtime.ctranslate2):
-            opened = _open_ctranslate2 if self._chosen_runtime is Runtime.ctranslate2 else Recogniser.load
+            ctranslate2 = self._chosen_runtime is Runtime.ctranslate2
+            if ctranslate2 and self.adapters:
+                raise UsageError("--runtime ctranslate2 takes no adapter: export the merged model first.")
+            opened = _open_ctranslate2 if ctranslate2 else self.adapters.opener(Recogniser.load)
             plain = opened(self.name, device=self.device, compute_type=self.compute_type)
             if self.task is not None:
                 plain.set_task(self.task)
-            return with_decoding(plain, self.decoding)
+            return self.adapters.choosing(plain, with_decoding(plain, self.decoding))
+        if self.adapters:
+            raise UsageError(f"--runtime {self.runtime.value} takes no adapter: leave --runtime out.")
         if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "fast", "float32"):
             raise UsageError(
                 f"--runtime {self.runtime.value} computes on the CPU: leave --device and --compute-type."
@@ -78,7 +86,7 @@ class ChosenModel:
             return None
         if chosen is not None:
             return Calibration.read(chosen)
-        return calibration_beside(self.name) if self._plain else None
+        return calibration_beside(self.name) if self._plain and not self.adapters else None
 
     def calibration_target(self, output: Path | None) -> Path:
         """Where a new map goes: ``output``, else the model's own directory, if it would be found there."""
@@ -107,13 +115,13 @@ class ChosenModel:
     def _chosen_runtime(self) -> Runtime:
         """The runtime asked for; of auto, CTranslate2 for a Whisper where it is installed, else torch.
 
-        Hot words take torch: CTranslate2's search cannot be biased.
+        Hot words and adapters take torch: CTranslate2's search cannot be biased.
         """
         if self.runtime is not Runtime.auto:
             return self.runtime
         from asr_adapt.models.loading import is_whisper
 
-        installed = find_spec("ctranslate2") is not None and not self.decoding.hotwords
+        installed = find_spec("ctranslate2") is not None and not (self.decoding.hotwords or self.adapters)
         return Runtime.ctranslate2 if installed and is_whisper(self.name) else Runtime.torch
 
     @property
@@ -123,6 +131,7 @@ class ChosenModel:
 
         return (
             self._chosen_runtime is Runtime.torch
+            and not self.adapters.several
             and replace(self.decoding, guard=Decoding().guard) == Decoding()
         )
 

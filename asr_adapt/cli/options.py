@@ -27,6 +27,15 @@ Normalise = Annotated[str, typer.Option(help=f"Text profile: {PROFILE_NAMES}.")]
 Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
 
+Adapter = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--adapter",
+        metavar="FOLDER",
+        help="LoRA adapter to put on the model. Several and --adapter auto: the surest, clip by clip.",
+    ),
+]
+
 BatchSize = Annotated[
     int | None, typer.Option(help="Most pieces of audio in one batch.", rich_help_panel=SPEED)
 ]

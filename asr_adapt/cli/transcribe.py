@@ -16,6 +16,7 @@ import typer
 
 from asr_adapt.cli import options, panels
 from asr_adapt.cli import whisper_options as whisper
+from asr_adapt.cli.adapters import adapters_from
 from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, found_in
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -110,6 +111,7 @@ def register(app: typer.Typer) -> None:
 def transcribe(
     inputs: Inputs,
     model: options.Model = "nano-en",
+    adapter: options.Adapter = None,
     model_dir: whisper.ModelDir = None,
     format: Format = "",
     output: Output = "-",
@@ -180,7 +182,9 @@ def transcribe(
     )
     decoding = replace(decoding, search=whisper.search_from(given))
     model = found_in(model_dir, model)
-    chosen = ChosenModel(model, decoding, runtime, device, compute_type, task and task.value)
+    chosen = ChosenModel(
+        model, decoding, runtime, device, compute_type, task and task.value, adapters_from(adapter)
+    )
     listening = TranscribeOptions(
         language=language,
         word_timestamps=word_timestamps or outputs.needs_words,
@@ -204,6 +208,7 @@ def transcribe(
     )
     _set_threads(threads)
     read = (*(name for name in inputs if not _is_folder(name)), model, lm, calibration)
+    read = (*read, *chosen.adapters.names)
     settings = RunSettings(listening, skip_existing, each, overwrite=overwrite, read=read)
     report = _run(inputs, chosen, outputs, settings, quiet)
     return EXIT_FAILED if report.failures else EXIT_OK

@@ -247,9 +247,12 @@ def load_adapted(
         raise ModelError(
             "holds no adapter (adapter_config.json): give a whole model by --model.", path=adapter
         )
+    dtype = choose_dtype(compute_type, choose_device(device))
+    recogniser = _load_adapted(checkpoint, device, dtype, base)
     if base is not None and not _same_model(base, named := base_of(checkpoint.folder)):
         logger.warning("%s was trained on %s and is put on %s.", adapter, named, base)
-    return _load_adapted(checkpoint, device, choose_dtype(compute_type, choose_device(device)), base)
+        recogniser.name = f"{adapter} on {base}"
+    return recogniser
 
 
 def _same_model(one: str | Path, other: str) -> bool:
