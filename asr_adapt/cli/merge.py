@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from asr_adapt.cli import panels
 from asr_adapt.destinations import require_folder
 from asr_adapt.locks import alone
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add ``merge`` to the command line."""
-    app.command("merge", no_args_is_help=True)(merge)
+    panels.add(app, "merge", merge, panel=panels.ADAPT, no_args_is_help=True)
 
 
 def merge(
@@ -40,7 +41,10 @@ def merge(
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Print the search as JSON."),
 ) -> int:
-    """Search how much of each expert to keep: lowest WER over all targets within the guard's budget."""
+    """Put the experts of several accents into one adapter or model.
+
+    How much of each is kept is searched: the lowest WER over all targets within the guard's budget.
+    """
     import json
 
     require_folder(output, "merge", [base, *experts, *target, guard], overwrite=overwrite)
