@@ -1,6 +1,7 @@
 """What MkDocs fills in while it builds the site: the help of every command, and the public Python names.
 
-Knows the command tree and ``asr_adapt.__all__``. Does not know what any of them does.
+Knows the command tree, ``asr_adapt.__all__`` and the pages that lie in the repository's root. Does not know what
+any of them does.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -15,6 +17,8 @@ import typer
 import asr_adapt
 from asr_adapt.cli.app import build_app
 
+ROOT = Path(__file__).resolve().parents[1]
+_INCLUDED = re.compile(r"<!-- include: (\S+) -->")
 #: reStructuredText's roles, which the docstrings use: :func:`asr_adapt.evaluate`.
 _ROLE = re.compile(r":(?:class|func|meth|mod|attr|data|exc):(?=<code>)")
 #: The mark in them for "show the last part alone": ~asr_adapt.errors.DataError.
@@ -23,6 +27,9 @@ _SHORTENED = re.compile(r"<code>~(?:\w+\.)*")
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Put commands and names where a page asks for them."""
+    included = _INCLUDED.fullmatch(markdown.strip())
+    if included:
+        markdown = (ROOT / included[1]).read_text(encoding="utf-8")
     if "<!-- commands -->" in markdown:
         markdown = markdown.replace("<!-- commands -->", "\n".join(command_sections()))
     if "<!-- api -->" in markdown:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from asr_adapt.cli import panels
+from asr_adapt.destinations import require_folder
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def demo(
     seed: int = typer.Option(
         1, "--seed", help="Fixes training, and the texts and voices of synthetic speech."
     ),
+    recordings: Path | None = typer.Option(
+        None, "--recordings", metavar="DIR", help="Only copy the bundled recordings and manifests to DIR."
+    ),
     as_json: bool = typer.Option(False, "--json", help="Print summary.json instead of the table."),
 ) -> int:
     """Show the whole story on real accented speech, in minutes.
@@ -59,9 +63,13 @@ def demo(
     By default Whisper tiny.en is fetched and adapted to recorded English with a Mandarin accent. Where it
     cannot be fetched, the bundled nano-en is adapted to synthetic speech, which needs no network.
     """
-    from asr_adapt.demo.recordings import RECORDED_ACCENT
+    from asr_adapt.demo.recordings import CORPUS_KIND, RECORDED_ACCENT, copy_recordings
     from asr_adapt.demo.synthesis import accents
 
+    if recordings is not None:
+        require_folder(recordings, CORPUS_KIND, again=True, option="--recordings")
+        copy_recordings(recordings)
+        return 0
     known = [RECORDED_ACCENT, *(name for name in accents() if name != "us")]
     if accent == "list":
         print("\n".join(known))
