@@ -1,7 +1,7 @@
 """What MkDocs fills in while it builds the site: the help of every command, and the public Python names.
 
-Knows the command tree, ``asr_adapt.__all__`` and the pages that lie in the repository's root. Does not know what
-any of them does.
+Knows the command tree, ``asr_adapt.__all__`` and the pages that lie in the repository's root. Does not know
+what any of them does.
 """
 
 from __future__ import annotations

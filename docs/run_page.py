@@ -4,8 +4,8 @@ python docs/run_page.py docs/tutorial.md           # run all, stop at the first 
 python docs/run_page.py docs/tutorial.md --write   # the same, and put what was printed into the page
 
 Knows the few marks below. Does not know what any command does. Commands are lines that begin with ``$ `` in
-blocks marked ``console``; blocks marked ``python`` run as a file. All of a page runs in one new folder. Comments,
-which readers do not see, say more:
+blocks marked ``console``; blocks marked ``python`` run as a file. All of a page runs in one new folder.
+Comments, which readers do not see, say more:
 
 ``<!-- prepare: COMMAND -->``     run COMMAND here
 ``<!-- not run: REASON -->``      skip the next block
