@@ -41,18 +41,20 @@ def adapt(
     ),
     model: str = typer.Option("whisper-tiny.en", "--model", help="Model to adapt."),
     output: Path = typer.Option(..., "--output", "-o", help="New folder for data, recipe and model."),
-    dev: list[Path] = typer.Option([], help="Speech that chooses the best step [a tenth of DATA]."),
-    test: list[Path] = typer.Option([], help="Speech for WER before and after [a tenth of DATA]."),
+    dev: list[Path] = typer.Option([], help="Speech for choosing the best step. Default: a tenth of DATA."),
+    test: list[Path] = typer.Option([], help="Speech for WER before and after. Default: a tenth of DATA."),
     guard: list[Path] = typer.Option(
         [], help="Speech that must not get worse [for an English model, recordings of the package]."
     ),
-    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; may be repeated."),
-    text_column: str | None = typer.Option(None, help="Column or key of the transcript."),
-    hours: float | None = typer.Option(None, min=0.001, help="Train on at most so many hours."),
-    setting: list[str] = typer.Option([], "--set", help="KEY=VALUE of the recipe; see docs/recipes.md."),
-    seed: int = typer.Option(1, help="Fixes split, sample and training."),
+    where: list[str] = typer.Option([], help="Use only rows with FIELD=VALUE; may be repeated."),
+    text_column: str | None = typer.Option(None, help="Name of the column or key with the transcript."),
+    hours: float | None = typer.Option(None, min=0.001, help="Maximum hours of training speech."),
+    setting: list[str] = typer.Option(
+        [], "--set", help="Set a recipe field: KEY=VALUE (see docs/recipes.md)."
+    ),
+    seed: int = typer.Option(1, help="Seed of split, sample and training."),
     dry_run: bool = typer.Option(False, "--dry-run", help="Show the plan and stop; nothing is written."),
-    yes: bool = typer.Option(False, "--yes", "-y", help="Do not ask before training."),
+    yes: bool = typer.Option(False, "--yes", "-y", help="Start training without asking."),
 ) -> int:
     """Adapt a model to your recordings, in one command.
 

@@ -25,13 +25,15 @@ def blend(
     target: Path = typer.Option(..., "--target", help="Dev manifest of the new accent."),
     guard: Path = typer.Option(..., "--guard", help="Dev manifest of the old accent."),
     budget: str = typer.Option(
-        "10%", "--budget", help="Allowed guard rise: 10%, 0.01 (a point), or 10% or 0.01."
+        "10%", "--budget", help="Allowed rise of the guard's WER: 10%, 0.01 (one point), or '10% or 0.01'."
     ),
-    points: int = typer.Option(11, "--points", min=2, help="Mixtures measured, ends included."),
-    groups: int = typer.Option(1, "--groups", min=1, help="Groups of layers with a share of their own."),
+    points: int = typer.Option(
+        11, "--points", min=2, help="Number of mixtures to measure, including both models."
+    ),
+    groups: int = typer.Option(1, "--groups", min=1, help="Number of layer groups with separate shares."),
     output: Path = typer.Option(None, "--output", "-o", help="Write the chosen model here."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier blend in OUTPUT."),
-    profile: str = typer.Option("basic", "--normalise", help="Normalisation profile of both sides."),
+    profile: str = typer.Option("basic", "--normalise", help="Text profile for counting errors."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Print the sweep as JSON."),
 ) -> int:

@@ -33,7 +33,7 @@ def calibrate(
     manifest: options.ScoredManifest,
     model: options.Model = "nano-en",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write [MODEL/calibration.json].")
+        Path | None, typer.Option("--output", "-o", help="File to write. Default: MODEL/calibration.json.")
     ] = None,
     normalise: options.Normalise = "basic",
     language: options.Language = None,

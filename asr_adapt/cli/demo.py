@@ -33,9 +33,7 @@ def register(app: typer.Typer) -> None:
 
 
 def demo(
-    output: Path = typer.Option(
-        Path("demo-output"), "--output", "-o", help="Folder for everything it makes."
-    ),
+    output: Path = typer.Option(Path("demo-output"), "--output", "-o", help="Output folder."),
     accent: str | None = typer.Option(
         None, "--accent", help="Accent to adapt to; 'list' names them.", show_default="mandarin"
     ),
@@ -49,7 +47,7 @@ def demo(
         None, "--steps", min=1, help="Optimiser steps.", show_default="chosen for the model"
     ),
     seed: int = typer.Option(
-        1, "--seed", help="Fixes training, and the texts and voices of synthetic speech."
+        1, "--seed", help="Seed of training, and of texts and voices of synthetic speech."
     ),
     recordings: Path | None = typer.Option(
         None, "--recordings", metavar="DIR", help="Only copy the bundled recordings and manifests to DIR."

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from asr_adapt.transcription import ContextEvaluation, Evaluation, Processes
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Predictions file to write (JSONL).")]
-By = Annotated[list[str] | None, typer.Option(help="Field to score apart; may be repeated.")]
+By = Annotated[list[str] | None, typer.Option(help="Also score each value of this field; may be repeated.")]
 InContext = Annotated[
     Context | None,
     typer.Option(
         help="Encoder context: full window, or length of the clip [both, where the model has both]."
     ),
 ]
-WordTimes = Annotated[bool, typer.Option("--word-timestamps", help="Keep word times in the predictions.")]
-REPEAT_HELP = "Runs in all, for the noise floor; later ones to OUTPUT.repeatN."
+WordTimes = Annotated[bool, typer.Option("--word-timestamps", help="Add word times to the predictions.")]
+REPEAT_HELP = "Number of runs, to measure the noise floor; runs 2… go to OUTPUT.repeatN."
 Repeat = Annotated[int, typer.Option(min=1, help=REPEAT_HELP)]
 
 

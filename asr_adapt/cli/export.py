@@ -42,8 +42,10 @@ def register(app: typer.Typer) -> None:
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model name, directory or file, or hub id.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    to: Annotated[Target, typer.Option("--to", help="The runtime.")] = Target.onnx,
-    int8: Annotated[bool, typer.Option("--int8", help="int8 weights; for ONNX a second graph.")] = False,
+    to: Annotated[Target, typer.Option("--to", help="Target format.")] = Target.onnx,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Write int8 weights; for ONNX as a second graph.")
+    ] = False,
     quantisation: Annotated[
         str | None,
         typer.Option(
@@ -54,17 +56,19 @@ def export(
         ),
     ] = None,
     check: Annotated[
-        str | None, typer.Option("--check", help="Manifest whose first 50 clips are compared with torch.")
+        str | None, typer.Option("--check", help="Manifest; its first 50 clips are compared with torch.")
     ] = None,
     verify: Annotated[
         str | None,
-        typer.Option("--verify", help="Manifest with texts: the WER of both, paired, on all rows."),
+        typer.Option(
+            "--verify", help="Manifest with transcripts; the WER of both models is compared on all rows."
+        ),
     ] = None,
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0.0, help="Points of WER by which --verify may rise.")
+        float, typer.Option("--tolerance", min=0.0, help="Rise in WER, in points, that --verify accepts.")
     ] = 0.5,
     normalise: options.Normalise = "basic",
-    as_json: Annotated[bool, typer.Option("--json", help="The checks as JSON on standard output.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the checks as JSON.")] = False,
 ) -> int:
     """Convert a model for ONNX, CTranslate2 or whisper.cpp.
 

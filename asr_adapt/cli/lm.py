@@ -32,7 +32,7 @@ def build(
         list[str], typer.Argument(metavar="TEXT...", help="Text files, manifests (.jsonl), or - for stdin.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="ARPA file to write.")],
-    order: Annotated[int, typer.Option(min=1, max=6, help="Words in the longest n-gram.")] = 3,
+    order: Annotated[int, typer.Option(min=1, max=6, help="Length of the longest n-gram.")] = 3,
     normalise: options.Normalise = "basic",
 ) -> None:
     """Build a word n-gram language model from text.
@@ -50,9 +50,9 @@ def build(
 
 def tune_lm(
     manifest: Annotated[str, typer.Argument(metavar="DEV_MANIFEST", help="Rows with audio and text.")],
-    lm: Annotated[Path, typer.Option("--lm", help="Language model to tune for (ARPA).")],
+    lm: Annotated[Path, typer.Option("--lm", help="Language model to tune (ARPA).")],
     model: options.Model = "nano-en",
-    rows: Annotated[int, typer.Option(min=1, help="Most rows to use, evenly spread.")] = 200,
+    rows: Annotated[int, typer.Option(min=1, help="Maximum rows to use, evenly spread.")] = 200,
     beam_width: Annotated[int, typer.Option(min=1, help="Width of the beam.")] = 32,
     normalise: options.Normalise = "basic",
     device: options.Device = "auto",

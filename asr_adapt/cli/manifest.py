@@ -43,10 +43,10 @@ def register(app: typer.Typer) -> None:
 def build(
     source: Path = typer.Argument(..., help="Corpus folder, table or manifest in any known layout."),
     output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
-    layout: str = typer.Option(
-        "auto", "--format", help="Layout of the source; auto says what it recognised."
+    layout: str = typer.Option("auto", "--format", help="Layout of the source; auto detects it and says so."),
+    column: list[str] = typer.Option(
+        [], help="THEIRS=OURS: read the source's column or key THEIRS as field OURS."
     ),
-    column: list[str] = typer.Option([], help="THEIRS=OURS: a source column or key and its row field."),
     root: Path | None = typer.Option(None, help="Where relative audio paths start."),
     name_pattern: str | None = typer.Option(
         None, help="Fields in file names, such as {text}_{speaker}_{index}."
@@ -105,9 +105,11 @@ def stats(
 def filter_rows(
     manifests: list[str] = _MANIFESTS,
     output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
-    where: list[str] = typer.Option([], help="FIELD=VALUE, also != < <= > >=; all must hold."),
-    hours: float | None = typer.Option(None, min=0.0, help="At most so many hours, drawn by the rows' ids."),
-    seed: int = typer.Option(0, help="Chooses another sample of --hours."),
+    where: list[str] = typer.Option(
+        [], help="Keep rows with FIELD=VALUE; also != < <= > >=. All conditions must hold."
+    ),
+    hours: float | None = typer.Option(None, min=0.0, help="Maximum hours; rows are drawn by id."),
+    seed: int = typer.Option(0, help="Seed of the sample."),
 ) -> int:
     """Keep the rows that have some values, and a sample of them."""
     from asr_adapt.manifest import Manifest
@@ -124,11 +126,13 @@ def filter_rows(
 def sample(
     manifests: list[str] = _MANIFESTS,
     output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
-    rows: int | None = typer.Option(None, "--rows", "-n", min=1, help="So many rows."),
-    hours: float | None = typer.Option(None, min=0.0, help="Or so many hours."),
-    each: str | None = typer.Option(None, "--each", help="FIELD: so many rows of every value of it."),
-    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; also != < <= > >=."),
-    seed: int = typer.Option(0, help="Chooses another sample."),
+    rows: int | None = typer.Option(None, "--rows", "-n", min=1, help="Number of rows."),
+    hours: float | None = typer.Option(None, min=0.0, help="Or number of hours."),
+    each: str | None = typer.Option(
+        None, "--each", help="FIELD: draw this many rows for each of its values."
+    ),
+    where: list[str] = typer.Option([], help="Use only rows with FIELD=VALUE; also != < <= > >=."),
+    seed: int = typer.Option(0, help="Seed of the sample."),
 ) -> int:
     """Draw a sample of rows, the same every time.
 

@@ -32,19 +32,19 @@ SHOWN = 5
 
 def check(
     manifests: list[str] = typer.Argument(..., help="Manifest files or globs; - is standard input."),
-    model: str | None = typer.Option(None, "--model", help="Also check what this model can take."),
+    model: str | None = typer.Option(None, "--model", help="Also check against this model's limits."),
     fix: str | None = typer.Option(
         None, "--fix", help="Write a repaired manifest here; - is standard output."
     ),
     audio: bool = typer.Option(True, "--audio/--no-audio", help="Decode and measure the audio."),
-    align: bool = typer.Option(
-        False, "--align", help="Rank transcripts by how badly they fit (needs --model)."
+    align: bool = typer.Option(False, "--align", help="List the worst-aligned transcripts (needs --model)."),
+    worst: int = typer.Option(20, help="Number of transcripts that --align lists."),
+    profile: str = typer.Option("basic", "--normalise", help="Text profile for checks against the model."),
+    workers: int | None = typer.Option(None, help="Number of processes. Default: all cores."),
+    cache: Path | None = typer.Option(
+        None, help="Folder for cached measurements. Default: the user's cache."
     ),
-    worst: int = typer.Option(20, help="How many of the worst transcripts --align lists."),
-    profile: str = typer.Option("basic", "--normalise", help="Text profile for the model's view."),
-    workers: int | None = typer.Option(None, help="Processes [all cores]."),
-    cache: Path | None = typer.Option(None, help="Where measurements are kept [user cache]."),
-    no_cache: bool = typer.Option(False, "--no-cache", help="Measure everything anew and keep nothing."),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Neither read nor write the cache."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
     """Find what is wrong with a manifest, with file and line.

@@ -18,24 +18,28 @@ if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest
     from asr_adapt.manifest.fingerprints import Digests
 
-_AUDIO = typer.Option(True, "--audio/--no-audio", help="Decode audio and compare the sounds.")
-_CACHE = typer.Option(True, "--cache/--no-cache", help="Keep measurements of audio for the next time.")
+_AUDIO = typer.Option(True, "--audio/--no-audio", help="Decode audio to find identical recordings.")
+_CACHE = typer.Option(True, "--cache/--no-cache", help="Cache measurements of audio.")
 
 
 def split(
     manifests: list[str] = typer.Argument(..., help="Manifest files or globs; several are read as one."),
-    output: Path | None = typer.Option(None, "-o", "--output", help="Folder for the parts [manifest's own]."),
-    by: str = typer.Option("speaker", help="Fields that parts must not share, such as speaker,session."),
+    output: Path | None = typer.Option(
+        None, "-o", "--output", help="Folder for the parts. Default: the manifest's folder."
+    ),
+    by: str = typer.Option(
+        "speaker", help="Fields whose values parts must not share, such as speaker,session."
+    ),
     parts: str = typer.Option("train=0.8,dev=0.1,test=0.1", help="Names and shares of the hours."),
-    stratify: str | None = typer.Option(None, help="Field whose values each part gets alike."),
-    where: list[str] = typer.Option([], help="FIELD=VALUE: only such rows; also != < <= > >=."),
-    seed: int = typer.Option(0, help="Chooses among equally good splits."),
+    stratify: str | None = typer.Option(None, help="Field whose values are balanced across parts."),
+    where: list[str] = typer.Option([], help="Use only rows with FIELD=VALUE; also != < <= > >=."),
+    seed: int = typer.Option(0, help="Seed; chooses among equally good splits."),
     shared_text: bool = typer.Option(
-        False, "--shared-text", help="Parts may share sentences and sounds (digits, commands)."
+        False, "--shared-text", help="Let parts share sentences and recordings (digits, commands)."
     ),
     audio: bool = _AUDIO,
     cache: bool = _CACHE,
-    overwrite: bool = typer.Option(False, "--overwrite", help="Replace parts that are there already."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace existing parts."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
     """Split a manifest into parts that share no speaker.
@@ -73,7 +77,7 @@ def split(
 
 def audit(
     manifests: list[str] = typer.Argument(..., help="Two manifests or more, each one part."),
-    ignore: str = typer.Option("", help="Kinds not to look for: speaker, sentence, near, audio."),
+    ignore: str = typer.Option("", help="Kinds of leak to ignore: speaker, sentence, near, audio."),
     audio: bool = _AUDIO,
     cache: bool = _CACHE,
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),

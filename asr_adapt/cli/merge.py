@@ -31,13 +31,15 @@ def merge(
     target: list[Path] = typer.Option(..., "--target", help="Dev manifest of an accent; may be repeated."),
     guard: Path = typer.Option(..., "--guard", help="Dev manifest of speech that BASE knows."),
     rise: str = typer.Option(
-        "10% or 0.01", "--rise", help="Allowed rise of guard WER: 10%, 0.01 (a point), or 10% or 0.01."
+        "10% or 0.01",
+        "--rise",
+        help="Allowed rise of the guard's WER: 10%, 0.01 (one point), or '10% or 0.01'.",
     ),
-    groups: int = typer.Option(1, "--groups", min=1, help="Groups of layers with weights of their own."),
-    trials: int = typer.Option(60, "--trials", min=1, help="Most weightings measured."),
+    groups: int = typer.Option(1, "--groups", min=1, help="Number of layer groups with separate weights."),
+    trials: int = typer.Option(60, "--trials", min=1, help="Maximum number of weightings to measure."),
     output: Path = typer.Option(None, "--output", "-o", help="Write the merged adapter or model here."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier merge in OUTPUT."),
-    profile: str = typer.Option("basic", "--normalise", help="Normalisation profile of both sides."),
+    profile: str = typer.Option("basic", "--normalise", help="Text profile for counting errors."),
     device: str = typer.Option("auto", "--device", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Print the search as JSON."),
 ) -> int:

@@ -18,31 +18,33 @@ from asr_adapt.text import PROFILE_NAMES
 DECODING = "Decoding"
 SPEED = "Speed and memory"
 
-ScoredManifest = Annotated[str, typer.Argument(metavar="MANIFEST", help="Rows with audio and text, or - .")]
+ScoredManifest = Annotated[
+    str, typer.Argument(metavar="MANIFEST", help="Manifest with audio and transcripts; - is standard input.")
+]
 Model = Annotated[str, typer.Option("--model", "-m", help="Model name, directory or file, or hub id.")]
 Language = Annotated[
-    str | None, typer.Option(help="Language by code or name; auto: what is heard [the model's own].")
+    str | None, typer.Option(help="Language code or name, or auto to detect it. Default: the model's own.")
 ]
 Normalise = Annotated[str, typer.Option(help=f"Text profile: {PROFILE_NAMES}.")]
-Json = Annotated[bool, typer.Option("--json", help="The result as JSON on standard output.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no summary.")]
 
 Adapter = Annotated[
     list[str] | None,
     typer.Option(
         "--adapter",
         metavar="FOLDER",
-        help="LoRA adapter to put on the model. Several and --adapter auto: the surest, clip by clip.",
+        help="LoRA adapter to load. Several plus --adapter auto: use the most confident for each clip.",
     ),
 ]
 
 BatchSize = Annotated[
-    int | None, typer.Option(help="Most pieces of audio in one batch.", rich_help_panel=SPEED)
+    int | None, typer.Option(help="Maximum number of clips in a batch.", rich_help_panel=SPEED)
 ]
 BatchSeconds = Annotated[
     float | None,
     typer.Option(
-        help="Most padded audio in one batch, in seconds [chosen for the device].",
+        help="Maximum padded audio in a batch, in seconds. Default: chosen for the device.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -56,7 +58,7 @@ Hotwords = Annotated[
     typer.Option(
         "--hotwords",
         "--hotword",
-        help="WORD or WORD:BOOST to favour, commas between, or a file of them.",
+        help="Words to favour: WORD or WORD:BOOST, comma-separated, or a file with one per line.",
         rich_help_panel=DECODING,
     ),
 ]
@@ -64,7 +66,7 @@ HotwordsWeight = Annotated[
     float | None,
     typer.Option(
         "--hotwords-weight",
-        help="Boost in nats: a word for CTC [6], else a token [1].",
+        help="Boost in nats. Default: 6 per word for CTC models, 1 per token for others.",
         rich_help_panel=DECODING,
     ),
 ]
@@ -73,7 +75,7 @@ Prompt = Annotated[
     typer.Option(
         "--prompt",
         "--initial-prompt",
-        help="Text before every piece: names, spellings (Whisper).",
+        help="Text given to Whisper as context for every window: names, spellings.",
         rich_help_panel=DECODING,
     ),
 ]
@@ -89,12 +91,15 @@ NoGuard = Annotated[
     bool,
     typer.Option(
         "--no-guard",
-        help="Let a decoder loop, and write in silence: plain transformers.",
+        help="Do not stop loops or text in silence: decode as plain transformers does.",
         rich_help_panel=DECODING,
     ),
 ]
 LanguageModelWeight = Annotated[
-    float | None, typer.Option(help="Weight of the language model [tuned].", rich_help_panel=DECODING)
+    float | None,
+    typer.Option(
+        help="Weight of the language model. Default: as found by lm tune.", rich_help_panel=DECODING
+    ),
 ]
 BeamWidth = Annotated[
     int | None,
@@ -102,7 +107,7 @@ BeamWidth = Annotated[
         "--beam-width",
         "--beam-size",
         min=1,
-        help="Width of the beam [CTC 32, hot words 5, else 1].",
+        help="Beam width. Default: 32 for CTC with a language model, 5 with hot words, else 1.",
         rich_help_panel=DECODING,
     ),
 ]
@@ -110,7 +115,7 @@ CalibrationFile = Annotated[
     str | None,
     typer.Option(
         metavar="FILE",
-        help="Map of word confidence [MODEL/calibration.json]; none disables it.",
+        help="Calibration file. Default: MODEL/calibration.json if present; none disables calibration.",
         rich_help_panel=DECODING,
     ),
 ]
@@ -118,7 +123,7 @@ CalibrationFile = Annotated[
 RuntimeName = Annotated[
     Runtime,
     typer.Option(
-        help="What computes: ctranslate2 for Whisper; onnx, onnx-int8 take a folder of asr-adapt export.",
+        help="Engine: ctranslate2 runs Whisper; onnx and onnx-int8 run a folder made by asr-adapt export.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -130,4 +135,4 @@ ComputeType = Annotated[
         rich_help_panel=SPEED,
     ),
 ]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore transcripts kept from earlier runs.")]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Ignore cached transcripts.")]

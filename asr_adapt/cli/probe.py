@@ -31,21 +31,26 @@ def probe(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="MANIFEST|FILES", help="A labelled manifest; with --apply anything with sound."
+            metavar="MANIFEST|FILES",
+            help="A manifest with labels; with --apply also audio files and folders.",
         ),
     ],
     label: Annotated[
         str | None, typer.Option(help="Field to classify: accent, age_group, text (keywords) …")
     ] = None,
-    group: Annotated[str, typer.Option(help="Field that train and test never share.")] = "speaker",
+    group: Annotated[str, typer.Option(help="Field whose values train and test must not share.")] = "speaker",
     layers: Annotated[
-        str, typer.Option(help="all, or names and numbers of layers with commas: 3,6,final_norm.")
+        str, typer.Option(help="all, or comma-separated numbers and names of layers: 3,6,final_norm.")
     ] = "all",
     pool: Annotated[str, typer.Option(help="Pooling over time: mean or mean_std.")] = "mean",
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the cross-validation.")] = 5,
+    folds: Annotated[int, typer.Option(min=2, help="Number of cross-validation folds.")] = 5,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Bundled name, directory or hub id [nano-en; the probe's own]."),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model name, directory or hub id. Default: nano-en; with --apply the probe's own.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for classifier, figures and plot.")
@@ -54,7 +59,7 @@ def probe(
         Path | None, typer.Option("--apply", metavar="DIR", help="Classify the inputs with this probe.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier probe in DIR.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="Fixes folds and intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of folds and intervals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on standard output.")] = False,
 ) -> int:
     """Classify accent, age or keywords from a model's layers.

@@ -21,13 +21,21 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.gate import GateResult
     from asr_adapt.scoring.rules import GateRules
 
-_BY = typer.Option([], "--by", "-b", help="Field to report apart; repeat it for several and their cross.")
+_BY = typer.Option(
+    [],
+    "--by",
+    "-b",
+    help="Also report each value of this field; repeat for several fields and their combinations.",
+)
 _PROFILE = typer.Option(
-    "", "--normalise", "-n", help=f"Profile [the one of evaluate, else basic]: {PROFILE_NAMES}."
+    "",
+    "--normalise",
+    "-n",
+    help=f"Text profile. Default: the one evaluate used, else basic. One of: {PROFILE_NAMES}.",
 )
 _JSON = typer.Option(False, "--json", help="Print JSON instead of a table.")
-_OVERWRITE = typer.Option(False, "--overwrite", help="Replace files there that are not from here.")
-_SEED = typer.Option(0, "--seed", help="Seed of the resampling.")
+_OVERWRITE = typer.Option(False, "--overwrite", help="Also replace files that asr-adapt did not write.")
+_SEED = typer.Option(0, "--seed", help="Seed of the bootstrap.")
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +60,7 @@ def score_command(
     normalise: str = _PROFILE,
     as_json: bool = _JSON,
     seed: int = _SEED,
-    top: int = typer.Option(20, "--top", help="How many confusions of each kind in the JSON."),
+    top: int = typer.Option(20, "--top", help="Number of confusions of each kind in the JSON."),
     export: str = typer.Option(
         "", "--export", help="Also write reference and hypothesis files: trn, stm-ctm or seglst."
     ),
@@ -96,7 +104,7 @@ def compare_command(
     meaningful: float = typer.Option(
         0.10,
         "--meaningful",
-        help="Relative change worth finding; decides between no evidence and underpowered.",
+        help="Relative change that matters to you; separates 'no evidence' from 'underpowered'.",
     ),
 ) -> int:
     """Say whether B is better than A on the same rows.
@@ -122,13 +130,15 @@ def gate_command(
     repeat: list[str] = typer.Option(
         [],
         "--repeat",
-        help="With --update: another run of the same model; the spread becomes the noise floor.",
+        help="With --update: predictions of another run of the same model; their spread is the noise floor.",
     ),
     by: list[str] = _BY,
-    rules: Path | None = typer.Option(None, "--rules", help="Rules in YAML; options below override them."),
+    rules: Path | None = typer.Option(None, "--rules", help="YAML file with rules; options override it."),
     rise: str = typer.Option("", "--rise", help="Allowed rise: 5% (relative) or 0.01 (absolute). Default 0."),
-    ceiling: float | None = typer.Option(None, "--ceiling", help="Highest WER allowed, a fraction."),
-    gap: float | None = typer.Option(None, "--gap", help="Largest gap between groups allowed, a fraction."),
+    ceiling: float | None = typer.Option(None, "--ceiling", help="Highest WER allowed, as a fraction."),
+    gap: float | None = typer.Option(
+        None, "--gap", help="Largest gap between groups allowed, as a fraction."
+    ),
     guard: list[str] = typer.Option([], "--guard", help="Group that must not rise at all, e.g. us."),
     level: float | None = typer.Option(None, "--level", help="False-alarm level [0.05]; 1: any rise fails."),
     metric: str = typer.Option("", "--metric", help="wer [default], or cer: characters, not words."),
@@ -178,7 +188,7 @@ def gate_command(
 
 def report_command(
     predictions: list[str] = typer.Argument(
-        ..., help="Predictions files; those of the same rows side by side."
+        ..., help="Predictions files; files of the same rows are compared side by side."
     ),
     output: Path = typer.Option(Path("report.html"), "--output", "-o", help="The page to write."),
     by: list[str] = _BY,

@@ -32,15 +32,19 @@ def serve(
         typer.Option("--model", "-m", help="Model; repeat it to offer several. [default: nano-en]"),
     ] = None,
     host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 7860,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 7860,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="Another host name that requests may use, as behind a proxy; may be repeated."),
+        typer.Option(help="Another host name to answer to, e.g. behind a proxy; may be repeated."),
     ] = None,
     max_megabytes: Annotated[int, typer.Option(min=1, help="Largest upload in MiB.")] = 200,
     max_hours: Annotated[float, typer.Option(min=0.01, help="Longest recording in hours.")] = 4.0,
-    queue_megabytes: Annotated[int, typer.Option(min=1, help="MiB of all recordings that wait.")] = 2048,
-    queue_hours: Annotated[float, typer.Option(min=0.01, help="Hours of all recordings that wait.")] = 12.0,
+    queue_megabytes: Annotated[
+        int, typer.Option(min=1, help="Largest total of waiting recordings, in MiB.")
+    ] = 2048,
+    queue_hours: Annotated[
+        float, typer.Option(min=0.01, help="Largest total of waiting recordings, in hours.")
+    ] = 12.0,
     hotwords: options.Hotwords = None,
     hotwords_weight: options.HotwordsWeight = None,
     runtime: options.RuntimeName = Runtime.torch,

@@ -23,18 +23,24 @@ def register(app: typer.Typer) -> None:
 
 def train(
     recipe: Path = typer.Argument(..., metavar="RECIPE.yaml", help="The recipe; see docs/recipes.md."),
-    overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Fields set over the file."),
-    output: Path = typer.Option(None, "--output", "-o", help="Result folder; default runs/RECIPE."),
+    overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Recipe fields to override."),
+    output: Path = typer.Option(None, "--output", "-o", help="Result folder. Default: runs/RECIPE."),
     resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the result folder."),
-    curve: str = typer.Option(None, "--curve", help="Fractions of the data to train on: 0.1,0.25,0.5,1.0."),
+    curve: str = typer.Option(
+        None,
+        "--curve",
+        help="Train on these fractions of the data and fit a learning curve, e.g. 0.1,0.25,0.5,1.0.",
+    ),
     curve_wer: list[float] = typer.Option(
         None, "--curve-wer", help="With --curve: estimate the hours needed for this WER, e.g. 0.2."
     ),
-    fresh: bool = typer.Option(False, "--fresh", help="Ignore transcripts kept from earlier runs."),
-    dry_run: bool = typer.Option(False, "--dry-run", help="Check everything, say what it takes, and stop."),
-    as_json: bool = typer.Option(False, "--json", help="Print summary.json to stdout."),
-    quiet: bool = typer.Option(False, "--quiet", "-q", help="No progress on stderr."),
+    fresh: bool = typer.Option(False, "--fresh", help="Ignore cached transcripts."),
+    dry_run: bool = typer.Option(
+        False, "--dry-run", help="Check everything, estimate time and memory, and stop."
+    ),
+    as_json: bool = typer.Option(False, "--json", help="Print summary.json."),
+    quiet: bool = typer.Option(False, "--quiet", "-q", help="Print no progress."),
 ) -> int:
     """Carry out a recipe: train, and state WER before and after.
 

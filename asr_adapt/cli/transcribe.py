@@ -47,12 +47,14 @@ Format = Annotated[
     typer.Option("--format", "-f", "--output-format", metavar="FORMAT", help=f"One or more of {FORMATS}."),
 ]
 Output = Annotated[
-    str, typer.Option("--output", "-o", "--output-dir", help="Folder, or one file; default: standard output.")
+    str, typer.Option("--output", "-o", "--output-dir", help="Output folder or file; - is standard output.")
 ]
 WordTimes = Annotated[
-    bool, typer.Option("--word-timestamps", help="Times and confidence of each word (json).")
+    bool, typer.Option("--word-timestamps", help="Add times and confidence of each word (json).")
 ]
-Diarize = Annotated[bool, typer.Option("--diarize", help="Say who speaks, in every format (extra diarize).")]
+Diarize = Annotated[
+    bool, typer.Option("--diarize", help="Add speaker labels, in every format (needs the extra diarize).")
+]
 Highlight = Annotated[
     bool,
     typer.Option(
@@ -64,22 +66,32 @@ Highlight = Annotated[
 SpeechOnly = Annotated[
     bool,
     typer.Option(
-        "--vad", "--vad-filter", help="Transcribe speech only, by silero-vad.", rich_help_panel=whisper.SPEECH
+        "--vad",
+        "--vad-filter",
+        help="Transcribe only what silero-vad detects as speech.",
+        rich_help_panel=whisper.SPEECH,
     ),
 ]
 CutBy = Annotated[
     Segmenter | None,
-    typer.Option(help="How long audio is cut [Whisper: silero].", rich_help_panel=whisper.SPEECH),
+    typer.Option(
+        help="How to cut long audio. Default: silero for Whisper, else windows.",
+        rich_help_panel=whisper.SPEECH,
+    ),
 ]
-Window = Annotated[float | None, typer.Option(help="Seconds in one window [the model's own].")]
-Overlap = Annotated[float, typer.Option(help="Seconds that windows share.")]
-Channels = Annotated[str, typer.Option(help="mix, each, or a channel number from 0.")]
+Window = Annotated[
+    float | None, typer.Option(help="Length of a window in seconds. Default: the model's own.")
+]
+Overlap = Annotated[float, typer.Option(help="Overlap of neighbouring windows in seconds.")]
+Channels = Annotated[str, typer.Option(help="mix, each, or the number of a channel (from 0).")]
 Track = Annotated[
     str | None,
-    typer.Option(help="Audio track of a video: number from 0 or language, e.g. eng [its default]."),
+    typer.Option(
+        help="Audio track of a video: number (from 0) or language (eng). Default: the file's default track."
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="CPU threads [all cores].", rich_help_panel=options.SPEED)
+    int | None, typer.Option(min=1, help="CPU threads. Default: all cores.", rich_help_panel=options.SPEED)
 ]
 LineLength = Annotated[
     int,
@@ -95,12 +107,12 @@ LineCount = Annotated[
     int, typer.Option(min=1, help="Lines in a subtitle.", rich_help_panel=whisper.SUBTITLES)
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace files in the folder that are not from an earlier run.")
+    bool, typer.Option("--overwrite", help="Also replace files that asr-adapt did not write.")
 ]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Leave inputs alone whose output is there.")
+    bool, typer.Option("--skip-existing", help="Skip inputs that already have an output.")
 ]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first bad input.")]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first input that fails.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -33,65 +33,98 @@ def _option(*names: str, group: str = DECODING, help: str, **more: Any) -> Any:
 
 
 TaskName = Annotated[
-    Task | None, _option("--task", help="translate writes English whatever is spoken [the model's own].")
+    Task | None, _option("--task", help="transcribe, or translate into English. Default: the model's own.")
 ]
-BestOf = Annotated[int, _option("--best-of", min=1, help="Draws at a temperature above 0; the best stands.")]
+BestOf = Annotated[
+    int, _option("--best-of", min=1, help="Samples per temperature above 0; the best is kept.")
+]
 Patience = Annotated[
-    float, _option("--patience", min=0.1, help="The beam ends once beam × patience hypotheses have ended.")
+    float,
+    _option("--patience", min=0.1, help="Beam search stops after beam width × patience finished hypotheses."),
 ]
 LengthPenalty = Annotated[
-    float | None, _option("--length-penalty", help="Exponent of Google's NMT; none: mean log-probability.")
+    float | None,
+    _option("--length-penalty", help="Length penalty of Google's NMT; none: rank by mean log-probability."),
 ]
-Temperature = Annotated[float, _option("--temperature", min=0.0, help="Temperature of the first attempt.")]
+Temperature = Annotated[
+    float, _option("--temperature", min=0.0, help="Sampling temperature of the first attempt.")
+]
 Increment = Annotated[
     str,
-    _option("--temperature-increment-on-fallback", help="Step to the next temperature; none: one attempt."),
+    _option(
+        "--temperature-increment-on-fallback",
+        help="Increase for each further attempt; none: no further attempts.",
+    ),
 ]
 Compression = Annotated[
-    str, _option("--compression-ratio-threshold", help="Text that compresses better is tried again; none.")
+    str,
+    _option(
+        "--compression-ratio-threshold",
+        help="Retry text with a higher compression ratio; none disables this.",
+    ),
 ]
 LogProbability = Annotated[
-    str, _option("--logprob-threshold", "--log-prob-threshold", help="Less probable text, likewise; none.")
+    str,
+    _option(
+        "--logprob-threshold",
+        "--log-prob-threshold",
+        help="Retry text with a lower mean log-probability; none disables this.",
+    ),
 ]
 NoSpeech = Annotated[
-    str, _option("--no-speech-threshold", help="Probability of silence that drops improbable text; none.")
+    str,
+    _option(
+        "--no-speech-threshold",
+        help="Drop unsure text above this probability of no speech; none disables this.",
+    ),
 ]
 Previous = Annotated[
     bool,
     _option(
         "--condition-on-previous-text/--no-condition-on-previous-text",
-        help="What was said before is context for what follows.",
+        help="Give the previous text to Whisper as context.",
     ),
 ]
 Untimed = Annotated[
-    bool, _option("--without-timestamps", help="No timestamp tokens: for models tuned without them.")
+    bool,
+    _option("--without-timestamps", help="Decode without timestamp tokens, for models trained without them."),
 ]
 Clips = Annotated[
-    str, _option("--clip-timestamps", help="start,end,start,end,… in seconds: hear these alone.")
+    str, _option("--clip-timestamps", help="Transcribe only these parts: start,end,start,end,… in seconds.")
 ]
 Threshold = Annotated[
     float,
-    _option("--vad-threshold", "--vad-onset", group=SPEECH, min=0.01, max=0.99, help="Speech from here."),
+    _option(
+        "--vad-threshold",
+        "--vad-onset",
+        group=SPEECH,
+        min=0.01,
+        max=0.99,
+        help="Speech probability above which a frame is speech.",
+    ),
 ]
 LeastSpeech = Annotated[
-    float, _option("--vad-min-speech-duration-ms", group=SPEECH, min=0, help="Shorter sounds are dropped.")
+    float,
+    _option("--vad-min-speech-duration-ms", group=SPEECH, min=0, help="Ignore speech shorter than this."),
 ]
 LeastSilence = Annotated[
     float,
-    _option("--vad-min-silence-duration-ms", group=SPEECH, min=1, help="A pause that may end a window."),
+    _option(
+        "--vad-min-silence-duration-ms", group=SPEECH, min=1, help="Shortest pause at which audio may be cut."
+    ),
 ]
 MostSilence = Annotated[
-    float, _option("--vad-max-silence-duration-ms", group=SPEECH, min=0, help="Longer silence is cut out.")
+    float,
+    _option("--vad-max-silence-duration-ms", group=SPEECH, min=0, help="Skip silence longer than this."),
 ]
 SpeechPad = Annotated[
-    float, _option("--vad-speech-pad-ms", group=SPEECH, min=0, help="Kept on both sides of speech.")
+    float, _option("--vad-speech-pad-ms", group=SPEECH, min=0, help="Audio kept before and after speech.")
 ]
 WordsPerLine = Annotated[
-    int | None, _option("--max-words-per-line", group=SUBTITLES, min=1, help="Most words in a subtitle line.")
+    int | None,
+    _option("--max-words-per-line", group=SUBTITLES, min=1, help="Maximum words in a subtitle line."),
 ]
-ModelDir = Annotated[
-    str | None, typer.Option("--model-dir", help="Folder in which --model is looked for first.")
-]
+ModelDir = Annotated[str | None, typer.Option("--model-dir", help="Folder searched first for --model.")]
 
 
 def temperatures(first: float, increment: str) -> tuple[float, ...]:
