@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def serve(
     model: Annotated[
         list[str] | None,
-        typer.Option("--model", "-m", help="Model; repeat it to offer several. [default: nano-en]"),
+        typer.Option("--model", "-m", help="Model to offer; may be repeated. Default: nano-en."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address or name to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 picks a free one.")] = 7860,
