@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -112,8 +112,13 @@ def commands(body: str) -> Iterator[str]:
         yield command
 
 
-def run(page: Page, folder: Path, *, short: bool = False) -> list[tuple[Step, list[Ran]]]:
-    """Run every step in ``folder``; AssertionError names the first command that ends with another status."""
+def run(
+    page: Page, folder: Path, *, short: bool = False, told: Callable[[Ran], None] = lambda _: None
+) -> list[tuple[Step, list[Ran]]]:
+    """Run every step in ``folder``; ``told`` hears of each command.
+
+    AssertionError names the first command that ends with another status.
+    """
     done = []
     for step in page.steps:
         if step.skipped is not None:
@@ -127,6 +132,7 @@ def run(page: Page, folder: Path, *, short: bool = False) -> list[tuple[Step, li
         for number, command in enumerate(todo):
             wanted = step.status if number == len(todo) - 1 else 0
             ran.append(_run(step, command, folder))
+            told(ran[-1])
             if ran[-1].status != wanted:
                 raise AssertionError(_surprise(page, step, ran[-1], wanted))
         done.append((step, ran))
@@ -167,6 +173,10 @@ def _shown(ran: Ran, most: int | None) -> str:
     return "\n".join([PROMPT + ran.command, *(line.rstrip() for line in lines)]) + "\n"
 
 
+def _tell(ran: Ran) -> None:
+    print(f"{ran.seconds:7.1f} s  status {ran.status}  {ran.command.splitlines()[0]}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("page", type=Path)
@@ -175,10 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     page = read(options.page)
     with tempfile.TemporaryDirectory() as folder:
-        done = run(page, Path(folder), short=options.short)
-    for _, ran in done:
-        for one in ran:
-            print(f"{one.seconds:7.1f} s  {one.command.splitlines()[0]}")
+        done = run(page, Path(folder), short=options.short, told=_tell)
     if options.write:
         options.page.write_text(written(page, done))
 
