@@ -31,7 +31,7 @@ from asr_adapt.demo.synthesis import held_out_variants, train_variants
 from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import DEFAULT_MODEL, Recogniser
+from asr_adapt.models import DEFAULT_MODEL, load_recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
@@ -161,7 +161,7 @@ def run(experiment: Experiment, output: Path, model: str) -> dict[str, Any]:
         if not (Path(model) / "summary.json").is_file():
             resume = (Path(model) / "checkpoints").is_dir()
             adapt(build_recipe(experiment.recipe), model, resume=resume)
-    recogniser = Recogniser.load(model)
+    recogniser = load_recogniser(model)
     rows = []
     for name, manifest in experiment.tests.items():
         target = output / "predictions" / experiment.name / f"{name.replace(' ', '_')}.jsonl"

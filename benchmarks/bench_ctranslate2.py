@@ -33,7 +33,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.demo.corpus import CorpusSizes, build_accent_corpus
 from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, Search, WhisperRecogniser
+from asr_adapt.models import Search, WhisperRecogniser, load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
@@ -108,7 +108,7 @@ def adapted(options: argparse.Namespace) -> str:
 
 def compare(model: str, clips: Sequence[np.ndarray], options: argparse.Namespace) -> list[Heard]:
     """Ours, faster-whisper on the clips, and on clips filled to 30 s."""
-    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(model, device="cpu", compute_type="float32")
     if not isinstance(recogniser, WhisperRecogniser):
         raise SystemExit(f"{model} is no Whisper: give --model a directory of one.")
     recogniser.use_context("full")

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Hidden, Recogniser, Search, WhisperRecogniser
+from asr_adapt.models import Hidden, Search, WhisperRecogniser, load_recogniser
 
 REPEATS = 3
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_write(parser, "decoding")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    ours = Recogniser.load(options.model, device="cpu", compute_type="float32")
+    ours = load_recogniser(options.model, device="cpu", compute_type="float32")
     assert isinstance(ours, WhisperRecogniser), "Whisper only"
     ours.model.eval()
     ours.set_search(Search(guard=False))

@@ -24,7 +24,7 @@ from scipy.optimize import linear_sum_assignment
 from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import score
 from asr_adapt.transcription.voice.speakers import RATE, Diarizer, SpeakerTurn, with_speakers
 
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=12, help="turns of each conversation")
     add_write(parser, "diarize")
     options = parser.parse_args()
-    recogniser = Recogniser.load(options.model, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(options.model, device="cpu", compute_type="float32")
     diarizer = Diarizer(torch.device("cpu"))
     rows = [measured(talk, recogniser, diarizer) for talk in talks(options.data, options.turns)]
     heads = [">speakers", ">length", ">heard", ">missed", ">invented", ">confused", ">DER", ">WER", ">cpWER"]

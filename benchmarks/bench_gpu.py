@@ -144,7 +144,7 @@ def inference(name: str, device: torch.device, largest: int, *, dry: bool) -> li
     """``transcribe`` of batches of clips."""
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     recogniser = made(name, device, dtype, dry=dry)
-    if recogniser.has_decoder:
+    if recogniser.capabilities.decoder:
         recogniser.set_search(Search(guard=False))
     batch, seconds = best(lambda count: recogniser.transcribe(clips(count)), largest, device)
     rtfx = f"{SECONDS * batch / seconds:,.0f}"

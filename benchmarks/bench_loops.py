@@ -22,7 +22,7 @@ from report import add_write, hardware, publish, table
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.search.generation import Heard, Rules, Spoken
 from asr_adapt.models.search.guard import REPEATS, STRICTER, attempt, cut
@@ -67,7 +67,7 @@ def measured(
 ) -> Iterator[tuple[str, str, list[Row]]]:
     """Model, set and rows."""
     for model in models:
-        recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
+        recogniser = load_recogniser(model, device="cpu", compute_type="float32")
         assert isinstance(recogniser, WhisperRecogniser), "Whisper only"
         recogniser.model.eval()
         own = language if recogniser.tokens.multilingual else None

@@ -21,7 +21,7 @@ from report import add_write, block_of, publish
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.manifest.check.findings import Findings
 from asr_adapt.manifest.check.suspects import add_suspects, score_rows
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.alignment import DECODER_SUSPECT, transcript_fits
 from asr_adapt.text import normalise
 
@@ -81,7 +81,7 @@ def main() -> None:
         sample = np.random.default_rng(options.seed).choice(len(manifest), options.rows, replace=False)
         manifest = manifest.select(np.sort(sample))
     changed, planted = plant(list(manifest), options.share, options.seed)
-    recogniser = Recogniser.load(options.model)
+    recogniser = load_recogniser(options.model)
     planted_manifest = Manifest.of(changed)
     start = time.perf_counter()
     suspects = score_rows(
@@ -94,7 +94,7 @@ def main() -> None:
     worst = {suspect.row for suspect in suspects[: round(options.worst * len(suspects))]}
     ranks = sorted(rank for rank, suspect in enumerate(suspects) if suspect.row in planted)
     findings = Findings()
-    least = DECODER_SUSPECT if recogniser.has_decoder else 0.0
+    least = DECODER_SUSPECT if recogniser.capabilities.decoder else 0.0
     bound = add_suspects(planted_manifest, suspects, findings, least)
     flagged = set(findings.rows.get("suspect-transcript", ()))
     result = {

@@ -25,7 +25,7 @@ from report import add_write, line, publish
 
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.probing import ProbeOptions, choose_stages, pooled_features, probe_features
 from asr_adapt.probing.plot import write_sweep_plot
 
@@ -70,7 +70,7 @@ def corpora(options: argparse.Namespace) -> tuple[Manifest, Manifest]:
 
 def sweeps_of(rows: Manifest, labels: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The sweeps of ``labels`` as plain values; the features are computed once."""
-    recogniser = Recogniser.load(options.model, compute_type="float32")
+    recogniser = load_recogniser(options.model, compute_type="float32")
     own = list(rows)
     features = pooled_features(recogniser, own, choose_stages(recogniser.stack, ["all"]))
     found = [probe_features(recogniser, own, features, ProbeOptions(x, seed=options.seed)) for x in labels]

@@ -30,7 +30,7 @@ from asr_adapt.demo.corpus import CorpusSizes, build_accent_corpus
 from asr_adapt.demo.synthesis import accents
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, write_manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.scoring.figures import new_figure, save_figure
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.measuring.wer import measure, spread
@@ -80,7 +80,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any] | None:
 def recipe_tree(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """The recipe of one accent, its manifests written; the budget from the base's WER on the dev guard."""
     sets = _real(name, folder, options) if name in REAL else _synthetic(name, folder, options.seed)
-    recogniser = Recogniser.load(options.model, compute_type="float32")
+    recogniser = load_recogniser(options.model, compute_type="float32")
     guard = measure(recogniser, Manifest.open(sets["guard"]), "basic", 160.0).wer
     replay = sets.pop("replay")
     return {

@@ -19,7 +19,7 @@ import numpy as np
 from report import add_write, hardware, publish, table
 
 from asr_adapt.audio import read_audio
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
 from asr_adapt.transcription import transcribe
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_write(parser, "short-clips")
     options = parser.parse_args(arguments)
     logging.getLogger("asr_adapt").setLevel(logging.ERROR)  # not a line for each clip without speech
-    recogniser = Recogniser.load(options.model, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(options.model, device="cpu", compute_type="float32")
     rows = []
     for name, clips in (("digits", digits(options)), ("sounds", sounds(options))):
         for heard in (False, True):

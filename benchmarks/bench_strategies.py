@@ -33,7 +33,7 @@ from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, write_manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.scoring.rise import Rise
 from asr_adapt.training import adapt, build_recipe
@@ -201,7 +201,7 @@ def one(job: dict[str, Any]) -> None:
         blended = result["adapted"] if whole else _scores(blend.recogniser, job["tests"])
         result |= {"share": share, "blended": blended}
     else:
-        result["adapted"] = _scores(Recogniser.load(model), job["tests"])
+        result["adapted"] = _scores(load_recogniser(model), job["tests"])
     write_json(job["result"], result)
 
 

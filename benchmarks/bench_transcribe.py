@@ -28,7 +28,7 @@ from report import table as markdown
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.runtimes.onnx_export import export_onnx
@@ -194,7 +194,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     rows, plain = [], plain_dtype(model)
-    chosen = {r.dtype: r for r in (Recogniser.load(model, device=device, compute_type=t) for t in TYPES)}
+    chosen = {r.dtype: r for r in (load_recogniser(model, device=device, compute_type=t) for t in TYPES)}
     for dtype, recogniser in chosen.items():
         row = best_of(f"asr_adapt, {_short(dtype)}", options.repeats, ours(recogniser, clips.samples))
         rows.append(replace(row, dtype=dtype))
@@ -202,7 +202,7 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     rows.append(best_of(name, options.repeats, ours(recogniser, clips.paths)))
     rows += [pipeline_runs(model, device, dtype, clips, options.repeats) for dtype in {**chosen, plain: None}]
     if options.onnx:
-        export_onnx(Recogniser.load(model, device="cpu"), folder / "onnx", clips.samples[:50], int8=True)
+        export_onnx(load_recogniser(model, device="cpu"), folder / "onnx", clips.samples[:50], int8=True)
         for int8, name in ((False, "asr_adapt, ONNX"), (True, "asr_adapt, ONNX int8")):
             exported = OnnxRecogniser(folder / "onnx", int8=int8)
             rows.append(best_of(name, options.repeats, ours(exported, clips.samples)))

@@ -29,7 +29,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import DecoderSettings, Recogniser, Search
+from asr_adapt.models import DecoderSettings, Search, load_recogniser
 from asr_adapt.scoring import word_errors
 
 RATE = 16_000
@@ -149,7 +149,7 @@ def our_steps(
 
 def training_table(folder: Path, name: str, options: argparse.Namespace) -> Iterator[str]:
     """Steps and epochs of one model."""
-    ours = Recogniser.load(folder, device=options.device, compute_type="float32")
+    ours = load_recogniser(folder, device=options.device, compute_type="float32")
     clips = list(noise(options.batch, options.seconds))
     labels = ours.labels(["a" * options.tokens] * options.batch)
     batch = {
@@ -173,7 +173,7 @@ def inference_table(folder: Path, name: str, options: argparse.Namespace) -> Ite
     pipe = t.pipeline(
         "automatic-speech-recognition", model=str(folder), device=options.device, dtype=torch.float32
     )
-    ours = Recogniser.load(folder, device=options.device, compute_type="float32")
+    ours = load_recogniser(folder, device=options.device, compute_type="float32")
     ours.set_search(Search(guard=False))
     found: dict[str, list[str]] = {}
 

@@ -21,7 +21,7 @@ import torch
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
@@ -44,7 +44,7 @@ def main(model: str, manifest: str, how: str, output: str) -> None:
 
 def ours(model: str, rows: Manifest, how: str) -> Callable[[], list[str]]:
     """``evaluate``, from the sound or from kept states."""
-    recogniser = Recogniser.load(model, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(model, device="cpu", compute_type="float32")
     known = UNKNOWN
     if how == "silence":
         recogniser.use_context(how)

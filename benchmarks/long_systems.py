@@ -74,12 +74,12 @@ def main() -> None:
 
 
 def _load_ours(row: dict[str, Any], model: str, converted: str) -> Write:
-    from asr_adapt.models import Recogniser, Search
+    from asr_adapt.models import Search, load_recogniser
     from asr_adapt.transcription import transcribe
     from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 
     if row["runtime"] == "torch":
-        recogniser = Recogniser.load(model, device="cpu", compute_type=row["type"])
+        recogniser = load_recogniser(model, device="cpu", compute_type=row["type"])
     else:
         recogniser = open_ctranslate2(converted, device="cpu", compute_type=row["type"])
     recogniser.set_search(Search(beams=row["beams"]))
@@ -101,9 +101,9 @@ def _load_faster(row: dict[str, Any], model: str, converted: str) -> Write:
 def _load_pipeline(row: dict[str, Any], model: str, converted: str) -> Write:
     from transformers import pipeline
 
-    from asr_adapt.models import Recogniser
+    from asr_adapt.models import load_recogniser
 
-    own = Recogniser.load(model, device="cpu", compute_type="float32")
+    own = load_recogniser(model, device="cpu", compute_type="float32")
     parts = {"tokenizer": own.processor.tokenizer, "feature_extractor": own.processor.feature_extractor}
     made = pipeline("automatic-speech-recognition", model=own.model, **parts)
     given = {"chunk_length_s": 30, "batch_size": 8} if row["chunks"] else {}

@@ -28,7 +28,7 @@ from sweep_table import table
 
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.measuring.wer import measure, spread
 from asr_adapt.training.prefix.measured import MeasuredPrefix
@@ -188,8 +188,8 @@ def blends(
     options: argparse.Namespace, model: str, sets: dict[str, str], shares: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """Hypotheses of every measured set at each share of the adapted weights."""
-    base = Recogniser.load(options.model, device="cpu", compute_type="float32")
-    adapted = Recogniser.load(model, device="cpu", compute_type="float32")
+    base = load_recogniser(options.model, device="cpu", compute_type="float32")
+    adapted = load_recogniser(model, device="cpu", compute_type="float32")
     mixer = Mixer(adapted, weights_of(base), weights_of(adapted))
     prefix = MeasuredPrefix(Cache(folder=str(options.output / "prefix")), 20.0, mixer.boundary)
     with closing(prefix):

@@ -122,9 +122,9 @@ def tone_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tone_recogniser(tone_model: Path) -> Any:
     """The tone recogniser, loaded."""
-    from asr_adapt.models import Recogniser
+    from asr_adapt.models import load_recogniser
 
-    return Recogniser.load(str(tone_model), device="cpu")
+    return load_recogniser(str(tone_model), device="cpu")
 
 
 def tones(words: str, *, pause: float = 0.2, lead: float = 0.1, mumbled: float = 0.0) -> np.ndarray:

@@ -136,17 +136,24 @@ def folder(module: str) -> str:
 
 @pytest.mark.parametrize("name", [name for name in ROOMS if name != "assets"])
 def test_folders_of_a_room_do_not_import_in_a_circle(name):
-    """Among imports that run at load; a room's own ``__init__`` is its front."""
+    """All imports count here, also those inside functions; a room's own ``__init__`` is its front."""
     front = f"asr_adapt.{name}"
     inside = [m for m in modules() if m.startswith(f"{front}.")]
     above: dict[str, set[str]] = {}
     for module in inside:
-        reached_folders = {
-            folder(i.target) for i in ours(module) if i.at_load and i.target.startswith(f"{front}.")
-        }
+        reached_folders = {folder(i.target) for i in ours(module) if i.target.startswith(f"{front}.")}
         above.setdefault(folder(module), set()).update(reached_folders - {folder(module)})
     circles = [circle for circle in knots(above) if any(m.name == "__init__.py" for m in of(circle))]
     assert circles == [], f"folders of {front} import each other: {circles}"
+
+
+@pytest.mark.parametrize("name", ["models", "training"])
+def test_no_files_of_a_room_import_each_other(name):
+    """Nor inside functions, nor for type checkers alone: each file can be read after those it imports."""
+    front = f"asr_adapt.{name}"
+    inside = [m for m in modules() if m.startswith(f"{front}.")]
+    graph = {m: {i.target for i in ours(m) if i.target in inside and i.target != m} for m in inside}
+    assert knots(graph) == []
 
 
 def of(circle: list[str]) -> list[Path]:

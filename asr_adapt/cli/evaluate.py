@@ -153,7 +153,7 @@ class _Runs:
         """The run to score; where contexts are compared, the kept one's and the comparison."""
         from asr_adapt.transcription import evaluate_contexts
 
-        names = context_names(context, self.recogniser.contexts)
+        names = context_names(context, self.recogniser.capabilities.contexts)
         if not names:
             return self.once(output), None
         compared = evaluate_contexts(

@@ -111,9 +111,9 @@ class _Export:
 
     def recogniser(self) -> Recogniser:
         """The model in torch."""
-        from asr_adapt.models import Recogniser
+        from asr_adapt.models import load_recogniser
 
-        return Recogniser.load(self.model, device="cpu", compute_type="float32")
+        return load_recogniser(self.model, device="cpu", compute_type="float32")
 
     def onnx(self, *, int8: bool, opened: bool) -> list[tuple[str, Recogniser]]:
         """Write graphs, print their checks; the graphs ``opened`` by name."""

@@ -64,11 +64,11 @@ def tune_lm(
     """
     from dataclasses import asdict
 
-    from asr_adapt.models import Recogniser
+    from asr_adapt.models import load_recogniser
     from asr_adapt.transcription.decoding.fusion import write_weights
     from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
 
-    recogniser = Recogniser.load(model, device=device)
+    recogniser = load_recogniser(model, device=device)
     found, used = tune_on_manifest(
         manifest, lm, model=recogniser, rows=rows, width=beam_width, profile=normalise
     )

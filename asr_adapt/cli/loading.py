@@ -50,14 +50,14 @@ class ChosenModel:
 
     def load(self) -> Recogniser:
         """The recogniser; raises UsageError for a device or a task that the runtime lacks."""
-        from asr_adapt.models import Recogniser
+        from asr_adapt.models import load_recogniser
         from asr_adapt.transcription.decoding.fusion import with_decoding
 
         if self._chosen_runtime in (Runtime.torch, Runtime.ctranslate2):
             ctranslate2 = self._chosen_runtime is Runtime.ctranslate2
             if ctranslate2 and self.adapters:
                 raise UsageError("--runtime ctranslate2 takes no adapter: export the merged model first.")
-            opened = _open_ctranslate2 if ctranslate2 else self.adapters.opener(Recogniser.load)
+            opened = _open_ctranslate2 if ctranslate2 else self.adapters.opener(load_recogniser)
             plain = opened(self.name, device=self.device, compute_type=self.compute_type)
             if self.task is not None:
                 plain.set_task(self.task)

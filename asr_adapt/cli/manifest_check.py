@@ -84,9 +84,9 @@ def check(
 
 
 def _load(model: str) -> Recogniser:
-    from asr_adapt.models import Recogniser
+    from asr_adapt.models import load_recogniser
 
-    return Recogniser.load(model)
+    return load_recogniser(model)
 
 
 def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: Report) -> list[Suspect]:
@@ -102,7 +102,7 @@ def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: 
         prepare=lambda text: normalise(text, profile),
         progress=row_counter(len(manifest), "rows aligned"),
     )
-    least = DECODER_SUSPECT if recogniser.has_decoder else 0.0
+    least = DECODER_SUSPECT if recogniser.capabilities.decoder else 0.0
     add_suspects(manifest, suspects, report.findings, least)
     return suspects
 
@@ -110,12 +110,12 @@ def _suspects(manifest: Manifest, recogniser: Recogniser, profile: str, report: 
 def _splitter(recogniser: Recogniser) -> Splitter | None:
     """Cuts rows that are too long at their pauses; None where the model cannot align words to frames."""
     from asr_adapt.manifest.check.suspects import splitter
-    from asr_adapt.models import CtcRecogniser
     from asr_adapt.models.alignment import word_times
+    from asr_adapt.models.ctc.recogniser import require_ctc
 
-    if not isinstance(recogniser, CtcRecogniser):
+    if not recogniser.capabilities.alignment:
         return None
-    ctc = recogniser
+    ctc = require_ctc(recogniser)
     longest = ctc.limits().max_seconds or ctc.window_seconds
     return splitter(
         lambda samples, words: [

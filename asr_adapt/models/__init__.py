@@ -4,7 +4,7 @@ Knows networks and processors. Does not know recipes, manifests' origins, or how
 """
 
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
-from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Recogniser, Search
+from asr_adapt.models.contract import Capabilities, DecoderSettings, Dropout, Hidden, Recogniser, Search
 from asr_adapt.models.ctc.heads import set_vocabulary
 from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.fingerprint import prefix_fingerprint, settings_fingerprint, weights_fingerprint
@@ -16,6 +16,7 @@ from asr_adapt.models.stack import LayerStack, Stage
 
 __all__ = [
     "DEFAULT_MODEL",
+    "Capabilities",
     "Costs",
     "CtcRecogniser",
     "Decoded",

@@ -15,10 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from asr_adapt.errors import ModelError
-from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.contract import Recogniser
-from asr_adapt.models.ctc.recogniser import CtcRecogniser
+from asr_adapt.models.ctc.recogniser import CtcRecogniser, require_ctc
 from asr_adapt.models.hypothesis import Word
 from asr_adapt.models.words.viterbi import LogProbabilities, forced_alignment
 from asr_adapt.text import UNKNOWN, WORD_DELIMITER, normalise
@@ -42,15 +40,6 @@ class Fit:
     heard: str
 
 
-def require_ctc(recogniser: Recogniser) -> CtcRecogniser:
-    """The recogniser itself; raises ModelError when it has no CTC head to align with."""
-    if not isinstance(recogniser, CtcRecogniser):
-        raise ModelError(
-            f"is of the {recogniser.family} family: alignment needs a CTC model.", path=recogniser.name
-        )
-    return recogniser
-
-
 @torch.inference_mode()
 def transcript_fits(
     recogniser: Recogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
@@ -63,22 +52,18 @@ def transcript_fits(
     form).
     """
     recogniser.model.eval()
-    if isinstance(recogniser, Seq2SeqRecogniser):
-        return _decoder_fits(recogniser, waveforms, texts)
-    return _ctc_fits(require_ctc(recogniser), waveforms, texts)
+    if recogniser.capabilities.alignment:
+        return _ctc_fits(require_ctc(recogniser), waveforms, texts)
+    return _fits(recogniser, waveforms, texts)
 
 
-def _decoder_fits(
-    recogniser: Seq2SeqRecogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]
-) -> list[Fit]:
-    """By the decoder's cross-entropy, both texts without case and punctuation, on one pass of the encoder."""
-    sound = recogniser.heard(waveforms)
-    decode = recogniser.processor.tokenizer.decode
-    seconds = [len(waveform) / recogniser.sample_rate for waveform in waveforms]
-    said = recogniser.speak(sound, None, seconds)
-    heard = [decode(spoken.ids, skip_special_tokens=True).strip() for spoken in said]
-    wanted, own = (recogniser.labels([normalise(t, PLAIN) for t in side]) for side in (texts, heard))
+def _fits(recogniser: Recogniser, waveforms: Sequence[np.ndarray], texts: Sequence[str]) -> list[Fit]:
+    """By the family's own loss, both texts without case and punctuation, on one pass of the encoder."""
     boundary = recogniser.stack.prefix_limit
+    sound = recogniser.encode(recogniser.inputs(waveforms).to(recogniser.device), boundary)
+    found = recogniser.transcribe_hidden(sound, boundary, [len(waveform) for waveform in waveforms])
+    heard = [hypothesis.text for hypothesis in found]
+    wanted, own = (recogniser.labels([normalise(t, PLAIN) for t in side]) for side in (texts, heard))
     losses = [recogniser.losses(sound, boundary, labels).tolist() for labels in (wanted, own)]
     return [
         Fit(max(0.0, w - h) / max(1, len(text), len(mine)), transcript)

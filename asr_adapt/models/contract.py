@@ -85,6 +85,40 @@ class Search:
     hotwords: tuple[tuple[str, float], ...] = ()
 
 
+@dataclass(frozen=True)
+class Capabilities:
+    """What a recogniser can do. Whoever depends on it asks here, never for a family.
+
+    ``decoder``: :meth:`Recogniser.set_search` takes beams, guard and fallback, and with ``prompt`` a prompt;
+    ``hotwords`` can be favoured. ``language_model``: an n-gram model can take part in the search.
+    ``hears_windows``: :meth:`Recogniser.hear_windows` says when what was said, so long audio is heard as
+    Whisper does. ``timestamps``: it can be taught rows with timestamps. ``confidence``: hypotheses and words
+    carry probabilities. ``alignment``: words of a known transcript can be found by forced alignment of its
+    frames. ``extendable_vocabulary``: characters that it cannot write may be added. ``label_smoothing``:
+    :meth:`Recogniser.losses` takes it. ``tied_head``: the output head is the input embedding too; then it is
+    large, and no adapter may change it. ``concurrent``: several threads may transcribe at once, and on a CPU
+    that is faster. ``languages`` are the codes between which a user may choose, empty where there is no
+    choice; ``spoken_languages`` those of them that name what is spoken, so that a row's ``lang`` chooses.
+    ``contexts`` are the ways to hear a clip between which its user must choose, dearest first; empty: one.
+    """
+
+    decoder: bool = False
+    prompt: bool = False
+    hotwords: bool = False
+    language_model: bool = False
+    hears_windows: bool = False
+    timestamps: bool = False
+    confidence: bool = True
+    alignment: bool = False
+    extendable_vocabulary: bool = False
+    label_smoothing: bool = False
+    tied_head: bool = False
+    concurrent: bool = False
+    languages: tuple[str, ...] = ()
+    spoken_languages: tuple[str, ...] = ()
+    contexts: tuple[str, ...] = ()
+
+
 @dataclass
 class Hidden:
     """A batch on its way through the stack.
@@ -112,52 +146,29 @@ class Recogniser(ABC):
     sample_rate: int
     #: The longest piece that one call should be fed, in seconds.
     window_seconds: float
-    #: Whether :meth:`set_search` takes beams, prompts and fallback.
-    has_decoder: bool = False
-    #: Whether :meth:`losses` takes ``label_smoothing``.
-    smooths_labels: bool = False
-    #: Whether characters that the model cannot write may be added to it.
-    extensible: bool = False
     #: Own names of the linear maps inside a layer that LoRA may adapt: attention and feed-forward.
     adaptable: tuple[str, ...] = ()
-    #: Whether the output head is the input embedding too: then it is large, and no adapter may change it.
-    tied_head: bool = False
-    #: Whether several threads may call :meth:`transcribe` at once, which a CPU's cores gain by.
-    concurrent: bool = False
     #: Whether the output head was drawn at random: only pretrained, it writes nonsense.
     fresh_head: bool = False
-    #: Whether :meth:`hear_windows` says when what was said, so that long audio is heard as Whisper does.
-    hears_windows: bool = False
     #: What an encoder–decoder family was told; see :meth:`configure`.
     settings: DecoderSettings = DecoderSettings()
     #: How an encoder–decoder family searches; see :meth:`set_search`.
     search: Search = Search()
 
     @property
-    def languages(self) -> Collection[str]:
-        """Codes of the languages between which a user may choose; empty where there is no choice."""
-        return ()
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this recogniser can do, as it is loaded and set now."""
 
     @property
-    def spoken_languages(self) -> Collection[str]:
-        """Codes of the languages that it can be told to hear; empty where it is not told."""
-        return ()
+    def description(self) -> str:
+        """How this decodes, in words, for the settings of a predictions file: equal ones decode alike."""
+        return "greedy"
 
     @property
     def varies_inputs(self) -> bool:
         """Whether :meth:`inputs` draws something from its seeds, so that epochs differ."""
         return False
-
-    @staticmethod
-    def load(source: str | Path, *, device: str = "auto", compute_type: str = "auto") -> Recogniser:
-        """Load a model by name, directory, file of another runtime, or hub id.
-
-        ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``compute_type`` is ``auto``,
-        ``fast``, ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.
-        """
-        from asr_adapt.models.loading import load_recogniser  # the registry knows the families, not we
-
-        return load_recogniser(source, device=device, compute_type=compute_type)
 
     @property
     def device(self) -> torch.device:
@@ -191,10 +202,12 @@ class Recogniser(ABC):
         """Told, before it is saved, which parameters (transformers' names) learnt under its settings."""
         del names  # for families whose saved settings follow from it
 
-    @property
-    def contexts(self) -> tuple[str, ...]:
-        """The ways to hear a clip between which its user must choose, dearest first; empty: only one."""
-        return ()
+    def require_language(self, language: str) -> None:
+        """Raise :class:`~asr_adapt.errors.UsageError` for a language that it cannot be told to write.
+
+        Families that are told none accept any.
+        """
+        del language
 
     def use_context(self, name: str) -> None:
         """Hear clips in the context ``name`` from now on, and save that.
@@ -271,7 +284,7 @@ class Recogniser(ABC):
         """Negative log-likelihood (nats, float32) of each row (batch,), from what :meth:`encode` gave.
 
         ``label_smoothing`` is the share of the target spread over all labels; families without
-        :attr:`smooths_labels` raise :class:`~asr_adapt.errors.ModelError` for any other than 0.
+        :attr:`Capabilities.label_smoothing` raise :class:`~asr_adapt.errors.ModelError` for any other than 0.
         """
 
     @abstractmethod
@@ -281,8 +294,8 @@ class Recogniser(ABC):
         """Transcribe one batch; a row's text does not depend on the other rows."""
 
     def hear_windows(self, windows: Sequence[Window], *, words: bool = False) -> list[HeardWindow]:
-        """What is said in each window and when, for families with :attr:`hears_windows`."""
-        raise ModelError("has no timestamps (see hears_windows).", path=self.name)
+        """What is said in each window and when, for families that hear windows (:class:`Capabilities`)."""
+        raise ModelError("has no timestamps (see Capabilities.hears_windows).", path=self.name)
 
     @abstractmethod
     def transcribe_hidden(

@@ -10,35 +10,21 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import resources
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import (
-    AutoModelForCTC,
-    AutoModelForSpeechSeq2Seq,
-    GenerationConfig,
-)
+from transformers import GenerationConfig
 from transformers.utils import logging as transformers_logging
 
-from asr_adapt.errors import AsrAdaptError, MissingExtraError, ModelError, UsageError
+from asr_adapt.errors import AsrAdaptError, ModelError, UsageError
 from asr_adapt.files import user_path
-from asr_adapt.models.attention.moonshine import MoonshineRecogniser
-from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
-from asr_adapt.models.attention.speech2text import Speech2TextRecogniser
-from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.contract import Recogniser
-from asr_adapt.models.ctc.anatomies import ANATOMIES
-from asr_adapt.models.ctc.heads import take_vocabulary
-from asr_adapt.models.ctc.languages import LanguageAdapters
-from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.fetching import converted, fetch
 from asr_adapt.models.files.directory import CONFIG, Checkpoint
-from asr_adapt.models.files.processors import EMPTY, ctc_processor, empty_processor, whole_processor
 from asr_adapt.models.files.weights import load_network
 from asr_adapt.models.importing import foreign_kind
 from asr_adapt.models.lora import adapter_in, attach_adapter, base_of, is_adapter
+from asr_adapt.models.registry import architecture
 from asr_adapt.pretrained import hub
 from asr_adapt.pretrained.catalogue import MODELS, find
 
@@ -46,15 +32,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-#: Architecture → (transformers' loader, family).
-FAMILIES: dict[str, tuple[Any, type[CtcRecogniser] | type[Seq2SeqRecogniser]]] = {
-    **{kind: (AutoModelForCTC, CtcRecogniser) for kind in ANATOMIES},
-    "whisper": (AutoModelForSpeechSeq2Seq, WhisperRecogniser),
-    "moonshine": (AutoModelForSpeechSeq2Seq, MoonshineRecogniser),
-    "speech_to_text": (AutoModelForSpeechSeq2Seq, Speech2TextRecogniser),
-}
-#: Architecture → (package that its tokeniser needs, our extra that brings it).
-EXTRAS = {"speech_to_text": ("sentencepiece", "speech2text")}
 #: The longest that a library's own words may be in our sentence, in characters.
 _QUOTED = 200
 
@@ -159,7 +136,10 @@ def load_recogniser(
     new_head: bool = False,
     new_vocabulary: bool = False,
 ) -> Recogniser:
-    """Load ``source`` onto ``device``; see :meth:`Recogniser.load`.
+    """Load a model by name, directory, file of another runtime, or hub id.
+
+    ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``compute_type`` is ``auto``,
+    ``fast``, ``float32``, ``bfloat16`` or ``float16``. Raises :class:`~asr_adapt.errors.ModelError`.
 
     ``new_head`` admits a self-supervised checkpoint, whose output head is then random
     (:attr:`Recogniser.fresh_head`). ``new_vocabulary`` admits one that has no vocabulary either (XLS-R, say):
@@ -170,67 +150,24 @@ def load_recogniser(
     checkpoint = Checkpoint(located(source), str(source))
     if is_adapter(checkpoint.folder):
         return _load_adapted(checkpoint, device, dtype)
-    kind = _kind(checkpoint)
+    served = architecture(checkpoint.config.get("model_type"), checkpoint.shown)
+    served.require(checkpoint)
     checkpoint.check()
-    loader, family = FAMILIES[kind]
     with _explained(checkpoint):
-        processor, arguments = _processor(checkpoint, kind, new_vocabulary)
+        processor, arguments = served.processor(checkpoint, new_vocabulary)
         loaded = load_network(
-            loader,
+            served.loader,
             checkpoint,
             dtype,
             new_head=new_vocabulary or (new_head and not checkpoint.recognises),
             **arguments,
         )
-        recogniser = family(loaded.model.eval(), processor, str(source))
-    if isinstance(recogniser, CtcRecogniser) and LanguageAdapters.carried_by(
-        loaded.model, processor.tokenizer
-    ):
-        recogniser.offer_languages(_adapters(recogniser, checkpoint))
+        recogniser = served.recogniser(loaded.model.eval(), processor, str(source))
+    remote = not user_path(checkpoint.shown).is_dir() and checkpoint.shown not in bundled_models()
+    served.opened(recogniser, checkpoint, remote=remote)
     recogniser.model.to(place)
     recogniser.fresh_head = loaded.fresh_head
     return recogniser
-
-
-def _adapters(recogniser: Recogniser, checkpoint: Checkpoint) -> LanguageAdapters:
-    """The languages of an MMS checkpoint, whose files are beside it, or in its repository on the hub."""
-    folder, source = checkpoint.folder, checkpoint.shown
-
-    def find(name: str) -> Path | None:
-        if checkpoint.holds(name):
-            return folder / name
-        remote = not user_path(source).is_dir() and source not in bundled_models()
-        return hub.fetch(source, folder, name) if remote else None
-
-    return LanguageAdapters(recogniser.model, recogniser.processor.tokenizer, source, find)
-
-
-def _kind(checkpoint: Checkpoint) -> str:
-    """The architecture; raises for one that is not supported or whose tokeniser needs an absent package."""
-    kind = checkpoint.config.get("model_type")
-    if not isinstance(kind, str) or kind not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise ModelError(
-            f"architecture {kind!r} is not supported: use one of {known}.", path=checkpoint.shown
-        )
-    package, extra = EXTRAS.get(kind, ("", ""))
-    if package and find_spec(package) is None:
-        raise MissingExtraError(f"The tokeniser of {checkpoint.shown}", extra)
-    return str(kind)
-
-
-def _processor(checkpoint: Checkpoint, kind: str, new_vocabulary: bool) -> tuple[Any, dict[str, Any]]:
-    """The processor, and what the network must be told: its vocabulary, where its head is new."""
-    characters = kind in ANATOMIES and not ANATOMIES[kind].writes_pieces
-    if not characters:
-        return whole_processor(checkpoint), {}
-    if new_vocabulary and not checkpoint.has_vocabulary:
-        return empty_processor(checkpoint), {"vocab_size": len(EMPTY), "pad_token_id": 0}
-    processor = ctc_processor(checkpoint)
-    if not checkpoint.has_head:  # a self-supervised configuration has no say in these
-        tokenizer = processor.tokenizer
-        return processor, {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    return processor, {}
 
 
 def load_adapted(
@@ -282,13 +219,13 @@ def _load_adapted(
             path=folder / "adapter_config.json",
             field="base_model_name_or_path",
         ) from error
-    recogniser = take_vocabulary(recogniser, folder)
+    served = architecture(recogniser.model.config.model_type, checkpoint.shown)
+    recogniser = served.adopted(recogniser, folder)
     attach_adapter(recogniser, folder).merge()
     model = recogniser.model.to(dtype).eval()
     if checkpoint.holds("generation_config.json"):
         model.generation_config = GenerationConfig.from_pretrained(folder)
-    _, family = FAMILIES[model.config.model_type]
-    return family(model, recogniser.processor, checkpoint.shown)
+    return served.recogniser(model, recogniser.processor, checkpoint.shown)
 
 
 @contextmanager

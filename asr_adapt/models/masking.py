@@ -1,7 +1,7 @@
-"""SpecAugment (Park et al. 2019) on hidden states, written in torch.
+"""Which frames are sound, and SpecAugment (Park et al. 2019) on hidden states, written in torch.
 
-Knows how to hide spans of frames and of features, row by row from given seeds, so that a row's mask does
-not depend on its batch. Does not know where in the network it is applied.
+Knows padding, and how to hide spans of frames and of features, row by row from given seeds, so that a row's
+mask does not depend on its batch. Does not know where in the network it is applied.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """Boolean (batch, frames): which positions hold sound, not padding."""
+    return torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import DataError, NotComparableError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.probing.classifier import Answer, LinearProbe, Origin
 from asr_adapt.probing.features import Features, choose_stages, fingerprint, pooled_features
 from asr_adapt.probing.plot import write_sweep_plot
@@ -188,7 +188,7 @@ def apply_probe(
 def _loaded(model: str | Path | Recogniser) -> Recogniser:
     if isinstance(model, Recogniser):
         return model
-    return Recogniser.load(model, compute_type="float32")
+    return load_recogniser(model, compute_type="float32")
 
 
 def _labelled(rows: Sequence[Utterance], options: ProbeOptions) -> tuple[list[int], dict[str, int]]:

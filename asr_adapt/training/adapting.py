@@ -476,7 +476,7 @@ def packing(recipe: Recipe, recogniser: Recogniser) -> Packing | None:
     Raises RecipeError where ``batch.pack`` is asked for and cannot be.
     """
     chosen, window = recipe.batch.pack, recogniser.window_seconds
-    whole = recogniser.has_decoder and recogniser.heard_seconds(0.0) >= window
+    whole = recogniser.capabilities.decoder and recogniser.heard_seconds(0.0) >= window
     kept = expected_boundary(recogniser.stack, recipe.strategy) >= recogniser.stack.prefix_limit
     if chosen is True and (not whole or kept):
         why = "the encoder is frozen and computed once" if whole else "it hears a clip at its own length"
@@ -499,7 +499,7 @@ def _given_seconds(recipe: Recipe) -> float:
 
 def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Learning:
     """What learns, with its optimiser, its moving average and the pull to where it starts."""
-    if recipe.regularisation.label_smoothing and not recogniser.smooths_labels:
+    if recipe.regularisation.label_smoothing and not recogniser.capabilities.label_smoothing:
         raise RecipeError(
             f"the {recogniser.family} family has no single target a step to smooth: set it to 0.",
             field="regularisation.label_smoothing",

@@ -18,7 +18,7 @@ import numpy as np
 from asr_adapt.audio import resample
 from asr_adapt.errors import AsrAdaptError, DataError, UsageError, shown
 from asr_adapt.files import temporary_folder
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
@@ -63,7 +63,7 @@ def transcribe(
     An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the model's).
     In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
     ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
-    :meth:`Recogniser.load`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
+    :meth:`load_recogniser`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
     the model's directory. ``hotwords`` are words to favour, as ``--hotwords`` takes them or as a mapping to
     boosts, and ``hotwords_weight`` is the boost of those without their own. ``guard=False`` lets a decoder
     loop and write in silence, as plain transformers does; ``on_progress`` is called with a :class:`Progress`
@@ -160,7 +160,7 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
 def guarding(recogniser: Recogniser, guard: bool | None) -> Iterator[None]:
     """Within, the recogniser's decoder is guarded against loops and silence, or not; None leaves it be."""
     before = recogniser.search
-    if guard is not None and recogniser.has_decoder:
+    if guard is not None and recogniser.capabilities.decoder:
         recogniser.set_search(replace(before, guard=guard))
     try:
         yield
@@ -185,7 +185,7 @@ def load(
     if not hotwords:  # the model's own map is for plain decoding
         options.setdefault("calibration", calibration_beside(model))
     return with_hotwords(
-        Recogniser.load(str(model), device=device, compute_type=compute_type), hotwords, weight
+        load_recogniser(str(model), device=device, compute_type=compute_type), hotwords, weight
     )
 
 

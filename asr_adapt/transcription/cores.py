@@ -21,7 +21,7 @@ MOST = 8
 def core_threads(recogniser: Recogniser) -> Iterator[ThreadPoolExecutor | None]:
     """Threads that compute on one core each; None where the recogniser or the number of cores forbids it."""
     cores = torch.get_num_threads()
-    if cores == 1 or not recogniser.concurrent:
+    if cores == 1 or not recogniser.capabilities.concurrent:
         yield None
         return
     pool = ThreadPoolExecutor(

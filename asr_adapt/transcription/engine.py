@@ -21,7 +21,6 @@ import torch
 from asr_adapt.errors import shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
-from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.transcription.assembly import Span, assemble, language_of
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.calibration import calibrated, hear
@@ -122,9 +121,10 @@ class Engine:
         self._states = states
         self._computing, self._alive = computing, alive
         _warn_of_other_decoding(recogniser, self.options)
-        if self.options.language and isinstance(recogniser, Seq2SeqRecogniser):
-            recogniser.prefix(self.options.language)  # refuses a language that the model does not know
-        if self.options.language and not recogniser.has_decoder and not recogniser.languages:
+        able = recogniser.capabilities
+        if self.options.language:
+            recogniser.require_language(self.options.language)
+        if self.options.language and not able.decoder and not able.languages:
             logger.warning(
                 "language %r changes nothing: %s writes the one it learnt",
                 self.options.language,
@@ -380,7 +380,7 @@ class Engine:
 
 def decoding_name(recogniser: Recogniser) -> str:
     """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
-    return str(getattr(recogniser, "description", "greedy"))
+    return recogniser.description
 
 
 def _feed(track: Track, piece: Piece | None) -> None:

@@ -49,7 +49,9 @@ class Hearing:
     @staticmethod
     def of(recogniser: Recogniser) -> Hearing:
         """What ``recogniser`` takes."""
-        return Hearing(recogniser.sample_rate, recogniser.window_seconds, recogniser.hears_windows)
+        return Hearing(
+            recogniser.sample_rate, recogniser.window_seconds, recogniser.capabilities.hears_windows
+        )
 
     def timed_windows(self, source: Source) -> bool:
         """Whether ``source`` is heard in windows with timestamps: a manifest's clip that fits into one window

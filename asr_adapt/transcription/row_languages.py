@@ -23,7 +23,7 @@ def listed(lang: str, codes: Collection[str]) -> str:
 
 def language_of_row(recogniser: Recogniser, asked: str | None, row: Utterance | None) -> str | None:
     """What to decode ``row`` in; None leaves it to the recogniser, as ``asked`` says where it is given."""
-    codes = recogniser.spoken_languages
+    codes = recogniser.capabilities.spoken_languages
     if asked or row is None or not row.lang or not codes:
         return asked
     own = listed(row.lang, codes)
@@ -32,7 +32,7 @@ def language_of_row(recogniser: Recogniser, asked: str | None, row: Utterance | 
 
 def say_unobeyed(recogniser: Recogniser, asked: str | None, rows: Iterable[Utterance]) -> None:
     """One sentence on rows that are decoded in another language than they say."""
-    codes = recogniser.spoken_languages
+    codes = recogniser.capabilities.spoken_languages
     if not codes:
         return
     said = Counter(listed(row.lang, codes) for row in rows if row.lang)

@@ -13,7 +13,7 @@ import torch
 
 from asr_adapt.cli.app import run
 from asr_adapt.files import atomic_directory
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.lora import LoraSettings, add_lora, save_adapter
 from asr_adapt.scoring.predictions import settings_path
 
@@ -24,7 +24,7 @@ LETTERS = "abcdefg"
 def experts(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """``base`` confuses a with b and c with d, unsurely; ``north`` and ``south`` mend one pair each."""
     folder = tmp_path_factory.mktemp("adapters")
-    plain = Recogniser.load(tone_model, device="cpu")
+    plain = load_recogniser(tone_model, device="cpu")
     head = plain.model.lm_head.weight
     right = head.detach().clone()
     with torch.no_grad():
@@ -33,7 +33,7 @@ def experts(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
             head[rows] = 0.45 * right[rows] + 0.55 * right[rows[::-1]]
     plain.save(folder / "base")
     for name, pair in {"north": "ab", "south": "cd"}.items():
-        adapted = Recogniser.load(folder / "base", device="cpu")
+        adapted = load_recogniser(folder / "base", device="cpu")
         lora = add_lora(adapted, LoraSettings(1, 1.0), seed=0)
         rows = [LETTERS.index(letter) + 2 for letter in pair]
         with torch.no_grad():

@@ -11,7 +11,7 @@ import soundfile
 
 import asr_adapt
 from asr_adapt.cli.app import run
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription import TranscribeOptions, stream
 from asr_adapt.transcription.calibration import calibration_beside, hear
@@ -124,7 +124,7 @@ def test_from_python(model, say):
 @pytest.mark.parametrize("family", ["ctc", "whisper"])
 def test_both_families_change_in_confidence_alone(family, tone_model, tmp_path, say):
     folder = tone_model if family == "ctc" else save_tiny_whisper(tmp_path / "whisper")
-    recogniser, wave = Recogniser.load(folder, device="cpu"), say("bad cafe", mumbled=0.4)
+    recogniser, wave = load_recogniser(folder, device="cpu"), say("bad cafe", mumbled=0.4)
     options = TranscribeOptions(language=None if family == "ctc" else "en")
     raw = hear(recogniser, [wave], options, words=True)[0]
     mapped = hear(recogniser, [wave], TranscribeOptions(options.language, calibration=STEEP), words=True)[0]

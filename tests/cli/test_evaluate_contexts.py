@@ -11,7 +11,7 @@ import soundfile
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
-from asr_adapt.models import DecoderSettings, Recogniser
+from asr_adapt.models import DecoderSettings, load_recogniser
 from tests.models.whisper_models import save_tiny_whisper
 
 
@@ -19,7 +19,7 @@ from tests.models.whisper_models import save_tiny_whisper
 def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny Whisper that was taught to hear less than its window."""
     root = tmp_path_factory.mktemp("whisper")
-    ours = Recogniser.load(save_tiny_whisper(root / "plain", most=12), device="cpu")
+    ours = load_recogniser(save_tiny_whisper(root / "plain", most=12), device="cpu")
     ours.configure(DecoderSettings(context="dynamic"))
     ours.save(root / "trimmed")
     return root / "trimmed"
@@ -27,7 +27,7 @@ def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spoken_like(context: str, model: Path, folder: Path) -> Path:
     """A manifest whose references are what ``model`` hears in ``context``, so that this one has WER 0."""
-    ours = Recogniser.load(model, device="cpu")
+    ours = load_recogniser(model, device="cpu")
     ours.use_context(context)
     path = folder / "m.jsonl"
     random = np.random.default_rng(0)
@@ -110,4 +110,4 @@ def test_a_context_that_was_not_learnt_is_refused_before_the_work(
     assert "has not learnt the dynamic context" in capfd.readouterr().err
     assert not list(tmp_path.glob("*p*.jsonl")) and not list(tmp_path.glob(".*"))
     with pytest.raises(UsageError, match=r"train with decoder\.context: dynamic"):
-        Recogniser.load(plain, device="cpu").use_context("dynamic")
+        load_recogniser(plain, device="cpu").use_context("dynamic")

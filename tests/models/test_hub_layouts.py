@@ -19,10 +19,11 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.check import CheckOptions, check_manifest
-from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.transcription import transcribe
 
 from . import hub_layouts as hub
+from .architectures import save_tiny
 
 PHONEMIC = hub.SPECIALS | {
     "tokenizer_class": "Wav2Vec2PhonemeCTCTokenizer",
@@ -92,6 +93,13 @@ LAYOUTS: dict[str, tuple[Callable[[Path], Path], str, tuple[str, ...]]] = {
     "Korean jamo": (partial(plain_tokens, characters=hub.JAMO), "일이 삼사", ("head",)),
     "letters and marks apart": (partial(plain_tokens, characters="abcdefghnọ\u0301\u0300"), "ọ̀nà", ("head",)),
     "phonemes": (phonemes, "z ɪ r iː", ("head",)),
+    "Wav2Vec2-Conformer": (
+        partial(save_tiny, "wav2vec2-conformer"),
+        "one two",
+        ("top_layers", "lora", "full"),
+    ),
+    "Wav2Vec2-Conformer, rotary": (partial(save_tiny, "wav2vec2-conformer-rotary"), "one two", ("full",)),
+    "UniSpeech-SAT": (partial(save_tiny, "unispeech-sat"), "one two", ("top_layers", "gradual")),
     "MMS": (hub.mms, "the trees", ("adapters",)),
     "Whisper of 2022": (hub.whisper, "one two", ("lora",)),
     "Whisper tuned in 2023": (partial(hub.whisper, generation=OF_2023), "one two", ("top_layers", "full")),
@@ -129,7 +137,7 @@ def plain(folder: Path, wave: np.ndarray) -> str:
 
 def heard(folder: Path, wave: np.ndarray, **options: Any) -> str:
     """What this project hears."""
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     return recogniser.transcribe([wave], **options)[0].text
 
 
@@ -139,12 +147,12 @@ def test_a_layout_from_loading_to_the_result(layout: str, tmp_path: Path, clip: 
 
     build, text, strategies = LAYOUTS[layout]
     folder = build(tmp_path / "base")
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     recogniser.save(tmp_path / "saved")
     said = heard(folder, clip)
     assert said == heard(tmp_path / "saved", clip) == plain(tmp_path / "saved", clip)
     if (
-        not recogniser.has_decoder
+        not recogniser.capabilities.decoder
     ):  # a pipeline lets an old Whisper say its language itself: random weights do not
         assert said == plain(folder, clip) and len(set(said)) > 3
     words = recogniser.transcribe([clip], words=True)[0].words
@@ -168,7 +176,7 @@ def test_a_layout_from_loading_to_the_result(layout: str, tmp_path: Path, clip: 
 def test_the_n_gram_model_beside_a_checkpoint_is_said_to_be_unused(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Recogniser.load(with_lm(tmp_path / "base"), device="cpu")
+    load_recogniser(with_lm(tmp_path / "base"), device="cpu")
     assert "language_model/) is not used" in caplog.text
 
 
@@ -176,7 +184,7 @@ def test_a_self_supervised_checkpoint_with_a_vocabulary_has_a_new_head(tmp_path:
     """facebook/wav2vec2-base carries the vocabulary of its fine-tuned sister."""
     folder = plain_tokens(tmp_path / "base", "ETAONIHSRDLU", kind="Wav2Vec2ForPreTraining")
     with pytest.raises(ModelError, match=r"only pretrained, without an output head \(lm_head.bias"):
-        Recogniser.load(folder)
+        load_recogniser(folder)
     fresh = load_recogniser(folder, device="cpu", new_head=True)
     assert fresh.fresh_head and fresh.labels(["tea"]) == [[6, 5, 7]]
     assert not load_recogniser(
@@ -195,7 +203,7 @@ def test_tensors_that_a_tuned_checkpoint_lacks_are_named(tmp_path: Path, omit: s
 def test_the_mask_that_old_conversions_lack_is_no_gap(tmp_path: Path, clip: np.ndarray) -> None:
     """facebook/wav2vec2-base-960h has no masked_spec_embed."""
     folder = plain_tokens(tmp_path / "base", "abcdefgh", omit="masked_spec_embed")
-    masks = [Recogniser.load(folder, device="cpu").model.wav2vec2.masked_spec_embed for _ in range(2)]
+    masks = [load_recogniser(folder, device="cpu").model.wav2vec2.masked_spec_embed for _ in range(2)]
     assert torch.equal(masks[0], masks[1])
     assert heard(folder, clip) == plain(folder, clip)
 
@@ -207,19 +215,19 @@ def test_a_trainer_folder_says_which_files_it_lacks(tmp_path: Path) -> None:
         for name in ("vocab.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
             (folder / name).unlink(missing_ok=True)
         with pytest.raises(ModelError, match=r"without its tokeniser \(vocab\.json or tokenizer\.json\)"):
-            Recogniser.load(folder)
+            load_recogniser(folder)
 
 
 def test_extending_leaves_behind_what_the_head_never_had(tmp_path: Path, clip: np.ndarray) -> None:
     from asr_adapt.models import set_vocabulary
 
-    base = Recogniser.load(sprint(tmp_path / "base"), device="cpu", compute_type="float32")
+    base = load_recogniser(sprint(tmp_path / "base"), device="cpu", compute_type="float32")
     rows_before = base.model.lm_head.weight.detach().clone()
     longer = set_vocabulary(base, "öz", "extend")
     assert torch.equal(longer.model.lm_head.weight[: len(rows_before)], rows_before)
     assert longer.labels(["zö"]) == [[base.vocabulary["z"], len(rows_before)]]
     longer.save(tmp_path / "longer")
-    again = Recogniser.load(tmp_path / "longer", device="cpu", compute_type="float32")
+    again = load_recogniser(tmp_path / "longer", device="cpu", compute_type="float32")
     assert again.labels(["zö"]) == longer.labels(["zö"])
     assert "[PAD]" not in heard(tmp_path / "longer", clip) and plain(tmp_path / "longer", clip)
 
@@ -230,7 +238,7 @@ def test_an_mms_language_is_chosen_for_hearing_and_for_training(tmp_path: Path, 
     pipeline.tokenizer.set_target_lang("ful")
     pipeline.model.load_adapter("ful")
     wanted = pipeline({"raw": clip.copy(), "sampling_rate": hub.RATE})["text"].strip()
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     english = recogniser.transcribe([clip])[0].text
     assert recogniser.transcribe([clip], language="ful")[0].text == wanted != english
     assert recogniser.transcribe([clip])[0].text == english
@@ -249,7 +257,7 @@ def test_language_and_task_of_old_settings_are_followed(tmp_path: Path, clip: np
     forced = {"forced_decoder_ids": [[1, ids["ha"]], [2, ids["translate"]], [3, ids["notimestamps"]]]}
     late = place == "generation_config.json"
     folder = hub.whisper(tmp_path / "base", **({"generation": SETTINGS | forced} if late else forced))
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     assert recogniser.labels(["a"])[0][1:4] == [ids["ha"], ids["translate"], ids["notimestamps"]]
     assert recogniser.transcribe([clip])[0].text == plain(folder, clip)
 
@@ -259,7 +267,7 @@ def test_alignment_heads_of_a_teacher_are_not_used(
 ) -> None:
     """kotoba-whisper and early distil-whisper kept those of a decoder with 32 layers."""
     folder = hub.whisper(tmp_path / "base", SETTINGS | {"alignment_heads": [[0, 0], [25, 6]]})
-    recogniser = Recogniser.load(folder, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     assert recogniser.transcribe([clip], words=True)[0].words
     windows = transcribe(clip, model=recogniser, segmenter="windows", word_timestamps=True)
     assert windows.text and all(segment.words for segment in windows.segments)
@@ -276,7 +284,7 @@ def test_an_adapter_of_2023_is_read_and_changes_what_is_heard(tmp_path: Path, cl
     (adapter / "config.json").write_bytes(
         (base / "config.json").read_bytes()
     )  # as a pushed Trainer leaves it
-    loaded = Recogniser.load(adapter, device="cpu", compute_type="float32")
+    loaded = load_recogniser(adapter, device="cpu", compute_type="float32")
     layer = loaded.model.model.encoder.layers[0].self_attn.q_proj.weight
     stored = torch.load(adapter / "adapter_model.bin", weights_only=True)
     place = "base_model.model.model.encoder.layers.0.self_attn.q_proj"
@@ -286,9 +294,7 @@ def test_an_adapter_of_2023_is_read_and_changes_what_is_heard(tmp_path: Path, cl
 
 
 def test_word_pieces_are_counted_as_pieces(tmp_path: Path) -> None:
-    from .architectures import save_tiny
-
-    recogniser = Recogniser.load(save_tiny("parakeet", tmp_path / "tiny"), device="cpu")
+    recogniser = load_recogniser(save_tiny("parakeet", tmp_path / "tiny"), device="cpu")
     text = "the the the the the the"  # 6 pieces, 23 characters
     limits = recogniser.limits()
     assert limits.count_frames is not None and limits.count_frames(text) == 11
@@ -305,7 +311,7 @@ def test_word_pieces_are_counted_as_pieces(tmp_path: Path) -> None:
 
 def test_a_phoneme_model_refuses_letters_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = phonemes(tmp_path / "base")
-    recogniser = Recogniser.load(folder, device="cpu")
+    recogniser = load_recogniser(folder, device="cpu")
     manifest = rows(tmp_path, "zero one")
     report = check_manifest(Manifest.open(manifest), CheckOptions(limits=recogniser.limits()))
     assert report.unknown == {"zero": 4, "one": 4}
@@ -321,7 +327,7 @@ def test_a_row_costs_what_whisper_computes(tmp_path: Path) -> None:
     from asr_adapt.training.device.batch_size import with_default
     from asr_adapt.training.recipe.schema import Recipe
 
-    recogniser = Recogniser.load(hub.whisper(tmp_path / "base"), device="cpu")
+    recogniser = load_recogniser(hub.whisper(tmp_path / "base"), device="cpu")
     assert recogniser.heard_seconds(0.6) == 30.0
     plan = BatchPlan(np.full(40, 0.6), BatchLimits(100.0, 1e9), seed=0, heard=recogniser.heard_seconds)
     assert max(map(len, plan.epoch(0))) == 3
@@ -331,5 +337,5 @@ def test_a_row_costs_what_whisper_computes(tmp_path: Path) -> None:
         np.full(40, 0.6), BatchLimits(recipe.batch.seconds), seed=0, heard=recogniser.heard_seconds
     )
     assert max(map(len, default.epoch(0))) == 16
-    plain_ctc = Recogniser.load(sprint(tmp_path / "ctc"), device="cpu")
+    plain_ctc = load_recogniser(sprint(tmp_path / "ctc"), device="cpu")
     assert with_default(Recipe(model="m", train="a", dev="b"), plain_ctc.heard_seconds).batch.seconds == 80.0

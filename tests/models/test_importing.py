@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer, GenerationConfig
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models import Recogniser, bundled_models
+from asr_adapt.models import bundled_models, load_recogniser
 from asr_adapt.models.importing import (
     WhisperVocabulary,
     foreign_kind,
@@ -43,7 +43,7 @@ def english(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exported(folder: Path, target: Path, quantisation: str) -> Path:
-    export_ctranslate2(Recogniser.load(folder, device="cpu"), target, quantisation=quantisation)
+    export_ctranslate2(load_recogniser(folder, device="cpu"), target, quantisation=quantisation)
     return target
 
 
@@ -108,7 +108,7 @@ def test_a_converted_folder_speaks_like_the_original(tiny: Path, tmp_path: Path)
     (tmp_path / "back/generation_config.json").write_text(json.dumps(settings | {"max_length": 8}))
     noise = np.random.default_rng(0)
     clips = [(0.2 * noise.standard_normal(n)).astype(np.float32) for n in (16_000, 30_000, 52_000)]
-    first, second = (Recogniser.load(folder, device="cpu") for folder in (tiny, tmp_path / "back"))
+    first, second = (load_recogniser(folder, device="cpu") for folder in (tiny, tmp_path / "back"))
     for language in ("en", "de"):
         said = [one.text for one in first.transcribe(clips, language=language)]
         assert said == [one.text for one in second.transcribe(clips, language=language)]

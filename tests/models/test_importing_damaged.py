@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.importing import read_foreign, write_whisper
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The file with the weights, of each kind, and the model that it was made from."""
     root = tmp_path_factory.mktemp("damaged")
     base = save_tiny_whisper(root / "tiny.en", multilingual=False, most=8)
-    export_ctranslate2(Recogniser.load(base, device="cpu"), root / "ct2", quantisation="float16")
+    export_ctranslate2(load_recogniser(base, device="cpu"), root / "ct2", quantisation="float16")
     found = {"base": base, "ctranslate2": root / "ct2/model.bin"}
     found["ggml"] = save_ggml(base, root / "ggml-tiny.en.bin")
     found["openai"] = save_openai(base, root / "tiny.en.pt")

@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models import Recogniser, bundled_models, load_recogniser, set_vocabulary
+from asr_adapt.models import bundled_models, load_recogniser, set_vocabulary
 from asr_adapt.models.loading import choose_device, resolve
 
 from .architectures import ARCHITECTURES, save_tiny
@@ -27,13 +27,13 @@ SENTENCES = {
 @pytest.mark.parametrize("source", SENTENCES)
 def test_what_cannot_be_found_says_what_to_give_instead(source: str) -> None:
     with pytest.raises(ModelError, match=SENTENCES[source]) as caught:
-        Recogniser.load(source)
+        load_recogniser(source)
     assert str(caught.value).startswith(f"{source}: ") and "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"no config\.json"):
-        Recogniser.load(tmp_path)
+        load_recogniser(tmp_path)
 
 
 def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"model\.safetensors: is damaged or cut short"):
-        Recogniser.load(folder)
+        load_recogniser(folder)
 
 
 def test_a_self_supervised_checkpoint_needs_a_vocabulary_and_takes_one(
@@ -53,7 +53,7 @@ def test_a_self_supervised_checkpoint_needs_a_vocabulary_and_takes_one(
     model.wav2vec2.save_pretrained(folder)
     transformers.AutoFeatureExtractor.from_pretrained(tiny).save_pretrained(folder)
     with pytest.raises(ModelError, match="vocabulary: from_manifest"):
-        Recogniser.load(folder)
+        load_recogniser(folder)
     fresh = load_recogniser(folder, device="cpu", new_vocabulary=True)
     ready = set_vocabulary(fresh, "abc", "replace")
     assert ready.labels(["cab"]) == [[5, 3, 4]]
@@ -77,13 +77,13 @@ def test_every_architecture_computes_in_half_precision(name: str, compute_type: 
     save = save_tiny_whisper if name == "whisper" else partial(save_tiny, name)
     folder = save(tmp_path / "tiny")
     noise = np.random.default_rng(0).normal(0.0, 0.1, 16_000).astype(np.float32)
-    recogniser = Recogniser.load(folder, device="cpu", compute_type=compute_type)
+    recogniser = load_recogniser(folder, device="cpu", compute_type=compute_type)
     assert str(recogniser.dtype) == f"torch.{compute_type}"
     found = recogniser.transcribe([noise, noise[:9_000]], words=True)
     assert [bool(row.text) == bool(row.words) for row in found] == [True, True]
     assert all(row.confidence is None or 0.0 < row.confidence <= 1.0 for row in found)
     with pytest.raises(UsageError, match="int3"):
-        Recogniser.load(folder, compute_type="int3")
+        load_recogniser(folder, compute_type="int3")
 
 
 def test_bundled_names_resolve_to_whole_directories() -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForCTC
 
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.models.contract import DecoderSettings
 from asr_adapt.models.lora import (
     Lora,
@@ -28,7 +28,7 @@ DORA = {"hubert", "wav2vec2-bert"}
 
 
 def loaded(folder: Path) -> Recogniser:
-    return Recogniser.load(folder, device="cpu")
+    return load_recogniser(folder, device="cpu")
 
 
 def logits(recogniser: Recogniser, waves: list[np.ndarray]) -> torch.Tensor:
@@ -159,10 +159,10 @@ def test_an_adapter_whose_base_is_gone_is_named(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "/gone/model"}))
     with pytest.raises(ModelError, match=r"adapter_config\.json: base_model_name_or_path: .*/gone/model"):
-        Recogniser.load(folder)
+        load_recogniser(folder)
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="names no base"):
-        Recogniser.load(folder)
+        load_recogniser(folder)
 
 
 def test_without_peft_the_install_command_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.ctc.packed import PackedEncoder, rounded
 from tests.models.architectures import save_tiny
 
-PACKABLE = ("wav2vec2", "wav2vec2-base", "hubert", "unispeech")
+PACKABLE = ("wav2vec2", "wav2vec2-base", "hubert", "unispeech", "unispeech-sat")
 LENGTHS = (16_000, 3_001, 8_320, 700, 12_345)
 
 
 @pytest.fixture(scope="module", params=PACKABLE)
 def recogniser(request, tmp_path_factory):
-    return Recogniser.load(
+    return load_recogniser(
         save_tiny(request.param, tmp_path_factory.mktemp(request.param) / "m"), device="cpu"
     )
 
@@ -47,8 +47,8 @@ def test_a_row_does_not_feel_its_neighbours(recogniser):
 
 
 def test_architectures_that_differ_are_left_alone(tmp_path):
-    for name in ("wavlm", "data2vec-audio", "wav2vec2-bert"):
-        assert not Recogniser.load(save_tiny(name, tmp_path / name), device="cpu").anatomy.packable
+    for name in ("wavlm", "data2vec-audio", "wav2vec2-bert", "wav2vec2-conformer"):
+        assert not load_recogniser(save_tiny(name, tmp_path / name), device="cpu").anatomy.packable
 
 
 def test_sizes_are_few_and_near():

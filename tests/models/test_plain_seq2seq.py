@@ -11,7 +11,7 @@ import torch
 import transformers as t
 
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
-from asr_adapt.models import DecoderSettings, Recogniser, Search
+from asr_adapt.models import DecoderSettings, Search, load_recogniser
 from asr_adapt.models.attention.plain_seq2seq import PlainSeq2SeqRecogniser
 from asr_adapt.models.attention.speech2text import Speech2TextRecogniser
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
@@ -27,7 +27,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def ours(folder: Path) -> PlainSeq2SeqRecogniser:
-    found = Recogniser.load(folder, device="cpu")
+    found = load_recogniser(folder, device="cpu")
     assert isinstance(found, PlainSeq2SeqRecogniser)
     return found
 
@@ -77,7 +77,7 @@ def test_text_equals_that_of_the_plain_pipeline_in_any_batch(
 def test_features_equal_those_of_transformers_and_silence_is_a_number(
     many: Path, waves: list[np.ndarray]
 ) -> None:
-    ours = Recogniser.load(many, device="cpu")
+    ours = load_recogniser(many, device="cpu")
     expected = t.Speech2TextFeatureExtractor()(waves, sampling_rate=16_000, padding=True, return_tensors="pt")
     found = ours.inputs(waves)
     torch.testing.assert_close(found.states, expected["input_features"], atol=1e-3, rtol=0)
@@ -90,11 +90,11 @@ def test_features_equal_those_of_transformers_and_silence_is_a_number(
 def test_a_language_is_saved_for_the_plain_pipeline(
     many: Path, waves: list[np.ndarray], tmp_path: Path
 ) -> None:
-    ours = Recogniser.load(many, device="cpu")
+    ours = load_recogniser(many, device="cpu")
     assert isinstance(ours, Speech2TextRecogniser)
     ours.configure(DecoderSettings(language="fr-CA"))
     ours.save(tmp_path / "saved")
-    again = Recogniser.load(tmp_path / "saved", device="cpu")
+    again = load_recogniser(tmp_path / "saved", device="cpu")
     assert again.labels(["hello"])[0][:2] == [2, ours.languages["fr"]]
     for wave in waves:
         assert again.transcribe([wave])[0].text == plain_text(tmp_path / "saved", wave)
@@ -103,7 +103,7 @@ def test_a_language_is_saved_for_the_plain_pipeline(
 
 
 def test_pieces_are_written_in_their_own_case(many: Path) -> None:
-    ours = Recogniser.load(many, device="cpu")
+    ours = load_recogniser(many, device="cpu")
     assert ours.labels(["HELLO"]) == ours.labels(["hello"])
     assert 3 not in ours.labels(["hello"])[0][2:-1]  # the unknown piece
     known = ours.limits().vocabulary
@@ -116,7 +116,7 @@ def test_without_its_tokeniser_package_one_sentence_says_so(
     monkeypatch.setattr(sys, "path", [p for p in sys.path if "site-packages" not in p])
     monkeypatch.delitem(sys.modules, "sentencepiece", raising=False)
     with pytest.raises(MissingExtraError, match=r"pip install 'asr-adapt\[speech2text\]'"):
-        Recogniser.load(many, device="cpu")
+        load_recogniser(many, device="cpu")
 
 
 def test_a_prompt_is_refused_and_changes_nothing(

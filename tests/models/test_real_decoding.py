@@ -10,7 +10,7 @@ import torch
 from transformers.modeling_outputs import BaseModelOutput
 
 from asr_adapt.audio import read_audio
-from asr_adapt.models import Hidden, Recogniser, Search
+from asr_adapt.models import Hidden, Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.search.generation import Spoken
 from asr_adapt.models.search.guard import REPEATS
@@ -30,7 +30,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="module")
 def ours(whisper_tiny_en: Path) -> WhisperRecogniser:
-    found = Recogniser.load(whisper_tiny_en, device="cpu")
+    found = load_recogniser(whisper_tiny_en, device="cpu")
     assert isinstance(found, WhisperRecogniser)
     return found
 

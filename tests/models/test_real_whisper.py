@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
-from asr_adapt.models import Recogniser, Search, WhisperRecogniser
+from asr_adapt.models import Search, WhisperRecogniser, load_recogniser
 from asr_adapt.models.fetching import import_model
 from asr_adapt.models.importing import read_tokenizer_json
 from asr_adapt.models.importing.vocabulary_sources import derived_merges
@@ -51,7 +51,7 @@ def test_it_is_the_model_of_that_name(whisper_tiny_en: Path) -> None:
     config = json.loads((whisper_tiny_en / "config.json").read_text())
     sizes = {"d_model": 384, "encoder_layers": 4, "decoder_layers": 4, "vocab_size": 51_864}
     assert {name: config[name] for name in sizes} == sizes
-    recogniser = Recogniser.load(whisper_tiny_en, device="cpu")
+    recogniser = load_recogniser(whisper_tiny_en, device="cpu")
     assert isinstance(recogniser, WhisperRecogniser)
     tokens, generation = recogniser.tokens, recogniser.model.generation_config
     assert (tokens.start, tokens.end, tokens.no_timestamps, tokens.first_timestamp) == (
@@ -91,7 +91,7 @@ def test_the_imported_model_says_what_faster_whisper_says(
 ) -> None:
     """Greedy, token by token, on clips filled with silence: faster-whisper fills short ones otherwise."""
     faster = pytest.importorskip("faster_whisper")
-    recogniser = Recogniser.load(back, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(back, device="cpu", compute_type="float32")
     assert isinstance(recogniser, WhisperRecogniser)
     recogniser.set_search(Search(guard=False))
     other = faster.WhisperModel(str(exported), device="cpu", compute_type="float32", cpu_threads=1)

@@ -12,7 +12,7 @@ import torch
 from transformers import AutoModelForCTC, WavLMConfig, WavLMModel
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.ctc.wavlm import FusedAttention
 
 from .architectures import save_tiny
@@ -99,7 +99,7 @@ def test_a_whole_batch_gives_the_loss_and_the_gradients_of_transformers(
     tmp_path: Path, waves: list[np.ndarray]
 ) -> None:
     folder = save_tiny("wavlm", tmp_path / "wavlm")
-    ours = Recogniser.load(folder, device="cpu")
+    ours = load_recogniser(folder, device="cpu")
     theirs = AutoModelForCTC.from_pretrained(folder, ctc_loss_reduction="sum").eval()
     inputs, texts = ours.inputs(waves), ours.labels(["hello there", "it's", "a line of text"])
     valid = torch.arange(inputs.states.shape[1])[None] < inputs.lengths[:, None]

@@ -10,7 +10,7 @@ import torch
 import transformers as t
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models import DecoderSettings, Recogniser, Search, SpecAugment
+from asr_adapt.models import DecoderSettings, Recogniser, Search, SpecAugment, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 
 from .whisper_models import save_tiny_whisper
@@ -30,7 +30,7 @@ def english_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ours(folder: Path) -> WhisperRecogniser:
-    found = Recogniser.load(folder, device="cpu")
+    found = load_recogniser(folder, device="cpu")
     assert isinstance(found, WhisperRecogniser)
     return found
 
@@ -109,7 +109,7 @@ def test_labels_begin_with_language_and_task(ours: Recogniser, english_folder: P
     ours.configure(DecoderSettings(language="german", task="translate"))
     written = tokens.decode(ours.labels(["hi"])[0])
     assert written == "<|startoftranscript|><|de|><|translate|><|notimestamps|> hi<|endoftext|>"
-    english = Recogniser.load(english_folder, device="cpu")
+    english = load_recogniser(english_folder, device="cpu")
     written = tokens.decode(ours.processor.tokenizer.encode(" hi", add_special_tokens=False))
     assert english.processor.tokenizer.decode(english.labels(["hi"])[0]) == (
         "<|startoftranscript|><|notimestamps|> hi<|endoftext|>"
@@ -119,7 +119,7 @@ def test_labels_begin_with_language_and_task(ours: Recogniser, english_folder: P
 def test_wrong_languages_are_refused_in_a_sentence(ours: Recogniser, english_folder: Path) -> None:
     with pytest.raises(UsageError, match=r"'xx' is unknown .* one of de, en, ha"):
         ours.configure(DecoderSettings(language="xx"))
-    english = Recogniser.load(english_folder, device="cpu")
+    english = load_recogniser(english_folder, device="cpu")
     with pytest.raises(UsageError, match=r"knows English only .* without \.en"):
         english.configure(DecoderSettings(language="de"))
     with pytest.raises(UsageError, match="cannot translate"):
@@ -168,7 +168,7 @@ def test_language_and_task_are_saved_for_the_plain_pipeline(ours: Recogniser, tm
     ours.save(tmp_path / "saved")
     saved = t.GenerationConfig.from_pretrained(tmp_path / "saved")
     assert (saved.language, saved.task) == ("<|ha|>", "transcribe")
-    again = Recogniser.load(tmp_path / "saved", device="cpu")
+    again = load_recogniser(tmp_path / "saved", device="cpu")
     assert again.labels(["a"]) == ours.labels(["a"])
 
 
@@ -188,13 +188,13 @@ def test_a_model_without_timestamps_says_so(ours: Recogniser) -> None:
 def test_an_unlisted_language_gets_a_token_that_plain_transformers_takes(
     folder: Path, waves: list[np.ndarray], tmp_path: Path
 ) -> None:
-    ours = Recogniser.load(folder, device="cpu")
+    ours = load_recogniser(folder, device="cpu")
     ours.set_search(Search(guard=False))
     before = ours.transcribe(waves, language="ha")
     ours.configure(DecoderSettings(language="pcm", language_from="ha"))
     assert [h.text for h in ours.transcribe(waves)] == [h.text for h in before]
     ours.save(tmp_path / "saved")
-    again = Recogniser.load(tmp_path / "saved", device="cpu")
+    again = load_recogniser(tmp_path / "saved", device="cpu")
     again.set_search(Search(guard=False))
     assert "<|pcm|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
     assert [h.text for h in again.transcribe(waves)] == [h.text for h in before]
@@ -224,4 +224,4 @@ def test_too_long_audio_and_mixed_up_tokenisers_are_refused(
     mixed.save_pretrained(tmp_path / "mixed")
     t.AutoProcessor.from_pretrained(english_folder).save_pretrained(tmp_path / "mixed")
     with pytest.raises(ModelError, match=r"one is of an English-only \(\.en\)"):
-        Recogniser.load(tmp_path / "mixed", device="cpu")
+        load_recogniser(tmp_path / "mixed", device="cpu")

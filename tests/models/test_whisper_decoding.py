@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.search.beam_search import search
 from asr_adapt.models.search.generation import Heard, Rules, speak
@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ours(folder: Path) -> WhisperRecogniser:
-    found = Recogniser.load(folder, device="cpu")
+    found = load_recogniser(folder, device="cpu")
     assert isinstance(found, WhisperRecogniser)
     return found
 

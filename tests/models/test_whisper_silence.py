@@ -14,7 +14,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import DecoderSettings, Recogniser, WhisperRecogniser
+from asr_adapt.models import DecoderSettings, WhisperRecogniser, load_recogniser
 from asr_adapt.scoring import word_errors
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -29,7 +29,7 @@ def noise(*seconds: float) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> WhisperRecogniser:
     folder = save_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny")
-    found = Recogniser.load(folder, device="cpu")
+    found = load_recogniser(folder, device="cpu")
     assert isinstance(found, WhisperRecogniser)
     found.model.eval()
     return found
@@ -69,9 +69,9 @@ def test_the_silence_follows_the_weights(ours: WhisperRecogniser) -> None:
 
 def test_it_is_no_context_that_a_model_learns(ours: WhisperRecogniser, tmp_path: Path) -> None:
     ours.configure(DecoderSettings(context="silence"))
-    assert ours.contexts == () and ours.description.endswith("silence context")
+    assert ours.capabilities.contexts == () and ours.description.endswith("silence context")
     ours.save(tmp_path / "saved")
-    assert Recogniser.load(tmp_path / "saved", device="cpu").settings.context == "full"
+    assert load_recogniser(tmp_path / "saved", device="cpu").settings.context == "full"
     with pytest.raises(UsageError, match="has not learnt"):
         ours.use_context("dynamic")
     ours.configure(DecoderSettings())
@@ -81,7 +81,7 @@ def test_it_is_no_context_that_a_model_learns(ours: WhisperRecogniser, tmp_path:
 def test_a_real_whisper_writes_no_worse_for_a_third_of_the_arithmetic(
     whisper_tiny_en: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    own = Recogniser.load(whisper_tiny_en, device="cpu", compute_type="float32")
+    own = load_recogniser(whisper_tiny_en, device="cpu", compute_type="float32")
     assert isinstance(own, WhisperRecogniser)
     rows = list(Manifest.open(DEMO / "guard_test.jsonl"))[:8]
     clips = [read_audio(row.audio_path) for row in rows]

@@ -10,7 +10,7 @@ import soundfile
 
 from asr_adapt.demo.synthesis import SAMPLE_RATE, Voice, held_out_variants, synthesise
 from asr_adapt.manifest import Utterance, write_manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from tests.models.architectures import save_tiny
 
 KEYWORDS = ("seven", "two", "four")
@@ -42,4 +42,4 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_model: Path) -> Recogniser:
     """The same, loaded."""
-    return Recogniser.load(tiny_model, device="cpu", compute_type="float32")
+    return load_recogniser(tiny_model, device="cpu", compute_type="float32")

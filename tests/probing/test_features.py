@@ -11,7 +11,7 @@ import torch
 
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.probing import features as module
 from asr_adapt.probing.features import choose_stages, fingerprint, pooled_features
 from tests.models.architectures import ARCHITECTURES, save_tiny
@@ -20,7 +20,7 @@ from tests.models.whisper_models import save_tiny_whisper
 
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_every_stage_of_every_architecture_gives_what_encode_gives(name: str, tmp_path: Path) -> None:
-    recogniser = Recogniser.load(save_tiny(name, tmp_path / "model"), device="cpu")
+    recogniser = load_recogniser(save_tiny(name, tmp_path / "model"), device="cpu")
     wave = np.random.default_rng(0).normal(0, 0.1, 12_000).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
     stages = choose_stages(recogniser.stack, ["all", "head"])
@@ -34,7 +34,7 @@ def test_every_stage_of_every_architecture_gives_what_encode_gives(name: str, tm
 
 
 def test_a_whisper_model_is_probed_in_its_encoder_and_on_the_clip_alone(tmp_path: Path) -> None:
-    recogniser = Recogniser.load(save_tiny_whisper(tmp_path / "model"), device="cpu")
+    recogniser = load_recogniser(save_tiny_whisper(tmp_path / "model"), device="cpu")
     wave = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     soundfile.write(tmp_path / "a.wav", wave, 16_000, subtype="FLOAT")
     stages = choose_stages(recogniser.stack, ["all"])
@@ -89,7 +89,7 @@ def test_stages_are_named_or_numbered(tiny: Recogniser) -> None:
 
 
 def test_a_fingerprint_covers_what_lies_below_and_nothing_above(tiny_model: Path) -> None:
-    recogniser = Recogniser.load(tiny_model, device="cpu")
+    recogniser = load_recogniser(tiny_model, device="cpu")
     number = recogniser.stack.layers[1]
     before = fingerprint(recogniser, number)
     with torch.no_grad():

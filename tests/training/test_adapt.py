@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import pipeline
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.strategies import trainable_stages
 
@@ -75,7 +75,7 @@ def test_frozen_means_bit_identical(
 ) -> None:
     tree |= {"strategy": strategy, "schedule": {"steps": 120, "kind": "constant"}}
     recipe = build_recipe(tree)
-    base = Recogniser.load(muddled_model, device="cpu")
+    base = load_recogniser(muddled_model, device="cpu")
     stages = trainable_stages(base.stack, recipe.strategy)
     learning = {name for i in stages for name, _ in base.stack.parameters_of(i)}
     before = load_file(muddled_model / "model.safetensors")

@@ -13,7 +13,7 @@ from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2Config, Wav2Vec
 
 from asr_adapt.errors import ModelError, RecipeError
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
 
@@ -23,7 +23,7 @@ LORA = {"name": "lora", "lora": {"rank": 2, "alpha": 4.0, "dropout": 0.1}}
 
 
 def heard(model: Path, corpus: Path) -> list[str]:
-    recogniser = Recogniser.load(model, device="cpu")
+    recogniser = load_recogniser(model, device="cpu")
     return evaluate(Manifest.open(corpus / "dev.jsonl"), model=recogniser).hypotheses
 
 
@@ -66,7 +66,7 @@ def test_an_adapter_brings_its_vocabulary(quick: dict[str, Any], corpus: Path, t
     adapt(
         build_recipe(quick | {"strategy": LORA, "vocabulary": "from_manifest"}), tmp_path / "out", quiet=True
     )
-    alone = Recogniser.load(tmp_path / "out" / "adapter", device="cpu")
+    alone = load_recogniser(tmp_path / "out" / "adapter", device="cpu")
     assert alone.limits().vocabulary == frozenset("abcdefg")
     assert heard(tmp_path / "out", corpus) == heard(tmp_path / "out" / "adapter", corpus)
 

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.averaging import BestAverage, MovingAverage, pull_to_start
 from asr_adapt.training.learning.checkpoints import Learning, Progress
@@ -109,7 +109,7 @@ def test_patterns_are_globs_or_expressions_for_whole_names() -> None:
 
 
 def test_factors_multiply_and_a_pattern_without_a_match_is_refused(muddled_model: Path) -> None:
-    stack = Recogniser.load(muddled_model, device="cpu").stack
+    stack = load_recogniser(muddled_model, device="cpu").stack
     learning = stack.names_of(range(stack.layers[0], len(stack)))
     factors = rate_overrides({"layer_0": 0.5, "*.bias": 4.0}, stack, learning)
     layer = "wav2vec2.encoder.layers.0.attention.k_proj"

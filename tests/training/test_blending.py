@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.scoring.rise import Rise, parse_rise
 from asr_adapt.training.retention.blending import Mixer, sweep, weights_of
 
@@ -33,7 +33,7 @@ def test_the_sweep_finds_the_better_end_and_writes_it(
     assert printed["points"][0]["target"] > 0.9 and printed["points"][-1]["target"] == 0.0
     assert printed["chosen"]["target"] == 0.0
     assert json.loads((out / "blend.json").read_text(encoding="utf-8"))["chosen"] == printed["chosen"]
-    assert Recogniser.load(out, device="cpu").sample_rate == 16_000
+    assert load_recogniser(out, device="cpu").sample_rate == 16_000
     assert call(muddled_model, tone_model, *sets, "--points", 2, "-o", out) == 2
     assert "not empty" in capsys.readouterr().err
 
@@ -49,7 +49,7 @@ def test_a_model_that_spoils_the_guard_is_over_budget(
 
 
 def test_the_ends_of_a_mixture_are_the_models_themselves(muddled_model: Path, tone_model: Path) -> None:
-    base, adapted = (Recogniser.load(m, device="cpu") for m in (tone_model, muddled_model))
+    base, adapted = (load_recogniser(m, device="cpu") for m in (tone_model, muddled_model))
     weights = weights_of(base), weights_of(adapted)
     for want, wers in ((0, {0.0: (0.1, 0.1), 1.0: (0.5, 0.1)}), (1, {0.0: (0.5, 0.1), 1.0: (0.2, 0.1)})):
         answers = iter(wers.values())
@@ -103,7 +103,7 @@ def test_groups_of_layers_get_shares_of_their_own_where_it_helps(tmp_path: Path)
     """The top layers help the target, the bottom ones spoil the guard: no common share is as good."""
     from tests.models.architectures import save_tiny
 
-    recogniser = Recogniser.load(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
+    recogniser = load_recogniser(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
     base = weights_of(recogniser)
     adapted = {name: value + 1.0 for name, value in base.items()}
     mixer = Mixer(recogniser, base, adapted, groups=2)
@@ -128,7 +128,7 @@ def test_groups_of_layers_get_shares_of_their_own_where_it_helps(tmp_path: Path)
 
 
 def test_only_what_changed_is_grouped_and_mixed(muddled_model: Path, tone_model: Path) -> None:
-    base, adapted = (Recogniser.load(m, device="cpu") for m in (tone_model, muddled_model))
+    base, adapted = (load_recogniser(m, device="cpu") for m in (tone_model, muddled_model))
     mixer = Mixer(adapted, weights_of(base), weights_of(adapted), groups=3)
     assert mixer.changed == {"lm_head.weight"}
     assert [group.name for group in mixer.groups] == ["head"]

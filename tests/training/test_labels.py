@@ -11,7 +11,7 @@ import pytest
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, write_manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
@@ -44,7 +44,7 @@ def retold(corpus: Path, tmp_path: Path) -> Retell:
 
 def labelled(tree: dict[str, Any], folder: Path) -> tuple[Recogniser, LabelledRows]:
     recipe = build_recipe(tree)
-    recogniser = Recogniser.load(recipe.model, device="cpu")
+    recogniser = load_recogniser(recipe.model, device="cpu")
     rows = Manifest.open(recipe.train)
     replay = Manifest.open(recipe.replay.manifest) if recipe.replay else None
     return recogniser, labelled_rows(recipe, recogniser, rows, replay, folder, speller(recogniser, None))

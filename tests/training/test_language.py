@@ -8,7 +8,7 @@ import pytest
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest, Utterance
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import build_recipe
 from asr_adapt.training.recipe.language import in_language
 from tests.models.whisper_models import LANGUAGES, save_tiny_whisper
@@ -18,7 +18,7 @@ from tests.training.conftest import quick_tree
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory):
     folder = save_tiny_whisper(tmp_path_factory.mktemp("whisper") / "tiny", most=12)
-    return Recogniser.load(folder, device="cpu")
+    return load_recogniser(folder, device="cpu")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asr_adapt.cli.app import main
-from asr_adapt.models import Recogniser, weights_fingerprint
+from asr_adapt.models import load_recogniser, weights_fingerprint
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.known_states import Known
@@ -61,7 +61,7 @@ def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
 ) -> None:
     shutil.copytree(corpus, tmp_path / "corpus")
     manifest = tmp_path / "corpus" / "dev.jsonl"
-    recogniser = Recogniser.load(tree["model"], device="cpu")
+    recogniser = load_recogniser(tree["model"], device="cpu")
 
     def kept(**more: Any) -> int:
         known = Known(weights=weights_fingerprint(recogniser))
@@ -81,7 +81,7 @@ def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
 def test_damaged_transcripts_of_an_earlier_run_are_named_and_written_anew(
     tree: dict[str, Any], corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
-    recogniser = Recogniser.load(tree["model"], device="cpu")
+    recogniser = load_recogniser(tree["model"], device="cpu")
     known = Known(weights=weights_fingerprint(recogniser))
     first = evaluate(corpus / "dev.jsonl", model=recogniser, known=known)
     (path,) = (tmp_path / "cache" / "asr-adapt" / "predictions").iterdir()

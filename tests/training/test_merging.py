@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
 from asr_adapt.files import atomic_directory
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.loading import load_adapted
 from asr_adapt.models.lora import LoraSettings, add_lora, save_adapter
 from asr_adapt.scoring.rise import Rise
@@ -53,13 +53,13 @@ def dev(say: Callable[..., np.ndarray], tmp_path_factory: pytest.TempPathFactory
 def experts(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """``base`` muddles a with b and c with d; ``north`` has learnt the first pair, ``south`` the second."""
     folder = tmp_path_factory.mktemp("experts")
-    right = Recogniser.load(tone_model, device="cpu").model.lm_head.weight.detach().clone()
+    right = load_recogniser(tone_model, device="cpu").model.lm_head.weight.detach().clone()
     muddled = right.clone()
     for pair in ("ab", "cd"):
         one, other = ("abcdefg".index(letter) + 2 for letter in pair)
         muddled[[one, other]] = 0.4 * right[[one, other]] + 0.6 * right[[other, one]]
     for name, letters in {"base": "", "north": "ab", "south": "cd"}.items():
-        recogniser = Recogniser.load(tone_model, device="cpu")
+        recogniser = load_recogniser(tone_model, device="cpu")
         rows = ["abcdefg".index(letter) + 2 for letter in letters]
         with torch.no_grad():
             recogniser.model.lm_head.weight.copy_(muddled)
@@ -82,7 +82,7 @@ def test_two_experts_become_one_model_that_hears_both_accents(
     assert south["targets"][1] == 0.0 and south["targets"][0] == base["targets"][0]
     assert found["chosen"]["targets"] == [0.0, 0.0] and found["chosen"]["score"] == 0.0
     assert not found["exhausted"]
-    merged = Recogniser.load(out, device="cpu")
+    merged = load_recogniser(out, device="cpu")
     for accent in ACCENTS:
         rows = [json.loads(line) for line in (dev / f"{accent}.jsonl").read_text().splitlines()]
         waves = [soundfile.read(dev / row["audio_filepath"], dtype="float32")[0] for row in rows]
@@ -106,7 +106,7 @@ def test_too_few_trials_another_vocabulary_and_the_base_itself_are_refused(
 
 def made(folder: Path, count: int = 2, groups: int = 2) -> tuple[ExpertSum, dict[str, torch.Tensor]]:
     """``count`` experts, each one higher than the base in every parameter."""
-    recogniser = Recogniser.load(save_tiny("wav2vec2", folder / "tiny"), device="cpu")
+    recogniser = load_recogniser(save_tiny("wav2vec2", folder / "tiny"), device="cpu")
     base = {n: p.detach().clone() for n, p in recogniser.model.named_parameters()}
     changed = {name: value + 1.0 for name, value in base.items()}
     return ExpertSum(recogniser, [Expert(str(n), changed) for n in range(count)], groups), base
@@ -153,7 +153,7 @@ def test_the_search_keeps_to_the_budget_and_climbs_by_group_of_layers(tmp_path: 
 
 def adapter(base: Path, folder: Path, seed: int, *, dora: bool = False, head: bool = False) -> Path:
     """A LoRA adapter of ``base`` that does something."""
-    recogniser = Recogniser.load(base, device="cpu")
+    recogniser = load_recogniser(base, device="cpu")
     lora = add_lora(recogniser, LoraSettings(2 + seed, 6.0, dora=dora), seed=seed)
     torch.manual_seed(seed)
     with torch.no_grad():
@@ -187,7 +187,7 @@ def test_merged_adapters_are_one_adapter_with_the_weights_of_the_search_which_pe
     ours = load_adapted(base, tmp_path / "merged", device="cpu")
     model = AutoModelForSpeechSeq2Seq.from_pretrained(base)
     theirs = peft.PeftModel.from_pretrained(model, tmp_path / "merged").merge_and_unload()
-    plain = {n: p.detach() for n, p in Recogniser.load(base, device="cpu").model.named_parameters()}
+    plain = {n: p.detach() for n, p in load_recogniser(base, device="cpu").model.named_parameters()}
     assert any(not torch.allclose(want[n], plain[n], atol=1e-3) for n in want)
     for model in (ours.model, theirs):
         for name, parameter in model.named_parameters():
@@ -205,7 +205,7 @@ def test_an_adapter_with_a_head_keeps_it_and_dora_is_written_whole(tmp_path: Pat
         object.__setattr__(found.found.chosen, "weights", ((0.5, 0.5),))
         found.save(folder)
         assert (folder / "model.safetensors").exists() == dora
-        whole = Recogniser.load(folder, device="cpu")
+        whole = load_recogniser(folder, device="cpu")
         for name, parameter in found.recogniser.model.named_parameters():
             near = whole.model.get_parameter(name).detach()
             torch.testing.assert_close(near, parameter.detach(), atol=1e-5, rtol=1e-4)
@@ -218,11 +218,11 @@ def test_an_adapter_goes_onto_the_base_that_is_given_and_a_whole_model_is_no_ada
 ) -> None:
     base = save_tiny("wav2vec2", tmp_path / "tiny")
     folder = adapter(base, tmp_path / "result" / "adapter", 1)
-    other = Recogniser.load(base, device="cpu")
+    other = load_recogniser(base, device="cpu")
     other.save(tmp_path / "copy")
     again = load_adapted(tmp_path / "copy", tmp_path / "result", device="cpu")
     assert "was trained on" in caplog.text
-    want = Recogniser.load(folder, device="cpu")
+    want = load_recogniser(folder, device="cpu")
     for name, parameter in again.model.named_parameters():
         assert torch.equal(parameter, want.model.get_parameter(name))
     with pytest.raises(ModelError, match="holds no adapter"):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_adapt.errors import RecipeError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import build_recipe
 from asr_adapt.training.adapting import packing
 from asr_adapt.training.data.corpus import Example
@@ -69,7 +69,7 @@ def test_labels_stay_within_the_decoder() -> None:
     [("full", True), ("lora", True), ({"name": "top_layers", "top_layers": 2}, False), ("head", False)],
 )
 def test_only_where_the_encoder_learns(strategy: object, packed: bool) -> None:
-    recogniser = Recogniser.load("nano-whisper", device="cpu")
+    recogniser = load_recogniser("nano-whisper", device="cpu")
     recogniser.use_context("full")
     tree = {"model": "nano-whisper", "train": "t.jsonl", "dev": "d.jsonl", "strategy": strategy}
     recipe = build_recipe(tree)

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models import Recogniser, set_vocabulary
+from asr_adapt.models import load_recogniser, set_vocabulary
 from asr_adapt.models.contract import Dropout
 from asr_adapt.training import adapt, build_recipe
 from tests.models.architectures import save_tiny
@@ -35,8 +35,8 @@ def test_train_save_reload_transcribe_and_plain_pipeline(base: Path, corpus: Pat
     lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
     assert losses[-1] < losses[0]
-    again = Recogniser.load(tmp_path / "out", device="cpu")
-    before = Recogniser.load(base, device="cpu").model.state_dict()
+    again = load_recogniser(tmp_path / "out", device="cpu")
+    before = load_recogniser(base, device="cpu").model.state_dict()
     changed = {name for name, weights in again.model.state_dict().items() if not weights.equal(before[name])}
     assert changed and all(name.startswith(("encoder.layers.2.", "ctc_head.")) for name in changed)
     assert not any("running" in name for name in changed)  # the statistics are the pretrained ones
@@ -46,7 +46,7 @@ def test_train_save_reload_transcribe_and_plain_pipeline(base: Path, corpus: Pat
 
 
 def test_dropout_is_put_where_the_network_reads_it(base: Path) -> None:
-    ours = Recogniser.load(base, device="cpu")
+    ours = load_recogniser(base, device="cpu")
     ours.set_dropout(Dropout(hidden=0.1, attention=0.2, activation=0.3, final=0.4))
     layer = ours.model.encoder.layers[0]
     assert ours.model.encoder.dropout == 0.1 and layer.self_attn.attention_dropout == 0.2
@@ -54,7 +54,7 @@ def test_dropout_is_put_where_the_network_reads_it(base: Path) -> None:
 
 
 def test_word_pieces_cannot_be_replaced_by_characters(base: Path) -> None:
-    ours = Recogniser.load(base, device="cpu")
+    ours = load_recogniser(base, device="cpu")
     assert "'" in (ours.limits().vocabulary or ())
     with pytest.raises(ModelError, match="cannot be changed: use vocabulary keep"):
         set_vocabulary(ours, "abc", "replace")

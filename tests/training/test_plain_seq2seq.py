@@ -12,7 +12,7 @@ import pytest
 import torch
 import transformers
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.strategies import trainable_stages
 from asr_adapt.training.recipe.schema import Strategy
@@ -47,8 +47,8 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
     np.testing.assert_allclose(found, losses(tmp_path / "off"), rtol=2e-4)
     summary = json.loads((tmp_path / "on" / "summary.json").read_text())
     assert summary["prefix_cache"][0]["boundary"] == 4  # the whole encoder
-    again = Recogniser.load(tmp_path / "on", device="cpu")
-    before = Recogniser.load(base, device="cpu").model.state_dict()
+    again = load_recogniser(tmp_path / "on", device="cpu")
+    before = load_recogniser(base, device="cpu").model.state_dict()
     changed = {name for name, weights in again.model.state_dict().items() if not weights.equal(before[name])}
     assert all("decoder" in name or name in ("lm_head.weight", "proj_out.weight") for name in changed)
     wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
@@ -58,7 +58,7 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
 
 
 def test_every_strategy_learns_what_it_names(plain_tree: dict[str, Any], base: Path, tmp_path: Path) -> None:
-    stack = Recogniser.load(base, device="cpu").stack
+    stack = load_recogniser(base, device="cpu").stack
 
     def stages(**settings: Any) -> list[str]:
         return [stack.stages[i].name for i in trainable_stages(stack, Strategy(**settings))]
@@ -81,8 +81,8 @@ def test_lora_loads_alone_and_merged_in_plain_transformers(
     adapt(build_recipe(plain_tree), tmp_path / "lora", quiet=True)
     assert losses(tmp_path / "lora")[-1] < losses(tmp_path / "lora")[0]
     wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
-    text = Recogniser.load(tmp_path / "lora", device="cpu").transcribe([wave])[0].text
-    alone = Recogniser.load(tmp_path / "lora" / "adapter", device="cpu")
+    text = load_recogniser(tmp_path / "lora", device="cpu").transcribe([wave])[0].text
+    alone = load_recogniser(tmp_path / "lora" / "adapter", device="cpu")
     assert alone.transcribe([wave])[0].text == text
     pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "lora"), device="cpu")
     plain = pipe(wave.copy(), generate_kwargs={"num_beams": 1, "max_new_tokens": 11})["text"].strip()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.transcription import evaluate
@@ -21,7 +21,7 @@ def test_real_clips_read_the_same_from_kept_states(
 ) -> None:
     corpus = Manifest.open(real_data / "kathleen" / "manifest.jsonl")
     rows = corpus.select([0, 200, 400, 600, 800, 1000])
-    ours = Recogniser.load(whisper_tiny_en, device="cpu", compute_type="float32")
+    ours = load_recogniser(whisper_tiny_en, device="cpu", compute_type="float32")
     plain = evaluate(rows, model=ours)
     prefix = MeasuredPrefix(Cache(folder=str(tmp_path / "store")), times=3, boundary=ours.stack.prefix_limit)
     states = prefix.of(ours, rows)

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 from asr_adapt.errors import DataError, RecipeError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 
 
 @pytest.fixture(scope="session")
 def sure_model(tone_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tone recogniser, right by a narrow margin, so that it can be talked out of its letters."""
-    recogniser = Recogniser.load(tone_model, device="cpu")
+    recogniser = load_recogniser(tone_model, device="cpu")
     with torch.no_grad():
         weight = recogniser.model.lm_head.weight
         weight.copy_(0.6 * weight + 0.4 * weight[[0, 1, 3, 2, 5, 4, 7, 6, 8, 9]])

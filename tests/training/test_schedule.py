@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.training.learning.optimisers import build_optimiser
 from asr_adapt.training.learning.schedule import parameter_groups, rate_factor
 from asr_adapt.training.learning.strategies import LearningPlan, learning_plan, trainable_stages
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def recogniser(tmp_path: Path) -> Recogniser:
-    return Recogniser.load(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
+    return load_recogniser(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
 
 
 def test_tri_stage_rises_holds_and_decays() -> None:

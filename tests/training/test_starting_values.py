@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Capabilities, load_recogniser
 from asr_adapt.training import build_recipe
 from asr_adapt.training.recipe.starting_values import TABLE, starting_values, with_starting_values
 
@@ -18,7 +18,7 @@ class _Sized:
     """Only what the table asks a recogniser for."""
 
     def __init__(self, millions: float, *, has_decoder: bool) -> None:
-        self.has_decoder = has_decoder
+        self.capabilities = Capabilities(decoder=has_decoder)
         self.model = nn.ParameterList([nn.Parameter(torch.empty(round(millions * 1e6), device="meta"))])
 
 
@@ -61,5 +61,5 @@ def test_a_small_whisper_learns_as_a_whole_unless_the_recipe_says_what_learns() 
 
 def test_every_model_has_a_line_and_the_bundled_one_keeps_its_rate(tone_model: Path) -> None:
     assert {line.kind for line in TABLE if line.millions == float("inf")} == {"attention", "ctc"}
-    small = Recogniser.load(tone_model, device="cpu")
+    small = load_recogniser(tone_model, device="cpu")
     assert with_starting_values(recipe(), small) == recipe()

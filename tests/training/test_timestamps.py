@@ -14,7 +14,7 @@ import transformers
 from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, write_manifest
-from asr_adapt.models import Recogniser, WhisperRecogniser
+from asr_adapt.models import WhisperRecogniser, load_recogniser
 from asr_adapt.models.attention.whisper.windows import WhisperWindows
 from asr_adapt.models.search.generation import Heard, Rules, speak
 from asr_adapt.training import adapt, build_recipe
@@ -67,7 +67,7 @@ def tuned(corpus: Path, four: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @torch.inference_mode()
 def timed(folder: Path, clip: np.ndarray) -> list[str]:
     """What the decoder says when only <|notimestamps|> is forbidden; no timestamp is forced upon it."""
-    ours = Recogniser.load(folder, device="cpu")
+    ours = load_recogniser(folder, device="cpu")
     assert isinstance(ours, WhisperRecogniser) and ours.tokens.no_timestamps is not None
     prefix = torch.tensor([ours.tokens.prefix(None, "transcribe", timestamps=True)])
     rules = Rules(ours.end, 44, never=(ours.tokens.no_timestamps,))
@@ -103,7 +103,7 @@ def test_transcribe_asks_for_the_timestamps_that_the_model_says(
     for share, says in ((0.5, True), (0.0, False)):
         saved = transformers.GenerationConfig.from_pretrained(tuned[share])
         assert saved.says_timestamps is says
-        assert WhisperWindows(Recogniser.load(tuned[share], device="cpu")).timed is says
+        assert WhisperWindows(load_recogniser(tuned[share], device="cpu")).timed is says
         caplog.clear()
         said = transcribe(clip, model=tuned[share], device="cpu", segmenter="windows", guard=False)
         assert said.text and not any(seg.text.startswith("<|") for seg in said.segments)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.checkpoints import Progress
 from asr_adapt.training.learning.strategies import gradual_stages, learning_plan
@@ -23,7 +23,7 @@ from .conftest import interrupted, unequal_weights
 
 @pytest.fixture(scope="module")
 def three_layers(tmp_path_factory: pytest.TempPathFactory) -> Recogniser:
-    return Recogniser.load(save_tiny("wav2vec2", tmp_path_factory.mktemp("gradual") / "tiny"), device="cpu")
+    return load_recogniser(save_tiny("wav2vec2", tmp_path_factory.mktemp("gradual") / "tiny"), device="cpu")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_nothing_below_the_phase_moves_and_adam_keeps_what_it_knew(
     with interrupted(19):
         adapt(build_recipe(tree), tmp_path / "out", quiet=True)
     base = load_file(muddled_model / "model.safetensors")
-    stack = Recogniser.load(muddled_model, device="cpu").stack
+    stack = load_recogniser(muddled_model, device="cpu").stack
 
     def moved(step: int) -> set[str]:
         """Stages that differ from the base in the checkpoint of ``step``."""

@@ -13,7 +13,7 @@ import transformers
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import DecoderSettings, Recogniser, Search
+from asr_adapt.models import DecoderSettings, Search, load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.measuring.wer import measure
 from tests.models.whisper_models import save_tiny_whisper
@@ -44,8 +44,8 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
     assert set(summary["context"]["wer"]) == {"full", "dynamic"}
     chosen = summary["context"]["chosen"]
     assert summary["context"]["wer"][chosen] == min(summary["context"]["wer"].values())
-    again = Recogniser.load(tmp_path / "out", device="cpu")
-    before = dict(Recogniser.load(base, device="cpu").model.named_parameters())
+    again = load_recogniser(tmp_path / "out", device="cpu")
+    before = dict(load_recogniser(base, device="cpu").model.named_parameters())
     for name, weights in again.model.named_parameters():
         assert name.startswith("model.decoder") or torch.equal(weights, before[name]), name
     again.configure(DecoderSettings())
@@ -65,7 +65,7 @@ def test_the_base_is_measured_in_full_context_even_for_the_budget(
     whisper_tree["retention"] = {"guard_budget": "1%", "points": 2}
     found = adapt(build_recipe(whisper_tree), tmp_path / "out", quiet=True).summary()
     rows = Manifest.open(whisper_tree["dev"])
-    ours = Recogniser.load(base, device="cpu")
+    ours = load_recogniser(base, device="cpu")
     full = measure(ours, rows, "basic", 40.0)
     ours.configure(DecoderSettings(context="dynamic"))
     assert measure(ours, rows, "basic", 40.0).hypotheses != full.hypotheses, "or nothing is tested"
@@ -111,7 +111,7 @@ def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:
     from asr_adapt.training.learning.strategies import trainable_stages
     from asr_adapt.training.recipe.schema import Strategy
 
-    stack = Recogniser.load(base, device="cpu").stack
+    stack = load_recogniser(base, device="cpu").stack
     names = [stack.stages[i].name for i in trainable_stages(stack, Strategy(top_layers=4))]
     assert names == [
         "encoder_1", "encoder_norm", "decoder_0", "decoder_1", "decoder_2", "decoder_norm", "head"

@@ -29,7 +29,7 @@ def waves(count: int) -> list[np.ndarray]:
 def test_batches_side_by_side_give_what_one_after_another_gives(
     tone_recogniser: Recogniser, cores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert tone_recogniser.concurrent
+    assert tone_recogniser.capabilities.concurrent
     heard_on, plain = set(), tone_recogniser.transcribe
 
     def noted(*args, **kwargs):

@@ -11,7 +11,7 @@ import soundfile
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -27,7 +27,7 @@ def clips(count: int) -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recogniser, Path]:
     root = tmp_path_factory.mktemp("ct2")
-    recogniser = Recogniser.load(save_tiny_whisper(root / "tiny", most=8), device="cpu")
+    recogniser = load_recogniser(save_tiny_whisper(root / "tiny", most=8), device="cpu")
     found = export_ctranslate2(recogniser, root / "out", clips(10))
     assert (found.clips, found.same_text) == (10, 10)
     return recogniser, root / "out"
@@ -58,7 +58,7 @@ def test_faster_whisper_says_the_same(exported: tuple[Recogniser, Path]) -> None
 def test_an_english_only_model_stays_one(tmp_path: Path) -> None:
     import ctranslate2
 
-    english = Recogniser.load(save_tiny_whisper(tmp_path / "tiny", multilingual=False, most=8), device="cpu")
+    english = load_recogniser(save_tiny_whisper(tmp_path / "tiny", multilingual=False, most=8), device="cpu")
     export_ctranslate2(english, tmp_path / "out")
     assert not ctranslate2.models.Whisper(str(tmp_path / "out"), device="cpu").is_multilingual
 
@@ -86,7 +86,7 @@ def test_an_export_is_verified_in_the_type_of_its_weights(
     rows = []
     for number, clip in enumerate(clips(3)):
         soundfile.write(tmp_path / f"{number}.wav", clip, 16_000)
-        said = Recogniser.load(base, device="cpu").transcribe([clip])[0].text
+        said = load_recogniser(base, device="cpu").transcribe([clip])[0].text
         rows.append({"audio_filepath": f"{number}.wav", "text": said, "duration": len(clip) / 16_000})
     (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     call = ["export", str(base), "--to", "ctranslate2", "-o", str(tmp_path / "out")]
@@ -96,5 +96,5 @@ def test_an_export_is_verified_in_the_type_of_its_weights(
 
 def test_another_family_is_refused(tone_model: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="only Whisper models"):
-        export_ctranslate2(Recogniser.load(tone_model, device="cpu"), tmp_path / "out")
+        export_ctranslate2(load_recogniser(tone_model, device="cpu"), tmp_path / "out")
     assert not (tmp_path / "out").exists()

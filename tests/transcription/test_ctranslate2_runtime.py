@@ -11,7 +11,7 @@ import soundfile
 
 from asr_adapt.cli.app import run
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
@@ -49,7 +49,7 @@ def manifest(folder: Path) -> Path:
 
 @pytest.mark.parametrize("search", [Search(), Search(beams=3), Search(prompt="Leith"), Search(guard=False)])
 def test_clips_say_the_same_as_torch(tiny: Path, search: Search) -> None:
-    torch_one = Recogniser.load(tiny, device="cpu", compute_type="float32")
+    torch_one = load_recogniser(tiny, device="cpu", compute_type="float32")
     other = open_ctranslate2(str(tiny), device="cpu", compute_type="float32")
     for recogniser in (torch_one, other):
         recogniser.set_search(search)
@@ -65,7 +65,7 @@ def test_clips_say_the_same_as_torch(tiny: Path, search: Search) -> None:
 
 
 def test_the_language_is_heard_alike(tiny: Path) -> None:
-    torch_one = Recogniser.load(tiny, device="cpu", compute_type="float32")
+    torch_one = load_recogniser(tiny, device="cpu", compute_type="float32")
     other = open_ctranslate2(str(tiny), device="cpu", compute_type="float32")
     for mine, theirs in zip(
         other.detect_languages(clips(3)), torch_one.detect_languages(clips(3)), strict=True
@@ -79,7 +79,7 @@ def test_a_model_is_converted_once_and_a_converted_one_is_used_as_it_is(
     rows = str(manifest(tmp_path))
     written = {}
     own = tmp_path / "own"
-    export_ctranslate2(Recogniser.load(tiny, device="cpu"), own)
+    export_ctranslate2(load_recogniser(tiny, device="cpu"), own)
     before = sorted(path.name for path in own.iterdir())
     calls = {
         "torch": [str(tiny)],
@@ -145,7 +145,7 @@ def test_long_audio_gives_the_segments_and_words_of_torch(whisper_tiny_en: Path,
     audio = np.concatenate([part for row in rows for part in (read_audio(row.audio_path), gap)])
     found = {}
     for name in ("torch", "ctranslate2"):
-        load = Recogniser.load if name == "torch" else open_ctranslate2
+        load = load_recogniser if name == "torch" else open_ctranslate2
         recogniser = load(str(whisper_tiny_en), device="cpu", compute_type="float32")
         found[name] = transcribe(audio, model=recogniser, word_timestamps=True)
     mine, theirs = found["ctranslate2"], found["torch"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from asr_adapt.cli.app import run
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.models.importing import read_foreign
 from asr_adapt.transcription.runtimes.ggml_export import q8_0
 from tests.models.whisper_models import save_tiny_whisper
@@ -46,7 +46,7 @@ def test_whisper_cpp_hears_what_torch_hears(whisper_tiny_en: Path, real_data: Pa
 
     rows = list(Manifest.open(real_data / "kathleen" / "manifest.jsonl"))[:300:75]
     clips = [read_audio(row.audio_path) for row in rows]
-    recogniser = Recogniser.load(whisper_tiny_en, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(whisper_tiny_en, device="cpu", compute_type="float32")
     expected = [found.text for found in recogniser.transcribe(clips)]
     for kind, name in (("float16", "ggml-tiny.en.bin"), ("q8_0", "ggml-tiny.en-q8_0.bin")):
         out = tmp_path / kind

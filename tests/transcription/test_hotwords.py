@@ -14,7 +14,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest import Utterance, write_manifest
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Recogniser, Search, load_recogniser
 from asr_adapt.models.search.phrases import glued_tokens, phrase_bias
 from asr_adapt.transcription.decoding.fusion import with_hotwords
 from asr_adapt.transcription.decoding.hotwords import parse_hotwords, with_boosts
@@ -29,7 +29,7 @@ def spoken() -> Path:
 
 @pytest.fixture(scope="module")
 def nano() -> Recogniser:
-    return Recogniser.load("nano-whisper", device="cpu", compute_type="float32")
+    return load_recogniser("nano-whisper", device="cpu", compute_type="float32")
 
 
 def test_a_list_is_read_from_commas_files_and_mappings(tmp_path):
@@ -60,7 +60,7 @@ LISTED, BOOST = "lucie", 8.0
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):
-    model = Recogniser.load(str(save_tiny_moonshine(tmp_path / "model")), device="cpu")
+    model = load_recogniser(str(save_tiny_moonshine(tmp_path / "model")), device="cpu")
     with pytest.raises(UsageError, match="cannot write the hot word 'Zoë'"):
         with_hotwords(model, ["the", "Zoë"])
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_written_is_refused(tmp_path):
 @pytest.mark.parametrize("beams", [1, 3])
 def test_every_family_with_a_decoder_is_biased(save, beams, tmp_path):
     """Untrained weights say anything; a boost that is high enough makes them spell the listed word."""
-    model = Recogniser.load(str(save(tmp_path / "model")), device="cpu").searching(Search(beams=beams))
+    model = load_recogniser(str(save(tmp_path / "model")), device="cpu").searching(Search(beams=beams))
     waves = [np.random.default_rng(0).standard_normal(16_000).astype(np.float32) / 10]
 
     def written(boost: float) -> str:
@@ -140,7 +140,7 @@ def test_ctranslate2_refuses_hot_words_and_auto_takes_torch(spoken, tmp_path, ca
 def test_tiny_en_hears_the_listed_word(whisper_tiny_en, beams, alone):
     """Of "still only the first quarter" the model alone makes a quadrant in greedy search."""
     path = next(Path(str(files("asr_adapt.assets"))).rglob("096000002.ogg"))
-    model = Recogniser.load(whisper_tiny_en, device="cpu", compute_type="float32")
+    model = load_recogniser(whisper_tiny_en, device="cpu", compute_type="float32")
     hidden = model.heard(waves := [read_audio(path, sample_rate=model.sample_rate)])
 
     def written(*words: str) -> str:

@@ -12,7 +12,7 @@ import soundfile
 from asr_adapt import evaluate
 from asr_adapt.cli.app import run
 from asr_adapt.cli.loading import ChosenModel, decoding_from
-from asr_adapt.models import Recogniser, WhisperRecogniser
+from asr_adapt.models import WhisperRecogniser, load_recogniser
 from asr_adapt.transcription.known_states import Known
 from asr_adapt.transcription.row_languages import listed
 from tests.models.whisper_models import save_tiny_whisper
@@ -82,7 +82,7 @@ def test_a_language_that_was_asked_for_wins_and_says_so(
 
 
 def test_kept_transcripts_are_those_of_the_language(model: Path, rows: Path, told) -> None:
-    ours = Recogniser.load(model, device="cpu")
+    ours = load_recogniser(model, device="cpu")
     known = Known(weights="of this model")
     assert evaluate(rows, model=ours, known=known).kept == 0
     assert evaluate(rows, model=ours, known=known).kept == len(LANGS)
@@ -98,7 +98,7 @@ def test_names_of_languages() -> None:
 
 
 def test_the_task_is_the_models_own_unless_it_is_asked_for(model: Path, tmp_path: Path) -> None:
-    ours = Recogniser.load(model, device="cpu")
+    ours = load_recogniser(model, device="cpu")
     ours.model.generation_config.task = "translate"
     ours.save(tmp_path / "translates")
     plain = decoding_from(None, None, None, None)

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import load_recogniser
 from asr_adapt.transcription.serve import Settings, make_server
 from asr_adapt.transcription.serve.gate import answers_for
 from asr_adapt.transcription.serve.turns import Turns
@@ -235,7 +235,7 @@ def test_a_client_that_leaves_stops_its_work(open_server, tone_recogniser, flac,
 
 def test_a_client_that_leaves_while_silence_is_read_stops_that(tmp_path) -> None:
     """Nothing is computed where nobody speaks, so it is the reading that must end."""
-    made = make_server(Settings({"nano": Recogniser.load("nano-whisper", device="cpu")}))
+    made = make_server(Settings({"nano": load_recogniser("nano-whisper", device="cpu")}))
     threading.Thread(target=made.serve_forever, daemon=True).start()
     try:
         silent = tmp_path / "silent.flac"

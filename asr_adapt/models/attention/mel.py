@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers.audio_utils import mel_filter_bank, window_function
 
-from asr_adapt.models.ctc.anatomy import valid_frames
+from asr_adapt.models.masking import valid_frames
 
 #: log10 of the least power that is told from silence (transformers' and OpenAI's constant).
 SILENCE = -10.0

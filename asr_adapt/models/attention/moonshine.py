@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.models.attention.mel import padded_samples
 from asr_adapt.models.attention.plain_seq2seq import PlainSeq2SeqRecogniser
 from asr_adapt.models.contract import Hidden
+from asr_adapt.models.registry import Architecture
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
 #: (kernel, stride) of the convolutions.
@@ -137,3 +139,6 @@ class MoonshineRecogniser(PlainSeq2SeqRecogniser):
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (24 ms) of a clip."""
         return frames_of(samples)
+
+
+ARCHITECTURE = Architecture(AutoModelForSpeechSeq2Seq, MoonshineRecogniser)

@@ -7,6 +7,7 @@ was never taught it. Does not know networks, features or how a checkpoint was fo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models.attention.seq2seq import Network, Seq2SeqRecogniser, described
-from asr_adapt.models.contract import DecoderSettings, Hidden, Search
+from asr_adapt.models.attention.seq2seq import Network, Seq2SeqRecogniser
+from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Search
 from asr_adapt.models.search.biasing import PhraseBias
 from asr_adapt.models.search.generation import Heard, Rules, Spoken
 from asr_adapt.models.search.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
@@ -41,7 +42,6 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     title: str
     network: MaskedNetwork
     window_seconds = WINDOW_SECONDS
-    tied_head = True
 
     def __init__(self, model: Any, processor: Any, name: str, network: MaskedNetwork) -> None:
         super().__init__(model, processor, name)
@@ -53,9 +53,9 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         self._bias: PhraseBias | None = None
 
     @property
-    def description(self) -> str:
-        """How this decodes, for the settings of a predictions file."""
-        return described(self.search)
+    def capabilities(self) -> Capabilities:
+        """As of the other encoder–decoder families, and the languages that the model has."""
+        return replace(super().capabilities, languages=tuple(self.languages))
 
     def written(self, text: str) -> str:
         """A transcript as the tokeniser takes it."""

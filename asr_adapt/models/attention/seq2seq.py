@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import Dropout, Hidden, Recogniser, Search
+from asr_adapt.models.contract import Capabilities, Dropout, Hidden, Recogniser, Search
 from asr_adapt.models.hypothesis import Hypothesis
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.search.biasing import PhraseBias
@@ -55,8 +55,6 @@ class Network(Protocol):
 class Seq2SeqRecogniser(Recogniser):
     """A family of encoder–decoder models; ``end`` is the id of the token that closes a transcript."""
 
-    has_decoder = True
-    smooths_labels = True
     network: Network
     end: int
     #: Seconds of one encoder frame.
@@ -65,6 +63,20 @@ class Seq2SeqRecogniser(Recogniser):
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         self.model, self.processor, self.name = model, processor, name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """A decoder that searches, is smoothed, and whose output layer is its input embedding."""
+        return Capabilities(decoder=True, hotwords=True, label_smoothing=True, tied_head=True)
+
+    @property
+    def description(self) -> str:
+        """How this decodes, for the settings of a predictions file."""
+        return described(self.search)
+
+    def require_language(self, language: str) -> None:
+        """Raises :class:`UsageError` for a language that the decoder cannot be told."""
+        self.prefix(language)
 
     def spelled(self, text: str) -> list[int]:
         """The tokens of ``text`` where it stands inside a transcript; none where it cannot be written."""

@@ -15,13 +15,15 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.models.attention.mel import NormalisedFilterBank
 from asr_adapt.models.attention.plain_seq2seq import PlainSeq2SeqRecogniser
 from asr_adapt.models.attention.transformer_network import TransformerNetwork
 from asr_adapt.models.contract import DecoderSettings, Hidden
-from asr_adapt.models.ctc.anatomy import valid_frames
+from asr_adapt.models.masking import valid_frames
+from asr_adapt.models.registry import Architecture
 from asr_adapt.models.stack import LayerStack
 from asr_adapt.models.words.pieces import piece_characters
 from asr_adapt.text import Spelling
@@ -118,3 +120,8 @@ class Speech2TextRecogniser(PlainSeq2SeqRecogniser):
     def clip_frames(self, samples: int) -> int:
         """Encoder frames (40 ms) of a clip."""
         return int(self.network.frames(torch.tensor(self.banks.frames(samples))))
+
+
+ARCHITECTURE = Architecture(
+    AutoModelForSpeechSeq2Seq, Speech2TextRecogniser, package="sentencepiece", extra="speech2text"
+)

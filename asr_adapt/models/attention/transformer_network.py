@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr_adapt.models.ctc.anatomy import valid_frames
+from asr_adapt.models.masking import valid_frames
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
 

@@ -13,18 +13,12 @@ from torch import Tensor, nn
 from transformers.masking_utils import create_bidirectional_mask
 
 from asr_adapt.models.contract import Dropout
-from asr_adapt.models.ctc.wavlm import FusedAttention
-from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.masking import SpecAugment, valid_frames
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
 
 
-def valid_frames(lengths: Tensor, frames: int) -> Tensor:
-    """Boolean (batch, frames): which positions hold sound, not padding."""
-    return torch.arange(frames, device=lengths.device)[None, :] < lengths[:, None]
-
-
 class Wav2Vec2Anatomy:
-    """wav2vec 2.0, HuBERT, Data2VecAudio, UniSpeech: convolutions on samples, then a transformer encoder."""
+    """wav2vec 2.0 and its kin: convolutions on samples, then a transformer encoder."""
 
     input_name = "input_values"
     #: Whether the head writes word pieces instead of characters.
@@ -39,6 +33,9 @@ class Wav2Vec2Anatomy:
         "output_dense",
     )
 
+    #: Prefixes of parameters that the architecture keeps but never uses: they cannot learn.
+    unused: tuple[str, ...] = ()
+
     def __init__(self, model: Any) -> None:
         self.model = model
         self.config = model.config
@@ -51,7 +48,7 @@ class Wav2Vec2Anatomy:
     def packable(self) -> bool:
         """Whether :mod:`packed <asr_adapt.models.ctc.packed>` computes the same from rows without padding."""
         odd = getattr(self.config, "conv_pos_batch_norm", False) or getattr(self.config, "add_adapter", False)
-        return self.config.model_type in ("wav2vec2", "hubert", "unispeech") and not odd
+        return type(self) is Wav2Vec2Anatomy and not odd
 
     def stages(self) -> list[Stage]:
         """The stack's stages; together they own every parameter."""
@@ -147,11 +144,14 @@ class Wav2Vec2Anatomy:
         """Set the rates of the modules; None keeps a module's own."""
         if dropout.final is not None:
             self.model.dropout.p = dropout.final
+        in_attention = set()
         for name, module in self.encoder.named_modules():
             own = name.rpartition(".")[2]
-            if dropout.attention is not None and own in ("attention", "self_attn"):
-                module.dropout = _rate_like(module.dropout, dropout.attention)
-            elif isinstance(module, nn.Dropout):
+            if own in ("attention", "self_attn"):
+                in_attention.add(id(module.dropout))  # conformers keep a module there, the others a number
+                if dropout.attention is not None:
+                    module.dropout = _rate_like(module.dropout, dropout.attention)
+            elif isinstance(module, nn.Dropout) and id(module) not in in_attention:
                 rate = dropout.activation if own == "intermediate_dropout" else dropout.hidden
                 module.p = module.p if rate is None else rate
 
@@ -161,99 +161,14 @@ class Wav2Vec2Anatomy:
         return lengths
 
 
-class Data2VecAnatomy(Wav2Vec2Anatomy):
-    """Data2VecAudio: a stack of position convolutions, whose second layer would hear the padding."""
-
-    def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """Row by row without padding where rows differ in length."""
-        if bool((lengths == hidden.shape[1]).all()):
-            return self.encoder.pos_conv_embed(hidden)
-        out = torch.zeros_like(hidden)
-        for row, length in enumerate(lengths.tolist()):
-            out[row, :length] = self.encoder.pos_conv_embed(hidden[row : row + 1, :length])[0]
-        return out
-
-
-class WavLmAnatomy(Wav2Vec2Anatomy):
-    """WavLM: layer 0 owns the relative position table from which every layer's bias is made."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__(model)
-        FusedAttention.install(self.layers)
-
-    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """Two-dimensional mask and the shared position bias (heads, frames, frames)."""
-        frames = hidden.shape[1]
-        first: Any = self.layers[0]
-        padded = bool((lengths < frames).any())
-        return {
-            "attention_mask": valid_frames(lengths, frames) if padded else None,
-            "position_bias": first.attention.compute_bias(frames, frames),
-        }
-
-
-class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
-    """Wav2Vec2-BERT: log-mel inputs, conformer layers, no convolutional front end of its own."""
-
-    input_name = "input_features"
-    adaptable = ("linear_q", "linear_k", "linear_v", "linear_out", "intermediate_dense", "output_dense")
-
-    def stages(self) -> list[Stage]:
-        """As for wav2vec 2.0, with an empty front end."""
-        p = self.model.base_model_prefix
-        embedding = (
-            *(f"{p}.{name}" for name in ("feature_projection", "masked_spec_embed")),
-            *(f"{p}.encoder.{name}" for name in ("embed_positions", "dropout")),
-        )
-        return [
-            Stage("feature_encoder", FRONT_END, ()),
-            Stage("embedding", EMBEDDING, embedding),
-            *(Stage(f"layer_{i}", LAYER, (f"{p}.encoder.layers.{i}",)) for i in range(len(self.layers))),
-            Stage("final_norm", NORM, (f"{p}.adapter", f"{p}.intermediate_ffn")),
-            Stage("head", HEAD, ("dropout", "lm_head")),
-        ]
-
-    def front_end(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Mel inputs are features already."""
-        return values, lengths
-
-    def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
-        """Projection, SpecAugment, zeroed padding."""
-        hidden, _ = self.base.feature_projection(features)
-        if masking is not None:
-            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
-        return self.encoder.dropout(hidden * valid_frames(lengths, hidden.shape[1])[..., None])
-
-    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
-        """Attention mask, convolution mask and relative positions."""
-        valid = valid_frames(lengths, hidden.shape[1])
-        positions = self.encoder.embed_positions
-        return {
-            "attention_mask": create_bidirectional_mask(
-                config=self.config, inputs_embeds=hidden, attention_mask=valid
-            ),
-            "relative_position_embeddings": None if positions is None else positions(hidden),
-            "conv_attention_mask": valid,
-        }
-
-    def finish(self, hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Intermediate feed-forward and adapter where the checkpoint has them."""
-        if self.base.intermediate_ffn is not None:
-            hidden = hidden + 0.5 * self.base.intermediate_ffn(hidden)
-        if self.base.adapter is None:
-            return hidden, lengths
-        valid = valid_frames(lengths, hidden.shape[1])
-        hidden = self.base.adapter(hidden, attention_mask=valid)
-        lengths = self.model._get_feat_extract_output_lengths(lengths, add_adapter=True).to(torch.long)
-        return hidden, lengths
-
-    def units(self, samples: int, extractor: Any) -> int:
-        """Mel frames of the Kaldi filter bank of SeamlessM4T: 25 ms windows, 10 ms hop, stacked."""
-        return max((1 + (samples - 400) // 160) // getattr(extractor, "stride", 1), 0)
-
-    def frames(self, units: int) -> int:
-        """Frames that the head sees for ``units`` input frames."""
-        return int(self.model._get_feat_extract_output_lengths(torch.tensor(units)))
+def relative_positions(encoder: Any, hidden: Tensor) -> Any:
+    """What a conformer's layers take for positions of ``hidden`` (batch, frames, width); None without any."""
+    embed = encoder.embed_positions
+    if embed is None:
+        return None
+    if hasattr(embed, "cached_sequence_length"):  # of rotary ones; none made in inference mode may be learnt
+        embed.cached_sequence_length = None
+    return embed(hidden)
 
 
 def _rate_like(present: Any, rate: float) -> Any:

@@ -88,7 +88,7 @@ def _with_tokenizer(recogniser: CtcRecogniser, tokenizer: Any, new: dict[str, in
     model.config.vocab_size = len(source)
     model.config.pad_token_id = new.get(tokenizer.pad_token, recogniser.blank)
     processor.tokenizer = tokenizer
-    changed = CtcRecogniser(model, processor, recogniser.name)
+    changed = CtcRecogniser(model, processor, recogniser.name, type(recogniser.anatomy))
     changed.fresh_head = recogniser.fresh_head
     return changed
 

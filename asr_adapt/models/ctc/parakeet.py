@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from asr_adapt.models.contract import Dropout
-from asr_adapt.models.ctc.anatomy import Wav2Vec2Anatomy, valid_frames
-from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.ctc.anatomy import Wav2Vec2Anatomy
+from asr_adapt.models.ctc.architecture import CtcArchitecture
+from asr_adapt.models.masking import SpecAugment, valid_frames
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD, LAYER, NORM, Stage
 
 
@@ -96,3 +97,6 @@ class ParakeetAnatomy(Wav2Vec2Anatomy):
             if dropout.activation is not None:
                 layer.feed_forward1.activation_dropout = dropout.activation
                 layer.feed_forward2.activation_dropout = dropout.activation
+
+
+ARCHITECTURE = CtcArchitecture(ParakeetAnatomy)

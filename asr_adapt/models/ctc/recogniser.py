@@ -1,4 +1,4 @@
-"""The CTC family: wav2vec 2.0, HuBERT, WavLM, Data2VecAudio, UniSpeech, Wav2Vec2-BERT, Parakeet-CTC.
+"""Recognisers with a CTC head: wav2vec 2.0 and its kin, conformers on samples or mels, Parakeet-CTC.
 
 Knows how the stack of an :mod:`anatomy <.anatomy>` becomes a CTC loss and greedy transcripts.
 Does not know recipes, manifests, beam search or how a checkpoint was found.
@@ -6,7 +6,7 @@ Does not know recipes, manifests, beam search or how a checkpoint was found.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,8 +20,8 @@ from transformers import Wav2Vec2PhonemeCTCTokenizer
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import DecoderSettings, Dropout, Hidden, Recogniser
-from asr_adapt.models.ctc.anatomies import ANATOMIES
+from asr_adapt.models.contract import Capabilities, DecoderSettings, Dropout, Hidden, Recogniser
+from asr_adapt.models.ctc.anatomy import Wav2Vec2Anatomy
 from asr_adapt.models.ctc.languages import LanguageAdapters
 from asr_adapt.models.ctc.packed import PackedEncoder
 from asr_adapt.models.files.directory import HEADS
@@ -47,11 +47,7 @@ class CtcRecogniser(Recogniser):
     own_language: str = ""
     window_seconds = WINDOW_SECONDS
 
-    def __init__(self, model: Any, processor: Any, name: str) -> None:
-        kind = model.config.model_type
-        if kind not in ANATOMIES:
-            known = ", ".join(sorted(ANATOMIES))
-            raise ModelError(f"architecture {kind!r} is not supported: use one of {known}.", path=name)
+    def __init__(self, model: Any, processor: Any, name: str, anatomy: type[Wav2Vec2Anatomy]) -> None:
         self.model, self.processor, self.name = model, processor, name
         if model.config.pad_token_id is None:  # CTC's blank: the tokeniser knows it too
             model.config.pad_token_id = processor.tokenizer.pad_token_id
@@ -59,12 +55,11 @@ class CtcRecogniser(Recogniser):
             raise ModelError(
                 "names no blank: write its id into config.json.", path=name, field="pad_token_id"
             )
-        self.anatomy = ANATOMIES[kind](model)
-        self.stack = LayerStack(model, self.anatomy.stages())
+        self.anatomy = anatomy(model)
+        self.stack = self._stack()
         self.adaptable = self.anatomy.adaptable
         #: Whether transcripts are phonemes with spaces between them, as the espeak models write.
         self.writes_phonemes = isinstance(processor.tokenizer, Wav2Vec2PhonemeCTCTokenizer)
-        self.extensible = not self.anatomy.writes_pieces and not self.writes_phonemes
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
         self._layer_drop = float(getattr(self.anatomy.config, "layerdrop", 0.0))
         self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
@@ -76,14 +71,17 @@ class CtcRecogniser(Recogniser):
         self.anatomy.set_dropout(dropout)
 
     @property
-    def concurrent(self) -> bool:  # type: ignore[override]
-        """On a CPU without padding: nothing of a batch is kept in this object, unless languages change it."""
-        return self.anatomy.packable and self.device.type == "cpu" and self.adapters is None
-
-    @property
-    def languages(self) -> Collection[str]:
-        """Codes of the languages for which an MMS checkpoint has a vocabulary and an adapter."""
-        return () if self.adapters is None else self.adapters.codes
+    def capabilities(self) -> Capabilities:
+        """Frames that can be aligned; ``concurrent`` on a CPU without padding, where nothing of a batch is
+        kept in this object, unless languages change it; the languages of an MMS checkpoint."""
+        return Capabilities(
+            hotwords=True,
+            language_model=True,
+            alignment=True,
+            extendable_vocabulary=not self.anatomy.writes_pieces and not self.writes_phonemes,
+            languages=() if self.adapters is None else self.adapters.codes,
+            concurrent=self.anatomy.packable and self.device.type == "cpu" and self.adapters is None,
+        )
 
     def configure(self, settings: DecoderSettings) -> None:
         """The language of an MMS checkpoint; nothing else, as there is no decoder."""
@@ -105,7 +103,10 @@ class CtcRecogniser(Recogniser):
         adapters.use(language)
         for name in ("vocabulary", "head_tokens", "spelling"):
             self.__dict__.pop(name, None)
-        self.stack = LayerStack(self.model, self.anatomy.stages())
+        self.stack = self._stack()
+
+    def _stack(self) -> LayerStack:
+        return LayerStack(self.model, self.anatomy.stages(), fixed=self.anatomy.unused)
 
     @property
     def blank(self) -> int:
@@ -332,3 +333,10 @@ class CtcRecogniser(Recogniser):
         """Frames that a transcript in word pieces needs: one a piece, a blank between equals."""
         ids = self.labels([text])[0]
         return len(ids) + sum(a == b for a, b in pairwise(ids))
+
+
+def require_ctc(recogniser: Recogniser, what: str = "alignment needs") -> CtcRecogniser:
+    """The recogniser itself; raises ModelError when it has no CTC head, which ``what`` a CTC model."""
+    if not isinstance(recogniser, CtcRecogniser):
+        raise ModelError(f"is of the {recogniser.family} family: {what} a CTC model.", path=recogniser.name)
+    return recogniser

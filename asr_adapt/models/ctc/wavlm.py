@@ -1,4 +1,4 @@
-"""WavLM's attention on torch's fused kernel, which transformers' WavLM does not use.
+"""WavLM, with its attention on torch's fused kernel, which transformers' WavLM does not use.
 
 Knows the gated relative position bias (Chen et al. 2021, https://arxiv.org/abs/2110.13900, section 3.1) and
 how transformers keeps its weights. Does not know the rest of a layer, other architectures or training.
@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.wavlm.modeling_wavlm import WavLMAttention
 from transformers.utils import TransformersKwargs
+
+from asr_adapt.models.ctc.anatomy import Wav2Vec2Anatomy
+from asr_adapt.models.ctc.architecture import CtcArchitecture
+from asr_adapt.models.masking import valid_frames
 
 
 class FusedAttention(WavLMAttention):
@@ -69,3 +73,24 @@ class FusedAttention(WavLMAttention):
         padding = torch.zeros(mask.shape, dtype=bias.dtype, device=bias.device)
         padding = padding.masked_fill(mask.ne(1), float("-inf"))
         return torch.addcmul(padding[:, None, None, :], gate, bias)
+
+
+class WavLmAnatomy(Wav2Vec2Anatomy):
+    """WavLM: layer 0 owns the relative position table from which every layer's bias is made."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        FusedAttention.install(self.layers)
+
+    def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
+        """Two-dimensional mask and the shared position bias (heads, frames, frames)."""
+        frames = hidden.shape[1]
+        first: Any = self.layers[0]
+        padded = bool((lengths < frames).any())
+        return {
+            "attention_mask": valid_frames(lengths, frames) if padded else None,
+            "position_bias": first.attention.compute_bias(frames, frames),
+        }
+
+
+ARCHITECTURE = CtcArchitecture(WavLmAnatomy)

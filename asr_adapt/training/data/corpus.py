@@ -163,7 +163,11 @@ def check_characters(manifest: Manifest, recogniser: Recogniser) -> None:
     shown = report.most_frequent()
     example = report.unknown[0].examples[0]
     line = next((r for r in manifest if report.unknown[0].character in (r.text or "")), None)
-    other = "set vocabulary: extend" if recogniser.extensible else "correct it: this model takes no new ones"
+    other = (
+        "set vocabulary: extend"
+        if recogniser.capabilities.extendable_vocabulary
+        else "correct it: this model takes no new ones"
+    )
     raise DataError(
         f"characters outside the model's vocabulary: {shown}, first in {example!r}; "
         f"normalise the text or {other}.",

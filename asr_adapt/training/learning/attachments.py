@@ -78,11 +78,11 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
     if strategy.name != "lora":
         return None
     chosen = strategy.lora
-    if chosen.head and recogniser.tied_head:
+    if chosen.head and recogniser.capabilities.tied_head:
         raise ModelError(
             "the head is the input embedding too: leave strategy.lora.head out.", path=recogniser.name
         )
-    learns_head = not recogniser.tied_head if chosen.head is None else chosen.head
+    learns_head = not recogniser.capabilities.tied_head if chosen.head is None else chosen.head
     head = _head(recogniser) if learns_head else frozenset[str]()
     settings = LoraSettings(
         chosen.rank, chosen.alpha, chosen.dropout, chosen.dora, chosen.targets, chosen.layers

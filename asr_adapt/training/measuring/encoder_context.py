@@ -19,7 +19,7 @@ def as_pretrained(recogniser: Recogniser, when: bool = True) -> Iterator[None]:
 
     Before/after, the step before the first, and the base in a guard's budget are all measured so.
     """
-    names = recogniser.contexts if when else ()
+    names = recogniser.capabilities.contexts if when else ()
     before = recogniser.settings.context
     if names:
         recogniser.use_context(names[0])
@@ -38,7 +38,7 @@ def choose_context(recogniser: Recogniser, measure: Callable[[], Mapping[str, An
     """
     wers: dict[str, float] = {}
     guards: dict[str, float] = {}
-    for name in recogniser.contexts:
+    for name in recogniser.capabilities.contexts:
         recogniser.use_context(name)
         values = measure()
         wers[name] = float(values["dev"])

@@ -96,7 +96,7 @@ def advised(recipe: Recipe, recogniser: Recogniser, hours: float) -> tuple[Recip
         hours,
         len(recogniser.stack.layers),
         tuned=recipe.vocabulary.mode != "replace" and not recogniser.fresh_head,
-        decoder=recogniser.tied_head,
+        decoder=recogniser.capabilities.tied_head,
         lora=find_spec("peft") is not None,
         small=starting_values(recogniser).strategy == "full",
     )

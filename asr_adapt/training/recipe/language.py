@@ -26,9 +26,9 @@ def in_language(recipe: Recipe, recogniser: Recogniser, rows: Manifest) -> Recip
     if recipe.decoder.language:
         say_unobeyed(recogniser, recipe.decoder.language, rows)
         return recipe
-    if len(recogniser.spoken_languages) < 2:
+    if len(recogniser.capabilities.spoken_languages) < 2:
         return recipe
-    short = Counter(listed(row.lang, recogniser.spoken_languages) for row in rows if row.lang)
+    short = Counter(listed(row.lang, recogniser.capabilities.spoken_languages) for row in rows if row.lang)
     if not short:
         logger.warning(
             "no row says its language (lang) and the recipe names none: %s is taught the one saved with it, "
@@ -43,7 +43,7 @@ def in_language(recipe: Recipe, recogniser: Recogniser, rows: Manifest) -> Recip
             field="decoder.language",
         )
     (language,) = short
-    if language not in recogniser.spoken_languages:
+    if language not in recogniser.capabilities.spoken_languages:
         raise RecipeError(
             f"the training rows are in {language!r}, which {recogniser.name} does not list: name a language, "
             "and decoder.language_from for one to start from.",

@@ -59,7 +59,7 @@ TABLE = (
 
 def starting_values(recogniser: Recogniser) -> StartingValues:
     """The line of :data:`TABLE` for a model."""
-    kind = "attention" if recogniser.has_decoder else "ctc"
+    kind = "attention" if recogniser.capabilities.decoder else "ctc"
     millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
     return next(line for line in TABLE if line.kind == kind and millions <= line.millions)
 

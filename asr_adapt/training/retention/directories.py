@@ -16,7 +16,7 @@ import numpy as np
 from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring.rise import Rise
 from asr_adapt.training.measuring.encoder_context import choose_context
 from asr_adapt.training.measuring.wer import measure
@@ -95,8 +95,8 @@ def blend_models(
     Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary.
     """
     target, guard = (require_rows(Manifest.open(path)) for path in manifests)
-    base = Recogniser.load(sources[0], device=device, compute_type="float32")
-    adapted = Recogniser.load(sources[1], device=device, compute_type="float32")
+    base = load_recogniser(sources[0], device=device, compute_type="float32")
+    adapted = load_recogniser(sources[1], device=device, compute_type="float32")
     weights = weights_of(base), weights_of(adapted)
     require_same_shape(*weights, sources)
     require_same_vocabulary(base, adapted)

@@ -18,6 +18,7 @@ import torch
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser, Search, Word
+from asr_adapt.models.ctc.recogniser import require_ctc
 from asr_adapt.models.search.phrases import list_mark
 from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
@@ -56,9 +57,8 @@ class FusionRecogniser(CtcRecogniser):
     """``base`` with another decoder; everything else is the base's own."""
 
     def __init__(self, base: Recogniser, decoding: Decoding) -> None:
-        if not isinstance(base, CtcRecogniser):
-            raise ModelError("language models and hotwords need a CTC model.", path=base.name)
-        super().__init__(base.model, base.processor, base.name)
+        base = require_ctc(base, "language models and hotwords need")
+        super().__init__(base.model, base.processor, base.name, type(base.anatomy))
         if isinstance(base, FusionRecogniser):
             base = base._base
         self._base: CtcRecogniser = base
@@ -141,7 +141,7 @@ def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
     """The recogniser itself when ``decoding`` asks for nothing, else one that decodes so."""
     if decoding == Decoding():
         return recogniser
-    if recogniser.has_decoder:
+    if recogniser.capabilities.decoder:
         return recogniser.searching(_search(decoding))
     if decoding.prompt or decoding.fallback or decoding.search != Search():
         raise UsageError(
@@ -182,7 +182,7 @@ def with_hotwords(
     found = parse_hotwords(hotwords)
     if not found:
         return recogniser
-    if recogniser.has_decoder:
+    if recogniser.capabilities.decoder:
         boosts = with_boosts(found, weight, TOKEN_BOOST)
         search = recogniser.search
         beams = max(search.beams, BEAMS)

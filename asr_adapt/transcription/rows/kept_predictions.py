@@ -45,7 +45,7 @@ class KeptPredictions:
         parts = {
             "weights": weights,
             "settings": settings_fingerprint(recogniser),
-            "decoding": [decoding_name(recogniser), repr(getattr(recogniser, "search", None))],
+            "decoding": [decoding_name(recogniser), repr(recogniser.search)],
             "computed": [str(recogniser.dtype), recogniser.device.type],
             "options": chosen,
         }

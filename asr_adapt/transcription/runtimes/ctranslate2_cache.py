@@ -11,7 +11,7 @@ from pathlib import Path
 
 from asr_adapt.errors import ModelError
 from asr_adapt.files import user_path
-from asr_adapt.models import Recogniser, WhisperRecogniser
+from asr_adapt.models import WhisperRecogniser, load_recogniser
 from asr_adapt.models.fetching import converted, files_key
 from asr_adapt.models.files.directory import CONFIG, Checkpoint
 from asr_adapt.models.importing import foreign_kind
@@ -55,7 +55,7 @@ def _convert(source: str, folder: Path, work: Path) -> None:
     if config.get("model_type", "whisper") != "whisper":
         raise ModelError("the CTranslate2 runtime is for Whisper: use --runtime torch.", path=source)
     tell(f"Converting {source} for CTranslate2, once.")
-    recogniser = Recogniser.load(source, device="cpu", compute_type="float32")
+    recogniser = load_recogniser(source, device="cpu", compute_type="float32")
     if not isinstance(recogniser, WhisperRecogniser):
         raise ModelError("the CTranslate2 runtime is for Whisper: use --runtime torch.", path=source)
     half = config.get("dtype", config.get("torch_dtype")) == "float16"

@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
 
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis
+from asr_adapt.models.ctc.architecture import CtcArchitecture
+from asr_adapt.models.registry import architecture
 
 GRAPH = "model.onnx"
 GRAPH_INT8 = "model.int8.onnx"
@@ -35,9 +37,15 @@ class OnnxRecogniser(CtcRecogniser):
                 f"holds no {graph.name}: make one with asr-adapt export{' --int8' if int8 else ''}.",
                 path=folder,
             )
+        config = AutoConfig.from_pretrained(folder)
+        served = architecture(config.model_type, str(folder))
+        if not isinstance(served, CtcArchitecture):
+            raise ModelError(f"holds no CTC model, but a {config.model_type}.", path=folder)
         with torch.device("meta"):  # shapes without weights: the anatomy counts frames with them
-            skeleton = AutoModelForCTC.from_config(AutoConfig.from_pretrained(folder))
-        super().__init__(skeleton, AutoProcessor.from_pretrained(folder), f"{folder}/{graph.name}")
+            skeleton = AutoModelForCTC.from_config(config)
+        super().__init__(
+            skeleton, AutoProcessor.from_pretrained(folder), f"{folder}/{graph.name}", served.anatomy
+        )
         self.graph = graph
         self.session = open_session(graph, threads)
 

@@ -11,7 +11,7 @@ import pytest
 
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.transcription import transcribe
 
@@ -39,7 +39,7 @@ def test_nothing_is_lost_and_words_stand_where_they_are_said(
     whisper_tiny_en: Path, talk: Any, options: dict[str, Any]
 ) -> None:
     audio, reference, spans = talk
-    recogniser = Recogniser.load(whisper_tiny_en, device="cpu")
+    recogniser = load_recogniser(whisper_tiny_en, device="cpu")
     found = transcribe(audio, model=recogniser, word_timestamps=True, **options)
     errors = word_errors([reference], [found.text], "whisper-en")
     assert errors.wer < 0.2 and errors.deletions <= 2
@@ -54,7 +54,7 @@ def test_nothing_is_lost_and_words_stand_where_they_are_said(
 @pytest.mark.pretrained
 def test_nobody_speaks_in_noise(whisper_tiny_en: Path) -> None:
     noise = (0.02 * np.random.default_rng(0).standard_normal(60 * RATE)).astype(np.float32)
-    recogniser = Recogniser.load(whisper_tiny_en, device="cpu")
+    recogniser = load_recogniser(whisper_tiny_en, device="cpu")
     recogniser.set_search(Search())
     assert transcribe(noise, model=recogniser).text == ""
 

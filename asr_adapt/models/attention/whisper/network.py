@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from asr_adapt.models.attention.transformer_network import TransformerNetwork
-from asr_adapt.models.ctc.anatomy import valid_frames
+from asr_adapt.models.masking import valid_frames
 from asr_adapt.models.stack import EMBEDDING, LayerStack, Stage
 
 #: Mel frames of one encoder frame.

@@ -18,18 +18,20 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.attention.mel import LogMel
-from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser, described
+from asr_adapt.models.attention.seq2seq import described
 from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
 from asr_adapt.models.attention.whisper.network import STRIDE, WhisperNetwork
 from asr_adapt.models.attention.whisper.settings import complete_settings
 from asr_adapt.models.attention.whisper.silence import KeptSilence
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens, add_language
-from asr_adapt.models.attention.whisper.windows import WhisperWindows
-from asr_adapt.models.contract import DecoderSettings, Hidden, Search
+from asr_adapt.models.attention.whisper.windows import WhisperParts, WhisperWindows
+from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Search
 from asr_adapt.models.hypothesis import HeardWindow, Window
+from asr_adapt.models.registry import Architecture
 from asr_adapt.models.search.generation import Spoken
 
 logger = logging.getLogger(__name__)
@@ -45,14 +47,12 @@ JITTER = 64
 MULTIPLE = 16
 
 
-class WhisperRecogniser(Seq2SeqRecogniser):
+class WhisperRecogniser(WhisperParts):
     """Whisper; the contract's methods are documented there."""
 
     family = "whisper"
     network: WhisperNetwork
     adaptable = ("q_proj", "k_proj", "v_proj", "out_proj", "fc1", "fc2")
-    tied_head = True
-    hears_windows = True
 
     def __init__(self, model: Any, processor: Any, name: str) -> None:
         super().__init__(model, processor, name)
@@ -104,14 +104,19 @@ class WhisperRecogniser(Seq2SeqRecogniser):
             self.decoding.tokens = self.tokens
 
     @property
-    def spoken_languages(self) -> Collection[str]:
-        """Those that the checkpoint's generation settings list."""
-        return self.tokens.languages.keys()
-
-    @property
-    def contexts(self) -> tuple[str, ...]:
-        """Both, where the trimmed one was learnt, or is about to be."""
-        return LEARNT if self._offered else ()
+    def capabilities(self) -> Capabilities:
+        """Windows, prompts and timestamps; the languages that the generation settings list; both contexts
+        where the trimmed one was learnt, or is about to be."""
+        languages = tuple(self.tokens.languages)
+        return replace(
+            super().capabilities,
+            prompt=True,
+            hears_windows=True,
+            timestamps=self.tokens.first_timestamp is not None,
+            languages=languages,
+            spoken_languages=languages,
+            contexts=LEARNT if self._offered else (),
+        )
 
     def use_context(self, name: str) -> None:
         """Hear the whole window (``full``) or the clip and a margin (``dynamic``), or the window with silence
@@ -241,5 +246,6 @@ class WhisperRecogniser(Seq2SeqRecogniser):
         return int(self.model.config.max_target_positions)
 
 
+ARCHITECTURE = Architecture(AutoModelForSpeechSeq2Seq, WhisperRecogniser)
 #: Keeps the draw of the context apart from that of the masks, which starts from the same seed.
 _JITTER_STREAM = 7_919

@@ -11,11 +11,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
 from asr_adapt.models.attention.whisper.timestamps import Span, TimedRules, spans
+from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
 from asr_adapt.models.search.generation import Heard, Rules, Spoken
@@ -25,9 +27,6 @@ from asr_adapt.models.words.holes import early_end, holes, slow
 from asr_adapt.models.words.limits import limited
 from asr_adapt.models.words.times import words_of
 
-if TYPE_CHECKING:
-    from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
-
 #: A language that is not the expected one is believed from this probability on.
 CERTAIN = 0.9
 #: A transcript that ends so many seconds before its window, without a timestamp, may have ended early …
@@ -36,10 +35,17 @@ UNHEARD = 2.0
 MARGIN = 0.3
 
 
+class WhisperParts(Seq2SeqRecogniser):
+    """A recogniser with the tokens and the decoding of Whisper, which its windows need."""
+
+    tokens: WhisperTokens
+    decoding: WhisperDecoding
+
+
 class WhisperWindows:
     """Hears windows with ``recogniser``, under its settings and its search."""
 
-    def __init__(self, recogniser: WhisperRecogniser) -> None:
+    def __init__(self, recogniser: WhisperParts) -> None:
         self.recogniser, self.tokens = recogniser, recogniser.tokens
         self.decoding = recogniser.decoding
 
