@@ -28,7 +28,12 @@ GROUND = {
     for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen")
 }
 #: Entry points above every room.
-ROOF = {"asr_adapt.__main__", "asr_adapt.pytest_plugin"}
+ROOF = {
+    "asr_adapt.__main__",
+    "asr_adapt.pytest_options",
+    "asr_adapt.pytest_plugin",
+    "asr_adapt.pytest_session",
+}
 HEAVY = {"torch", "torchaudio", "transformers", "accelerate", "peft", "safetensors", "silero_vad"}
 WITHOUT_TORCH = ("text", "audio", "manifest", "scoring", "pretrained")
 SLOW_FOR_HELP = HEAVY | {"numpy", "pydantic", "librosa", "scipy", "jinja2", "yaml", "jiwer"}

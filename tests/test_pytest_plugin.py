@@ -2,6 +2,7 @@
 
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 
@@ -29,21 +30,21 @@ def baseline(pytester):
 
 
 def test_update_then_pass_with_a_summary(pytester, baseline):
-    assert len(json.loads(baseline.read_text())["ids"]) == 240
-    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%", "-v")
+    assert len(json.loads(baseline.read_text())["rows"]) == 240
+    result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:5%", "-v")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*good.jsonl::accent=scottish PASSED*", "*word error rate*"])
     result.stdout.re_match_lines([r"accent=us: \d+\.\d+% \(baseline .* points\), 120 rows: passed"])
 
 
 def test_a_worse_accent_is_a_failing_test_with_its_worst_rows(pytester, baseline):
-    result = run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:0.01")
+    result = run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:0.01")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.re_match_lines(
         [r"accent=us: WER .* → .* points, p = ", r"rows that lost most:", r".*said: "]
     )
     assert "Traceback" not in result.stdout.str()
-    run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:0.9").assert_outcomes(passed=2)
+    run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:0.9").assert_outcomes(passed=2)
 
 
 def test_the_baseline_is_left_alone_when_a_test_fails(pytester, baseline):
@@ -55,7 +56,7 @@ def test_the_baseline_is_left_alone_when_a_test_fails(pytester, baseline):
 def test_unlike_rows_are_not_compared(pytester, baseline):
     changed = [ROWS[0] | {"text": "other words"}, *ROWS[1:]]
     write_rows(pytester.path / "changed.jsonl", changed)
-    result = run(pytester, "changed.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%")
+    result = run(pytester, "changed.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:5%")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*NOT COMPARABLE*1 reference transcripts have changed (scottish-0)*"])
     result = run(pytester, "good.jsonl", "--wer-baseline=b.json", "--wer-normalise=none")
@@ -67,10 +68,10 @@ def test_unlike_rows_are_not_compared(pytester, baseline):
     ("arguments", "sentence"),
     [
         (
-            ["broken.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:5%"],
+            ["broken.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:5%"],
             "broken.jsonl:1: the line is not valid JSON",
         ),
-        (["good.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:lots"], "'lots' is no rise"),
+        (["good.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:lots"], "'lots' is no rise"),
         (["good.jsonl", "--wer-baseline=none.json"], "there is no baseline"),
         (["good.jsonl", "--wer-update"], "needs --wer-baseline FILE"),
     ],
@@ -85,11 +86,11 @@ def test_bad_data_and_options_are_one_sentence(pytester, baseline, arguments, se
 
 
 def test_xdist_passes_fails_and_updates(pytester):
-    arguments = ("-n", "2", "--wer-baseline=b.json", "--wer-fail=accent:1%", "--wer-fail=gender:1%")
+    arguments = ("-n", "2", "--wer-baseline=b.json", "--wer-rise=accent:1%", "--wer-rise=gender:1%")
     result = run(pytester, "good.jsonl", *arguments, "--wer-update")
     result.assert_outcomes(passed=4)
     result.stdout.re_match_lines([r"wrote .*b\.json: 240 rows"])
-    assert len(json.loads((pytester.path / "b.json").read_text())["ids"]) == 240
+    assert len(json.loads((pytester.path / "b.json").read_text())["rows"]) == 240
     result = run(pytester, "worse.jsonl", *arguments)
     assert re.search(r"accent=us: .*: failed", result.stdout.str())
     assert re.search(r"accent=scottish: .*: passed", result.stdout.str())
@@ -113,7 +114,7 @@ def test_fixture(pytester, baseline):
             wer_gate("good.jsonl")
         """
     )
-    result = run(pytester, "--wer-baseline=b.json", "--wer-fail=accent:0.02")
+    result = run(pytester, "--wer-baseline=b.json", "--wer-rise=accent:0.02")
     result.assert_outcomes(passed=2, failed=1)
     result.stdout.re_match_lines([r"accent=us: WER .* → "])
     result = run(pytester, "-k", "worse or good", "--wer-baseline=new.json", "--wer-update")
@@ -164,11 +165,11 @@ def missing_rows(pytester, rows, *options):
 
 def test_an_accent_that_is_gone_fails_the_run(pytester, baseline):
     scottish = [row for row in ROWS if row["accent"] == "scottish"]
-    result = missing_rows(pytester, scottish, "--wer-fail=accent:5%")
+    result = missing_rows(pytester, scottish, "--wer-rise=accent:5%")
     result.assert_outcomes(passed=2)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["120 of 240 rows of *b.json were judged by no test (us-*"])
-    assert missing_rows(pytester, scottish, "--wer-fail=accent:5%", "--wer-subset").ret == 0
+    assert missing_rows(pytester, scottish, "--wer-rise=accent:5%", "--wer-accept=rows").ret == 0
 
 
 def test_a_gate_without_rows_is_no_passed_gate(pytester, baseline):
@@ -184,7 +185,7 @@ def test_a_baseline_that_is_not_there_fails_though_no_row_needs_it(pytester):
 
 
 def test_tests_picked_by_hand_ask_for_no_more(pytester, baseline):
-    options = ("--wer-baseline=b.json", "--wer-fail=accent:5%")
+    options = ("--wer-baseline=b.json", "--wer-rise=accent:5%")
     assert run(pytester, "good.jsonl::accent=us", *options).ret == 0
     assert run(pytester, "good.jsonl", "-k", "scottish", *options).ret == 0
 
@@ -205,3 +206,41 @@ def test_characters_are_compared_where_asked(pytester):
     result = run(pytester, "now.jsonl", "--wer-baseline=b.json", "--wer-metric=cer")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*CER 14.29 % → 28.57 %*"])
+
+
+def test_a_baseline_that_gets_worse_is_shown_and_asks_for_a_yes(pytester, baseline):
+    before = baseline.read_bytes()
+    options = ("--wer-baseline=b.json", "--wer-by=accent", "--wer-update")
+    result = run(pytester, "worse.jsonl", *options)
+    assert result.ret == 1 and baseline.read_bytes() == before
+    result.stdout.re_match_lines([r"WORSE accent=us: WER .* points\), 120 rows"])
+    result.stdout.fnmatch_lines(["*b.json was not written: give --wer-yes to accept this."])
+    assert run(pytester, "worse.jsonl", *options, "--wer-yes").ret == 0
+    assert run(pytester, "good.jsonl", *options).ret == 0, "what gets better asks nothing"
+    assert json.loads(baseline.read_text()) == json.loads(before)
+
+
+def test_options_are_those_of_the_gate_and_former_names_still_work(pytester, baseline):
+    result = run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-by=accent", "--wer-rise=0.01")
+    result.assert_outcomes(passed=1, failed=1)
+    former = run(pytester, "worse.jsonl", "--wer-baseline=b.json", "--wer-fail=accent:0.01", "--wer-subset")
+    former.assert_outcomes(passed=1, failed=1)
+    former.stdout.fnmatch_lines(["note: --wer-fail is called --wer-rise now"])
+    assert "--wer-fail" not in run(pytester, "--help").stdout.str()
+    changed = [ROWS[0] | {"text": "other words"}, *ROWS[1:]]
+    write_rows(pytester.path / "changed.jsonl", changed)
+    accepted = run(pytester, "changed.jsonl", "--wer-baseline=b.json", "--wer-accept=references")
+    accepted.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_junit_files_stay_small(pytester, baseline, workers):
+    options = ("--wer-baseline=b.json", "--wer-by=accent", "--wer-rise=0.01", "--junit-xml=junit.xml")
+    run(pytester, "worse.jsonl", *options, *workers)
+    text = (pytester.path / "junit.xml").read_text()
+    assert len(text) < 6_000, "240 rows are not in it"
+    cases = {case.get("name"): case for case in ElementTree.fromstring(text).iter("testcase")}
+    found = {p.get("name"): p.get("value") for p in cases["accent=us"].iter("property")}
+    assert set(found) == {"wer accent=us", "baseline accent=us", "rows accent=us"}
+    assert float(found["wer accent=us"]) > float(found["baseline accent=us"])
+    assert "rows that lost most" in cases["accent=us"].find("failure").text

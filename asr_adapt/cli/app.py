@@ -37,6 +37,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.lm",
     "asr_adapt.cli.serve",
     "asr_adapt.cli.score",
+    "asr_adapt.cli.gate",
     "asr_adapt.cli.probe",
     "asr_adapt.cli.models",
     "asr_adapt.cli.system",

@@ -107,6 +107,29 @@ class GroupedCommands(_Laid, TyperGroup):
             _write_section(formatter, title, rows, width)
 
 
+class DefaultCommand(GroupedCommands):
+    """A group that is a command too: what names none of its commands is given to the one called ``default``.
+
+    Its help is that command's help, with the others below.
+    """
+
+    default = "check"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default's name in front, unless a command is named or help is asked for."""
+        shown = [name for name, command in self.commands.items() if not command.hidden]
+        if args and args[0] not in (*shown, self.default, *ctx.help_option_names):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The default's usage, text and options, then the other commands."""
+        command = self.commands[self.default]
+        for part in (command.format_usage, command.format_help_text, command.format_options):
+            part(ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+
 def summary(command: Any) -> str:
     """The first sentence of a command's help, without its full stop."""
     first = " ".join(_docstring(command).strip().split("\n\n")[0].split())
@@ -131,9 +154,9 @@ def _argument(param: Any) -> str:
 
 def _record(option: Any, names: str, told: str) -> tuple[str, str, str]:
     """How an option is given, what it does, and what Typer adds in brackets: default, range, required."""
-    does, _, extra = told.rpartition("  [") if told.endswith("]") else (told, "", "")
-    if told.startswith("[") and not does:
-        extra = told[1:]
+    does, _, extra = told.rpartition("  [") if told.endswith("]") and "  [" in told else (told, "", "")
+    if told.startswith("["):
+        does, extra = "", told[1:]
     extra = f"[{extra}" if extra else ""
     if option.param_type_name == "argument":
         return _argument(option).strip("[]"), does, "" if extra == "[required]" else extra
@@ -178,6 +201,7 @@ _GLUE = "\u00a0"
 
 def _wrapped(text: str, width: int) -> list[str]:
     """Lines of at most ``width`` characters, broken at spaces alone, unless one word is wider."""
+    text = re.sub(r"(\d) %", rf"\1{_GLUE}%", text)
     lines = textwrap.wrap(text, width, break_on_hyphens=False, break_long_words=False)
     if any(len(line) > width for line in lines):  # brackets wider than the column: let them break
         lines = textwrap.wrap(text.replace(_GLUE, " "), width, break_on_hyphens=False)

@@ -38,5 +38,9 @@ def add(
 
 def new_group(summary: str, **more: Any) -> typer.Typer:
     """A group of commands of its own, such as ``asr-adapt manifest``."""
-    settings = {"no_args_is_help": True, "rich_markup_mode": None, "add_completion": False} | more
-    return typer.Typer(cls=GroupedCommands, help=summary, **settings)
+    settings: dict[str, Any] = {
+        "cls": GroupedCommands,
+        "no_args_is_help": True,
+        "rich_markup_mode": None,
+    } | more
+    return typer.Typer(help=summary, add_completion=False, **settings)

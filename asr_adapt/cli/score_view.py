@@ -6,7 +6,7 @@ Imported by the score commands only when they print, since rich is not free.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.compare import GroupComparison
     from asr_adapt.scoring.conversations import SpeakerErrors
     from asr_adapt.scoring.gate import GateResult
+    from asr_adapt.scoring.history import Point
 
 _STYLES = {
     "better": "green",
@@ -193,6 +194,20 @@ def show_gate(result: GateResult) -> None:
     failed = sum(not check.passed for check in result.checks)
     counted = f": {failed} of {len(result.checks)} checks failed"
     out.print(Text.assemble("gate ", styled("failed" if failed else "passed"), counted))
+
+
+def show_history(points: Sequence[Point]) -> None:
+    """A line a version, oldest first, then one sentence."""
+    from asr_adapt.scoring.history_page import lines, sentence
+
+    out = console()
+    table = _table("date", "WER", "change", "rows", "commit")
+    table.add_column("what", overflow="ellipsis", no_wrap=True, ratio=1)
+    table.expand = True
+    for cells in lines(points):
+        table.add_row(*cells)
+    out.print(table)
+    out.print(sentence(points))
 
 
 def print_lines(out: Console, lines: Iterable[str]) -> None:

@@ -8,7 +8,6 @@ Only numbers and hashes are stored, no transcripts, so a baseline of private spe
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from asr_adapt.errors import DataError, NotComparableError, UsageError
-from asr_adapt.files import write_json
+from asr_adapt.errors import DataError, NotComparableError
+from asr_adapt.files import atomic_write
+from asr_adapt.scoring.baseline_file import FIX, read, written
 from asr_adapt.scoring.compare import paired_rows, shorten
 from asr_adapt.scoring.counts import ErrorTable, count_errors
 from asr_adapt.scoring.pairing import composed, paired_ids
@@ -25,9 +25,6 @@ from asr_adapt.scoring.predictions import Predictions, PredictionSource, read_pr
 from asr_adapt.scoring.score import require_unique_ids, software
 from asr_adapt.text import profile as profile_named
 
-FORMAT = 1
-#: Fields that a baseline of before may lack.
-_LATER = frozenset({"characters", "character_errors"})
 #: Settings that say what ran; all others say how it was decoded and must agree. Profiles are compared apart.
 INFORMATIVE = frozenset({"model", "runtime", "device", "noise_floor", "normaliser"})
 
@@ -43,7 +40,6 @@ class Baseline:
     normaliser: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     software: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
     #: Characters and their errors in each row; empty in a baseline of before they were kept.
     characters: list[int] = field(default_factory=list)
     character_errors: list[int] = field(default_factory=list)
@@ -55,31 +51,20 @@ class Baseline:
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
-        write_json(path, {"wer": self.wer, **asdict(self)})
+        with atomic_write(path) as handle:
+            handle.write(written(asdict(self), self.wer))
 
     @classmethod
     def load(cls, path: str | Path) -> Baseline:
         """Read it back; :class:`DataError` says what is wrong and how to write a new one."""
-        fix = "write one with `asr-adapt gate PREDICTIONS --baseline FILE --update`."
         if not Path(path).is_file():
-            raise DataError(f"there is no baseline; {fix}", path=path)
-        try:
-            value = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"is not JSON ({error}); {fix}", path=path) from None
-        names = cls.__dataclass_fields__.keys()
-        if not isinstance(value, dict) or not names - _LATER <= value.keys():
-            raise DataError(f"is not a baseline; {fix}", path=path)
-        if value["format"] != FORMAT:
-            raise DataError(f"has format {value['format']}, this version reads {FORMAT}; {fix}", path=path)
-        if (field := _unfit_field(value)) is not None:
-            raise DataError(f"is damaged or edited by hand; {fix}", path=path, field=field)
-        baseline = cls(**{name: value[name] for name in names & value.keys()})
-        columns = ["ids", "references", "errors", "words"]
-        columns += sorted(name for name in _LATER if getattr(baseline, name))
-        if len({len(getattr(baseline, name)) for name in columns}) != 1:
-            raise DataError(f"has columns of unequal length; {fix}", path=path)
-        return baseline
+            raise DataError(f"there is no baseline; {FIX}", path=path)
+        return cls.parse(Path(path).read_text(encoding="utf-8", errors="replace"), path)
+
+    @classmethod
+    def parse(cls, text: str, path: str | Path) -> Baseline:
+        """As :meth:`load`, of a file's text; ``path`` names it in errors."""
+        return cls(**read(text, path))
 
     def counted_in(self, metric: str) -> Baseline:
         """The baseline itself for ``wer``; for ``cer`` one whose words are the characters of this one.
@@ -93,42 +78,6 @@ class Baseline:
                 "the baseline was written before characters were counted: write a new one with --update."
             )
         return replace(self, errors=self.character_errors, words=self.characters)
-
-
-def _unfit_field(value: Mapping[str, Any]) -> str | None:
-    """The first field of a stored baseline that holds something else than it should."""
-    for name in ("ids", "references"):
-        if not isinstance(value[name], list) or not all(isinstance(item, str) for item in value[name]):
-            return name
-    for name in ("errors", "words", *_LATER):
-        numbers = value.get(name) or []
-        if not isinstance(numbers, list) or not all(type(n) is int and 0 <= n < 2**31 for n in numbers):
-            return name
-    for name in ("normaliser", "settings", "software"):
-        if not isinstance(value[name], dict):
-            return name
-    if not all(isinstance(value["normaliser"].get(part), str) for part in ("name", "version")):
-        return "normaliser"
-    noise = value["settings"].get("noise_floor")
-    if noise is not None and not (type(noise) in (int, float) and 0 <= noise <= 1):
-        return "settings.noise_floor"
-    return None
-
-
-def require_replaceable(path: Path) -> None:
-    """Raise UsageError where a file is at ``path`` that holds something else than a baseline."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return
-    except UnicodeDecodeError:
-        text = "not JSON"
-    try:
-        value = json.loads(text) if text.strip() else {"errors": [], "words": []}
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or not {"errors", "words"} <= value.keys():
-        raise UsageError(f"{path} holds no baseline, so it is not replaced: name another file.")
 
 
 def make_baseline(

@@ -33,14 +33,14 @@ class Bar:
 def bar_chart(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
     """Horizontal bars with 95 % whiskers, one block per group; ``title`` is read out by screen readers."""
     most = max((bar.high for _, bars in groups for bar in bars), default=0.0) or 1.0
-    step = _nice_step(most)
+    step = nice_step(most)
     end = step * (int(most / step) + 1)
     scale = (_WIDTH - _LABEL - 60) / end
     height = sum(len(bars) * _BAR + _GROUP_SPACE for _, bars in groups) + 26
-    parts = [_open(height, title), *_x_axis(step, end, scale, height)]
+    parts = [open_svg(height, title), *_x_axis(step, end, scale, height)]
     y = 4.0
     for name, bars in groups:
-        parts.append(_text(_LABEL - 8, y + len(bars) * _BAR / 2 + 4, _shorten(name), "label", "end"))
+        parts.append(svg_text(_LABEL - 8, y + len(bars) * _BAR / 2 + 4, _shorten(name), "label", "end"))
         for bar in bars:
             parts.append(_bar(bar, y, scale))
             y += _BAR
@@ -57,7 +57,7 @@ def _bar(bar: Bar, y: float, scale: float) -> str:
         f'width="{max(width - _LABEL, 1):.1f}" height="{_BAR - 4}" rx="2"/>'
         f'<path class="whisker" d="M{low:.1f} {middle:.1f}H{high:.1f}M{low:.1f} {middle - 4:.1f}v8'
         f'M{high:.1f} {middle - 4:.1f}v8"/>'
-        + _text(high + 6, middle + 4, f"{100 * bar.value:.1f}", "value")
+        + svg_text(high + 6, middle + 4, f"{100 * bar.value:.1f}", "value")
         + "</g>"
     )
 
@@ -67,11 +67,11 @@ def _x_axis(step: float, end: float, scale: float, height: float) -> list[str]:
     for index in range(round(end / step) + 1):
         x = _LABEL + scale * step * index
         parts.append(f'<path class="grid" d="M{x:.1f} 0V{height - 20}"/>')
-        parts.append(_text(x, height - 6, f"{100 * step * index:g} %", "tick", "middle"))
+        parts.append(svg_text(x, height - 6, f"{100 * step * index:g} %", "tick", "middle"))
     return parts
 
 
-def _nice_step(most: float, ticks: int = 6) -> float:
+def nice_step(most: float, ticks: int = 6) -> float:
     """The smallest of 1, 2, 5 times a power of ten that needs at most ``ticks`` steps up to ``most``."""
     power = 10.0 ** math.floor(math.log10(most / ticks))
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor * ticks >= most)
@@ -97,12 +97,14 @@ def line_chart(curves: Sequence[Curve], title: str, *, percent: bool = False) ->
         return ""
     x_end, y_end = max(*xs, 1.0), max(*ys, 1e-9, 0.0) * 1.08
     x_scale, y_scale = (_WIDTH - left - right) / x_end, (height - top - bottom) / y_end
-    parts = [_open(height, title)]
+    parts = [open_svg(height, title)]
     for value in _ticks(y_end):
         y = height - bottom - y_scale * value
         parts.append(f'<path class="grid" d="M{left} {y:.1f}H{_WIDTH - right}"/>')
-        parts.append(_text(left - 6, y + 4, f"{100 * value:g} %" if percent else f"{value:g}", "tick", "end"))
-    parts += [_text(left + x_scale * x, height - 8, f"{x:g}", "tick", "middle") for x in _ticks(x_end)]
+        parts.append(
+            svg_text(left - 6, y + 4, f"{100 * value:g} %" if percent else f"{value:g}", "tick", "end")
+        )
+    parts += [svg_text(left + x_scale * x, height - 8, f"{x:g}", "tick", "middle") for x in _ticks(x_end)]
     for curve in curves:
         places = [(left + x * x_scale, height - bottom - y * y_scale) for x, y in _thin(curve.points)]
         line = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
@@ -115,7 +117,7 @@ def line_chart(curves: Sequence[Curve], title: str, *, percent: bool = False) ->
 
 
 def _ticks(end: float) -> list[float]:
-    step = _nice_step(end)
+    step = nice_step(end)
     return [round(step * index, 10) for index in range(int(end / step) + 1)]
 
 
@@ -124,14 +126,16 @@ def _thin(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     return [*points[::step], *([points[-1]] if (len(points) - 1) % step else [])]
 
 
-def _open(height: float, title: str) -> str:
+def open_svg(height: float, title: str, width: int = _WIDTH) -> str:
+    """The opening tag; ``title`` is read out by screen readers."""
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:.0f}" role="img" aria-label="{escape(title, quote=True)}" '
+        f'<svg viewBox="0 0 {width} {height:.0f}" role="img" aria-label="{escape(title, quote=True)}" '
         'xmlns="http://www.w3.org/2000/svg">'
     )
 
 
-def _text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+def svg_text(x: float, y: float, text: str, kind: str, anchor: str = "start") -> str:
+    """A label of the style sheet's class ``kind``."""
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 

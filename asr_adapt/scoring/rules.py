@@ -111,6 +111,13 @@ def rules_from(value: Mapping[str, Any], path: str = "rules", base: GateRules | 
     return replace(base, **changes)
 
 
+def require_metric(name: str) -> str:
+    """``name`` where it is a metric; else :class:`UsageError`."""
+    if name not in METRICS:
+        raise UsageError(f"--metric {name!r} is not one of {', '.join(METRICS)}.")
+    return name
+
+
 def _metric(value: Any, path: str) -> str:
     if value not in METRICS:
         raise RecipeError(f"{value!r} is not one of {', '.join(METRICS)}.", path=path, field="metric")
