@@ -121,9 +121,11 @@ class Bench:
             part: [str(self._part(self.tasks[name].parts[part])) for name in accents]
             for part in ("train", "dev")
         }
+        dry = {} if self.options.rows is None else {"batch": {"seconds": 60.0}, "precision": "float32"}
         return {
             "model": self.options.model,
             **parts,
+            **dry,
             "replay": {"manifest": str(self._part(self.native["replay"]))},
             "strategy": {"name": "lora"},
             "schedule": {"steps": steps * len(accents)},

@@ -46,6 +46,8 @@ from asr_adapt.training.device.batch_size import (
 )
 from asr_adapt.training.device.forecast import Forecast, forecast, worth_telling
 from asr_adapt.training.device.memory import DeviceMemory
+from asr_adapt.training.device.precision import mixed_precision
+from asr_adapt.training.device.recomputing import recompute_layers
 from asr_adapt.training.device.speedups import Speedups
 from asr_adapt.training.labels.choice import fitted, speller, train_vocabulary
 from asr_adapt.training.labels.replayed import self_labelled
@@ -381,28 +383,14 @@ def _accelerator(recipe: Recipe, folder: Path) -> Accelerator:
         # Accelerate keeps one global state; a second run in this process may want another precision or device
         AcceleratorState._reset_state(reset_partial_state=True)
     device = choose_device(recipe.device)
-    precision = recipe.precision
-    if precision == "auto":
-        precision = "bfloat16" if fast_bfloat16(device) else "float32"
     return Accelerator(
-        mixed_precision="bf16" if precision == "bfloat16" else "no",
+        mixed_precision=mixed_precision(recipe.precision, device),
         cpu=device.type == "cpu",
         log_with="tensorboard",
         project_dir=str(folder),
         # layer drop, and mask embeddings without masks, leave parameters out of a step
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed in hardware: CUDA since Ampere, CPUs with AMX tiles or AVX-512 BF16.
-
-    On an AVX-512 BF16 CPU (Zen 4, Cooper Lake) a step of whisper-tiny.en takes half the time of float32.
-    """
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    units = torch.cpu.get_capabilities()
-    return device.type == "cpu" and any(units.get(unit) for unit in ("amx_bf16", "avx512_bf16"))
 
 
 def _seed(seed: int) -> None:
@@ -504,6 +492,8 @@ def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Lea
             f"the {recogniser.family} family has no single target a step to smooth: set it to 0.",
             field="regularisation.label_smoothing",
         )
+    if recipe.gradient_checkpointing:
+        recompute_layers(recogniser.model)
     optimiser = build_optimiser(parameter_groups(recogniser.stack, plan, recipe.optimiser), recipe.optimiser)
     pull_to_start(optimiser, recipe.regularisation.pull)
     average = MovingAverage(recogniser.model, plan.names, recipe.averaging.ema)

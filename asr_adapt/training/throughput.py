@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 
 from asr_adapt.models import Costs, Recogniser, count_costs, peak_flops
 from asr_adapt.training.data.corpus import Example
+from asr_adapt.training.device.precision import TYPES
 
 
 @dataclass
@@ -35,8 +35,7 @@ class Meter:
         self.recogniser.stack.set_modes()
         self.costs = count_costs(self.recogniser, boundary)
         if not self._peak:
-            half = self.accelerator.mixed_precision == "bf16"
-            dtype = torch.bfloat16 if half else torch.float32
+            dtype = TYPES[str(self.accelerator.mixed_precision)]
             self._peak = peak_flops(self.accelerator.device, dtype)
 
     def flops(self, batch: Sequence[Example]) -> float:

@@ -1,4 +1,4 @@
-"""What makes steps faster without changing what is learnt: compiled layers, a frozen prefix in bfloat16.
+"""What makes steps faster without changing what is learnt: compiled layers, frozen weights in bfloat16.
 
 Knows modules and weights of the layer stack. Does not know steps, recipes' other sections or how models are
 measured: measuring is wrapped, so that it always sees the plain float32 network.
@@ -28,8 +28,9 @@ class Speedups:
     """Follows the boundary of the frozen prefix.
 
     ``compiled``: layers that learn run through ``torch.compile``, one graph for all lengths, with dropout
-    masks drawn as without it. ``half``: linear and convolution weights of the prefix are bfloat16 during
-    steps, which gives the very numbers that autocast gives; their float32 originals wait on the host.
+    masks drawn as without it. ``half``: linear and convolution weights that do not learn, in the prefix and
+    above it (LoRA's base), are bfloat16 during steps, which gives the very numbers that autocast gives; their
+    float32 originals wait on the host.
     """
 
     def __init__(self, stack: LayerStack, *, compiled: bool, half: bool) -> None:
@@ -38,7 +39,7 @@ class Speedups:
         self._done: set[str] = set()
 
     def on_boundary(self, boundary: int) -> None:
-        """Compile what learns from now on, and round what lies below ``boundary``."""
+        """Compile what learns from now on, and round what does not."""
         if self.compiled:
             self._compile()
         if self.half:
@@ -55,7 +56,7 @@ class Speedups:
         return run
 
     def restore(self) -> None:
-        """Give the prefix its float32 weights back, bit for bit."""
+        """Give what was rounded its float32 weights back, bit for bit."""
         self._put_back()
         self._originals.clear()
 
@@ -76,11 +77,14 @@ class Speedups:
 
     def _round(self, boundary: int) -> None:
         prefix = self.stack.stages[:boundary]
+        whole = _needed_whole(self.stack.model)
         for name, module in self.stack.model.named_modules():
+            own = list(module.parameters(recurse=False))
             if not isinstance(module, _ROUNDED) or parametrize.is_parametrized(module):
                 continue
-            if any(stage.owns(f"{name}.weight") for stage in prefix):
-                for parameter in module.parameters(recurse=False):
+            frozen = not any(parameter.requires_grad for parameter in own) and whole.isdisjoint(own)
+            if frozen or any(stage.owns(f"{name}.weight") for stage in prefix):
+                for parameter in own:
                     self._originals[parameter] = parameter.data.cpu()
                     parameter.data = parameter.data.bfloat16()
 
@@ -96,3 +100,14 @@ class Speedups:
         finally:
             for parameter, data in rounded.items():
                 parameter.data = data
+
+
+def _needed_whole(model: nn.Module) -> set[nn.Parameter]:
+    """Weights used where autocast rounds nothing: tied embeddings, and those whose norms DoRA takes."""
+    found: set[nn.Parameter] = set()
+    for module in model.modules():
+        if isinstance(module, nn.Embedding):
+            found.update(module.parameters(recurse=False))
+        elif len(getattr(module, "lora_magnitude_vector", ())):
+            found.update(module.get_base_layer().parameters())  # type: ignore[operator]
+    return found

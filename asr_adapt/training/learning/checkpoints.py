@@ -50,6 +50,8 @@ class Progress:
     finished: bool = False
     #: Steps at which gradual unfreezing began a further phase.
     freed: list[int] = field(default_factory=list)
+    #: State of the scale of float16's losses; empty in other types.
+    scale: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

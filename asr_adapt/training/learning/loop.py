@@ -9,6 +9,7 @@ the trajectory does not depend on how micro-batches are shared among processes.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -107,6 +108,8 @@ def train(run: Run, *, resume: bool) -> Progress:
     """Carry the recipe out and return how far it came; the best weights went to the observer."""
     if resume and (newest := newest_checkpoint(run.folder)):
         run.progress = load_checkpoint(newest, run.learning)
+        if run.accelerator.scaler is not None and run.progress.scale:
+            run.accelerator.scaler.load_state_dict(run.progress.scale)
     run.unfreezing.begin(run.progress)
     wrapped = _wrapped(run, None)
     if run.progress.step == 0 and not run.progress.history:
@@ -211,7 +214,7 @@ def _optimise(
         "step": run.progress.step,
         "epoch": epoch,
         "loss": value,
-        "gradient_norm": norm,
+        "gradient_norm": norm if math.isfinite(norm) else None,  # float16's scale is being found
         "rate": factor * recipe.optimiser.learning_rate,
         "tokens": tokens,
         "audio_seconds": padded,
@@ -276,6 +279,8 @@ def _after_step(run: Run) -> bool:
     progress.finished = last or stop
     if progress.step % recipe.checkpoint_every == 0 or last or stop:
         main = run.accelerator.is_main_process
+        if run.accelerator.scaler is not None:
+            progress.scale = run.accelerator.scaler.state_dict()
         save_checkpoint(run.folder, run.learning, progress, main=main)
         if main:
             run.averages.prune(progress.history)

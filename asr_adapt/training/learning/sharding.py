@@ -23,6 +23,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import Recogniser
+from asr_adapt.training.device.precision import TYPES
 from asr_adapt.training.learning.checkpoints import Learning
 from asr_adapt.training.recipe.schema import Recipe
 
@@ -89,8 +90,11 @@ def shard(
     fully_shard(module, mesh=mesh, ignored_params=whole_ones)
     after = dict(learning.model.named_parameters())
     _swap(learning.optimiser, {p: after[n] for n, p in before.items()}, mesh)
-    if accelerator.mixed_precision == "bf16":
-        module.forward = torch.autocast(accelerator.device.type, torch.bfloat16)(module.forward)
+    if accelerator.scaler is not None:
+        raise RecipeError("FSDP cannot scale float16's losses: use bfloat16 or float32.", field="precision")
+    dtype = TYPES[str(accelerator.mixed_precision)]
+    if dtype is not torch.float32:
+        module.forward = torch.autocast(accelerator.device.type, dtype)(module.forward)
     return module
 
 
