@@ -39,7 +39,7 @@ from asr_adapt.models import Recogniser, count_costs, load_recogniser
 from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.device.precision import fast_bfloat16
+from asr_adapt.training.precision import fast_bfloat16
 from asr_adapt.transcription import evaluate
 
 SHORTEST, LONGEST = 3.0, 8.0  # seconds of a clip in part (a)

@@ -12,12 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from asr_adapt.models.contract import Hidden, Recogniser
+from asr_adapt.models.contract import Capabilities, Hidden, Recogniser
 from asr_adapt.models.hypothesis import HeardWindow, Hypothesis, Window
 
 Heard = TypeVar("Heard", Hypothesis, HeardWindow)
@@ -53,10 +54,13 @@ def choosing(recogniser: Recogniser, experts: Mapping[str, Weights]) -> Recognis
 class _Choosing(Recogniser):
     """Mixed into a family's class: the same calls, made once by each member."""
 
-    #: The members take turns in one network.
-    concurrent = False
     members: Mapping[str, Weights]
     kind: type[Recogniser]
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The family's, one clip or batch at a time: the members take turns in one network."""
+        return replace(self.kind.capabilities.fget(self), concurrent=False)  # type: ignore[attr-defined]
 
     def transcribe(
         self, waveforms: Sequence[Any], *, words: bool = False, language: str | None = None

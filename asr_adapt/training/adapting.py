@@ -46,7 +46,6 @@ from asr_adapt.training.device.batch_size import (
 )
 from asr_adapt.training.device.forecast import Forecast, forecast, worth_telling
 from asr_adapt.training.device.memory import DeviceMemory
-from asr_adapt.training.device.precision import mixed_precision
 from asr_adapt.training.device.recomputing import recompute_layers
 from asr_adapt.training.device.speedups import Speedups
 from asr_adapt.training.labels.choice import fitted, speller, train_vocabulary
@@ -67,6 +66,7 @@ from asr_adapt.training.measuring.encoder_context import as_pretrained, choose_c
 from asr_adapt.training.measuring.sets import Measuring, times_measured
 from asr_adapt.training.measuring.wer import spread
 from asr_adapt.training.outcome import Outcome, write_outcome
+from asr_adapt.training.precision import mixed_precision
 from asr_adapt.training.prefix.cache import PrefixCache
 from asr_adapt.training.prefix.estimate import expected_draws
 from asr_adapt.training.prefix.measured import MeasuredPrefix

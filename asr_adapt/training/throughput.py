@@ -13,7 +13,7 @@ from accelerate import Accelerator
 
 from asr_adapt.models import Costs, Recogniser, count_costs, peak_flops
 from asr_adapt.training.data.corpus import Example
-from asr_adapt.training.device.precision import TYPES
+from asr_adapt.training.precision import TYPES
 
 
 @dataclass

@@ -31,7 +31,7 @@ def test_each_clip_and_window_is_the_surest_members_and_the_base_is_left_as_it_w
         experts[f"expert{seed}"] = changed_weights(base, adapted)
     assert len(experts["expert2"]) < len(experts["expert1"])
     one = choosing(base, experts)
-    assert isinstance(one, WhisperRecogniser) and not one.concurrent
+    assert isinstance(one, WhisperRecogniser) and not one.capabilities.concurrent
 
     def expected(hear, sure):
         return [max(rows, key=sure) for rows in zip(*map(hear, members), strict=True)]

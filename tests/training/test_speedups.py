@@ -12,8 +12,11 @@ import pytest
 import torch
 
 from asr_adapt.models import load_recogniser
+from asr_adapt.models.lora import LoraSettings, add_lora
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.device.speedups import Speedups
+from tests.models.architectures import save_tiny
+from tests.models.whisper_models import save_tiny_whisper
 
 
 def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -79,3 +82,43 @@ def test_freed_layers_are_whole_again_when_the_boundary_moves(tone_model: Path) 
             assert all(p.dtype == torch.float32 for _, p in stack.parameters_of(stage))
     speedups.restore()
     assert all(torch.equal(before[name], found) for name, found in weights(recogniser.model).items())
+
+
+@pytest.mark.parametrize("name", ["wav2vec2", "whisper"])
+def test_a_frozen_base_in_bfloat16_teaches_lora_what_a_whole_one_does(name: str, tmp_path: Path) -> None:
+    place = save_tiny_whisper(tmp_path / name) if name == "whisper" else save_tiny(name, tmp_path / name)
+    recogniser = load_recogniser(place, device="cpu", compute_type="float32")
+    lora = add_lora(recogniser, LoraSettings(2, 4.0), seed=0)
+    for parameter_name, parameter in recogniser.model.named_parameters():
+        parameter.requires_grad_(parameter_name in lora.names)
+        if "lora_B" in parameter_name:
+            torch.nn.init.normal_(parameter)
+    waves = [np.random.default_rng(n).normal(0, 0.1, 16_000).astype(np.float32) for n in range(2)]
+    labels = recogniser.labels(["a line", "of text"])
+
+    def passes() -> list[torch.Tensor]:
+        recogniser.model.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            losses = recogniser.losses(recogniser.inputs(waves), 0, labels)
+        losses.sum().backward()
+        named = recogniser.model.named_parameters()
+        return [losses.detach(), *(p.grad.clone() for n, p in named if n in lora.names)]
+
+    plain, before = passes(), weights(recogniser.model)
+    speedups = Speedups(recogniser.stack, compiled=False, half=True)
+    speedups.on_boundary(0)
+    rounded = [n for n, p in recogniser.model.named_parameters() if p.dtype == torch.bfloat16]
+    assert rounded and not lora.names.intersection(rounded)
+    assert all(torch.equal(one, other) for one, other in zip(passes(), plain, strict=True))
+    speedups.restore()
+    assert all(torch.equal(before[n], p) for n, p in weights(recogniser.model).items())
+
+
+def test_doras_base_stays_whole_because_its_norms_are_taken(tmp_path: Path) -> None:
+    recogniser = load_recogniser(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
+    lora = add_lora(recogniser, LoraSettings(2, 4.0, dora=True), seed=0)
+    for name, parameter in recogniser.model.named_parameters():
+        parameter.requires_grad_(name in lora.names)
+    Speedups(recogniser.stack, compiled=False, half=True).on_boundary(0)
+    adapted = [n for n, p in recogniser.model.named_parameters() if "base_layer" in n]
+    assert adapted and all(recogniser.model.get_parameter(n).dtype == torch.float32 for n in adapted)

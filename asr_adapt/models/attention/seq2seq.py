@@ -171,7 +171,9 @@ class Seq2SeqRecogniser(Recogniser):
             hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
         heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
         given, wanted = self._padded(labels)
-        logits = self.network.decode(given, heard.states.to(self.dtype), heard.lengths, self._layer_drop)
+        # not self.dtype: frozen weights may be rounded, and gradients of the states add up in their type
+        widest = max((p.dtype for p in self.network.decoder.parameters()), key=lambda kind: kind.itemsize)
+        logits = self.network.decode(given, heard.states.to(widest), heard.lengths, self._layer_drop)
         with torch.autocast(logits.device.type, enabled=False):
             losses = F.cross_entropy(
                 logits.float().transpose(1, 2),

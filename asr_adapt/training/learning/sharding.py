@@ -23,8 +23,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import Recogniser
-from asr_adapt.training.device.precision import TYPES
 from asr_adapt.training.learning.checkpoints import Learning
+from asr_adapt.training.precision import TYPES
 from asr_adapt.training.recipe.schema import Recipe
 
 

@@ -27,7 +27,7 @@ from asr_adapt.manifest import file_print, sound_fields, sound_print
 from asr_adapt.models import Hidden, Recogniser, count_costs
 from asr_adapt.models.states import same_shape, stack_states
 from asr_adapt.training.data.corpus import Corpus, Example
-from asr_adapt.training.device.precision import TYPES
+from asr_adapt.training.precision import TYPES
 from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
 from asr_adapt.training.prefix.shards import (
     Shard,
