@@ -24,6 +24,7 @@ MODULES = {
     "hubert": "asr_adapt.models.ctc.wav2vec2",
     "moonshine": "asr_adapt.models.attention.moonshine",
     "parakeet_ctc": "asr_adapt.models.ctc.parakeet",
+    "parakeet_tdt": "asr_adapt.models.transducer.parakeet_tdt",
     "speech_to_text": "asr_adapt.models.attention.speech2text",
     "unispeech": "asr_adapt.models.ctc.wav2vec2",
     "unispeech-sat": "asr_adapt.models.ctc.wav2vec2",

@@ -6,7 +6,7 @@ Does not know recipes, manifests, beam search or how a checkpoint was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import pairwise
@@ -20,10 +20,11 @@ from transformers import Wav2Vec2PhonemeCTCTokenizer
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
-from asr_adapt.models.contract import Capabilities, DecoderSettings, Dropout, Hidden, Recogniser
+from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Recogniser
 from asr_adapt.models.ctc.anatomy import Wav2Vec2Anatomy
 from asr_adapt.models.ctc.languages import LanguageAdapters
 from asr_adapt.models.ctc.packed import PackedEncoder
+from asr_adapt.models.encoder import EncoderRecogniser
 from asr_adapt.models.files.directory import HEADS
 from asr_adapt.models.hypothesis import Hypothesis, Word
 from asr_adapt.models.masking import SpecAugment
@@ -31,13 +32,8 @@ from asr_adapt.models.stack import LayerStack
 from asr_adapt.models.words.pieces import piece_characters, words_of_phonemes, words_of_pieces
 from asr_adapt.text import WORD_DELIMITER, Spelling, spelling_of
 
-WINDOW_SECONDS = 20.0
-#: Samples that every batch is padded to a multiple of (0.32 s): few distinct shapes, because a CPU compiles
-#: its kernels anew for each (seen: 0.5 s a step with known shapes, 4 s with new ones).
-PADDING_MULTIPLE = 5_120
 
-
-class CtcRecogniser(Recogniser):
+class CtcRecogniser(EncoderRecogniser):
     """Encoder with a CTC head; the contract's methods are documented there."""
 
     family = "ctc"
@@ -45,30 +41,18 @@ class CtcRecogniser(Recogniser):
     adapters: LanguageAdapters | None = None
     #: The language of an MMS checkpoint that is meant where none is asked for.
     own_language: str = ""
-    window_seconds = WINDOW_SECONDS
 
     def __init__(self, model: Any, processor: Any, name: str, anatomy: type[Wav2Vec2Anatomy]) -> None:
-        self.model, self.processor, self.name = model, processor, name
+        super().__init__(model, processor, name, anatomy)
         if model.config.pad_token_id is None:  # CTC's blank: the tokeniser knows it too
             model.config.pad_token_id = processor.tokenizer.pad_token_id
         if model.config.pad_token_id is None:
             raise ModelError(
                 "names no blank: write its id into config.json.", path=name, field="pad_token_id"
             )
-        self.anatomy = anatomy(model)
         self.stack = self._stack()
-        self.adaptable = self.anatomy.adaptable
         #: Whether transcripts are phonemes with spaces between them, as the espeak models write.
         self.writes_phonemes = isinstance(processor.tokenizer, Wav2Vec2PhonemeCTCTokenizer)
-        self.sample_rate = int(processor.feature_extractor.sampling_rate)
-        self._layer_drop = float(getattr(self.anatomy.config, "layerdrop", 0.0))
-        self._multiple = PADDING_MULTIPLE if self.anatomy.input_name == "input_values" else None
-
-    def set_dropout(self, dropout: Dropout) -> None:
-        """Set the rates of the encoder's dropout modules; layer drop is this object's own."""
-        if dropout.layer_drop is not None:
-            self._layer_drop = dropout.layer_drop
-        self.anatomy.set_dropout(dropout)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -139,34 +123,6 @@ class CtcRecogniser(Recogniser):
             return Spelling(frozenset(tokens.keys() - special), whole=True)
         return spelling_of(tokens, tokenizer.word_delimiter_token or WORD_DELIMITER)
 
-    def frames(self, samples: int) -> int:
-        """How many CTC frames the head gives for ``samples`` samples."""
-        return self.anatomy.frames(self.anatomy.units(samples, self.processor.feature_extractor))
-
-    def inputs(self, waveforms: Sequence[np.ndarray], *, seeds: Sequence[int] | None = None) -> Hidden:
-        """Normalised, zero-padded inputs: (batch, samples), or (batch, frames, mels) for mel models."""
-        extractor = self.processor.feature_extractor
-        shortest = self.minimum_samples
-        padded = [np.pad(w, (0, max(0, shortest - len(w)))) for w in waveforms]
-        out = extractor(
-            padded,
-            sampling_rate=self.sample_rate,
-            padding=True,
-            pad_to_multiple_of=self._multiple,
-            return_attention_mask=True,
-            return_tensors="pt",
-        )
-        return Hidden(out[self.anatomy.input_name], out["attention_mask"].sum(-1))
-
-    @cached_property
-    def minimum_samples(self) -> int:
-        """The fewest samples that give one frame."""
-        low, high = 0, self.sample_rate
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.frames(middle) >= 1 else (middle, high)
-        return high
-
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Ids of the transcript as the vocabulary spells it; what the head cannot say is left out."""
         tokenizer, most = self.processor.tokenizer, self.head_size
@@ -176,17 +132,6 @@ class CtcRecogniser(Recogniser):
         else:
             coded = [tokenizer(self.spelling(text)).input_ids for text in texts]
         return [[label for label in ids if label is not None and label < most] for ids in coded]
-
-    def encode(self, batch: Hidden, boundary: int) -> Hidden:
-        """Run the stages below ``boundary``."""
-        return self._run(batch, 0, boundary, None)
-
-    def encode_each(self, batch: Hidden, boundaries: Sequence[int]) -> Iterator[Hidden]:
-        """As the contract says, every stage run once."""
-        done = 0
-        for boundary in boundaries:
-            batch, done = self._run(batch, done, boundary, None), boundary
-            yield batch
 
     def logits(self, batch: Hidden) -> Hidden:
         """Logits (batch, frames, vocabulary) of whole inputs."""
@@ -215,36 +160,6 @@ class CtcRecogniser(Recogniser):
             return F.ctc_loss(
                 scores, targets, out.lengths, sizes, self.blank, reduction="none", zero_infinity=True
             )
-
-    def _run(self, batch: Hidden, start: int, stop: int, masking: SpecAugment | None) -> Hidden:
-        anatomy, layers = self.anatomy, self.stack.layers
-        states, lengths = batch.states, batch.lengths
-        if start == 0 < stop:
-            states, lengths = anatomy.front_end(states.to(self.dtype), lengths)
-        if start <= 1 < stop:
-            states, masking = anatomy.embed(states, lengths, masking), None
-        first, last = max(start, layers[0]), min(stop, layers[-1] + 1)
-        if first < last:
-            if masking is not None:
-                states = masking(states, lengths)
-            states = self._run_layers(states, lengths, range(first - layers[0], last - layers[0]))
-        if start <= layers[-1] + 1 < stop:
-            states, lengths = anatomy.finish(states, lengths)
-        if start < stop == len(self.stack):
-            states = anatomy.head(states)
-        return Hidden(states, lengths)
-
-    def _run_layers(self, states: Tensor, lengths: Tensor, indices: range) -> Tensor:
-        context = self.anatomy.context(states, lengths)
-        drop, ran = self._layer_drop, False
-        for index in indices:
-            training = self.anatomy.layers[index].training
-            skipped = training and drop > 0 and torch.rand(()).item() < drop
-            if skipped and (ran or index != indices[-1]):  # were all skipped, nothing might be left to learn
-                continue
-            ran = ran or training
-            states = self.anatomy.layer(index, states, context)
-        return states
 
     @torch.inference_mode()
     def transcribe(
@@ -312,12 +227,6 @@ class CtcRecogniser(Recogniser):
             probability = float(np.mean(heard)) if heard else 0.0
             found.append(Word(word, span.start * second, span.stop * second, probability))
         return tuple(found)
-
-    @cached_property
-    def seconds_per_frame(self) -> float:
-        """Frame step in seconds."""
-        minute = 60 * self.sample_rate
-        return 60.0 / (self.frames(2 * minute) - self.frames(minute))
 
     def limits(self) -> ModelLimits:
         """Characters, frames and longest clip of this model."""
