@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from asr_adapt.destinations import mark_folder, require_folder
-from asr_adapt.errors import UsageError
+from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Recogniser, load_recogniser
@@ -188,6 +188,10 @@ def _experts(recogniser: Recogniser, base: str, names: Sequence[str]) -> list[Ex
             adapted = load_adapted(base, name, device="cpu", compute_type="float32")
         require_same_vocabulary(recogniser, adapted)
         experts.append(expert_of(name, weights, adapted, base))
+        if not experts[-1].changed:
+            logger.warning("%s has the weights of %s: it adds nothing.", name, base)
+    if not any(expert.changed for expert in experts):
+        raise ModelError(f"every expert has the weights of {base}: there is nothing to merge.", path=names[0])
     return experts
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr_adapt.errors import ModelError
 from asr_adapt.models import Recogniser
 from asr_adapt.training.retention.blending import layer_groups, require_same_shape, weights_of
 
@@ -33,13 +32,11 @@ class Expert:
 def expert_of(name: str, base: Mapping[str, Tensor], adapted: Recogniser, base_name: str) -> Expert:
     """What ``adapted`` learnt over ``base`` (CPU tensors by name).
 
-    Raises :class:`ModelError` for a model of another shape and for one that learnt nothing.
+    That may be nothing. Raises :class:`~asr_adapt.errors.ModelError` for a model of another shape.
     """
     weights = {parameter: value.cpu() for parameter, value in weights_of(adapted).items()}
     require_same_shape(base, weights, (base_name, name))
     changed = {n: value for n, value in weights.items() if not torch.equal(base[n], value)}
-    if not changed:
-        raise ModelError(f"has the weights of {base_name}: there is nothing to merge.", path=name)
     return Expert(name, changed)
 
 
