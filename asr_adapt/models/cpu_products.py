@@ -3,10 +3,10 @@
 Knows that torch has two libraries for them, and on which processors the one that it takes first is slow. Does
 not know networks. Nothing is computed less exactly: that is tried, once, before anything changes.
 
-torch multiplies float32 matrices by MKL, which takes its AVX2 kernels on AMD processors, and keeps oneDNN, which
-has AVX-512 ones for all makes, for other types. oneDNN is let in by ``fp32_precision = "bf16"``, which allows
-float32 products to be rounded to bfloat16; it does so only where there are tiles (AMX) for them, which no AMD
-processor has. One core of an EPYC (Zen 5): 85 against 210 GFLOP/s, at the same error.
+torch multiplies float32 matrices by MKL, which takes its AVX2 kernels on AMD processors, and keeps oneDNN,
+which has AVX-512 ones for all makes, for other types. oneDNN is let in by ``fp32_precision = "bf16"``, which
+allows float32 products to be rounded to bfloat16; it does so only where there are tiles (AMX) for them, which
+no AMD processor has. One core of an EPYC (Zen 5): 85 against 210 GFLOP/s, at the same error.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 #: Rows, inner size and columns of the product that is tried: large enough that oneDNN takes it.
-TRIED = 256, 384, 128
-#: Errors up to this multiple of the usual one are float32's own; bfloat16's are about ten thousand times as large.
+TRIED = 64, 256, 64
+#: Errors up to this multiple of the usual one are float32's own; bfloat16's are ten thousand times as large.
 ALLOWED = 4.0
 
 
@@ -28,8 +28,8 @@ ALLOWED = 4.0
 def prefer_fast_products() -> bool:
     """Let oneDNN multiply float32 matrices in this process where MKL is slow; whether it does.
 
-    Left alone where the user has chosen (``torch.backends.mkldnn.matmul.fp32_precision``), and where the trial
-    shows any rounding below float32.
+    Left alone where the user has chosen (``torch.backends.mkldnn.matmul.fp32_precision``), and where the
+    trial shows any rounding below float32.
     """
     switch: Any = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9 brought it
     if not _mkl_is_slow() or getattr(switch, "fp32_precision", "") != "none":

@@ -52,14 +52,23 @@ class Costs:
 def forward_costs(recogniser: Recogniser, boundary: int) -> Costs:
     """Costs where nothing learns: ``trained`` is what lies above the boundary, forward alone."""
     with torch.no_grad():
-        short, long = (_count(recogniser, boundary, s, learns=False) for s in (SHORT, LONG))
-    return Costs(*(Line.through(a, b) for a, b in zip(short, long, strict=True)))
+        return _costs(recogniser, boundary, learns=False)
 
 
 def count_costs(recogniser: Recogniser, boundary: int) -> Costs:
     """Costs of the recogniser as it is set up to learn; its gradients are cleared."""
     learns = any(p.requires_grad for p in recogniser.model.parameters())
-    short, long = (_count(recogniser, boundary, seconds, learns=learns) for seconds in (SHORT, LONG))
+    return _costs(recogniser, boundary, learns=learns)
+
+
+def _costs(recogniser: Recogniser, boundary: int, *, learns: bool) -> Costs:
+    """Two lengths counted; one where the network computes the same window for every clip."""
+    short = long = _count(recogniser, boundary, SHORT, learns=learns)
+    whole = recogniser.heard_seconds(SHORT) == recogniser.heard_seconds(LONG)
+    if not whole or recogniser.settings.context != "full":
+        long = _count(recogniser, boundary, LONG, learns=learns)
+        if short[0] > long[0]:  # the first clip also paid for what is computed once and kept
+            short = _count(recogniser, boundary, SHORT, learns=learns)
     return Costs(*(Line.through(a, b) for a, b in zip(short, long, strict=True)))
 
 

@@ -19,6 +19,7 @@ from transformers.utils import logging as transformers_logging
 from asr_adapt.errors import AsrAdaptError, ModelError, UsageError
 from asr_adapt.files import user_path
 from asr_adapt.models.contract import Recogniser
+from asr_adapt.models.cpu_products import prefer_fast_products
 from asr_adapt.models.fetching import converted, fetch
 from asr_adapt.models.files.directory import CONFIG, Checkpoint
 from asr_adapt.models.files.weights import load_network
@@ -147,6 +148,8 @@ def load_recogniser(
     """
     place = choose_device(device)
     dtype = choose_dtype(compute_type, place)
+    if place.type == "cpu":
+        prefer_fast_products()
     checkpoint = Checkpoint(located(source), str(source))
     if is_adapter(checkpoint.folder):
         return _load_adapted(checkpoint, device, dtype)

@@ -24,6 +24,7 @@ class Meter:
     accelerator: Accelerator
     costs: Costs | None = None
     _peak: float = field(default=0.0)
+    _counted: tuple[Any, ...] | None = None
 
     @property
     def peak(self) -> float:
@@ -31,9 +32,13 @@ class Meter:
         return self._peak
 
     def on_boundary(self, boundary: int) -> None:
-        """Count the arithmetic anew."""
-        self.recogniser.stack.set_modes()
-        self.costs = count_costs(self.recogniser, boundary)
+        """Count the arithmetic anew, where another part learns or another context is heard."""
+        stack = self.recogniser.stack
+        stack.set_modes()
+        asked = boundary, self.recogniser.settings.context, tuple(stack.trainable_names())
+        if asked != self._counted:
+            self.costs = count_costs(self.recogniser, boundary)
+            self._counted = asked
         if not self._peak:
             dtype = TYPES[str(self.accelerator.mixed_precision)]
             self._peak = peak_flops(self.accelerator.device, dtype)

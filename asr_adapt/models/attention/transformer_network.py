@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from asr_adapt.models.attention import token_step
 from asr_adapt.models.masking import valid_frames
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
@@ -85,8 +86,12 @@ class TransformerNetwork(ABC):
     def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
         """Logits (batch, vocabulary) behind the last of ``ids``, which follow the tokens in ``cache``."""
         hidden = self.embed(ids, cache.get_seq_length())
-        for layer in self.decoder.layers:
-            hidden = layer(hidden, None, states, heard, past_key_values=cache, use_cache=True)
+        plain = token_step.applies(states)
+        for index, layer in enumerate(self.decoder.layers):
+            if plain:
+                hidden = token_step.step_layer(layer, index, hidden, states, heard, cache)
+            else:
+                hidden = layer(hidden, None, states, heard, past_key_values=cache, use_cache=True)
         return self.head(hidden[:, -1])
 
     def head(self, hidden: Tensor) -> Tensor:

@@ -29,6 +29,27 @@ class _Heard(DynamicLayer):
         return found
 
 
+class _HeardRows(_Heard):
+    """The same with each row's keys and values apart, as :mod:`attention.token_step` reads them: nothing is
+    copied where rows leave, and beams share those of their row."""
+
+    keys: Any
+    values: Any
+
+    def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
+        super().__init__()
+        self.keys, self.values, self.is_initialized = keys, values, True
+
+    def rows(self, places: Tensor) -> _HeardRows:
+        """Some of the rows."""
+        chosen = places.tolist()
+        return _HeardRows([self.keys[n] for n in chosen], [self.values[n] for n in chosen])
+
+    def get_seq_length(self) -> int:
+        """Frames of the longest row."""
+        return max((row.shape[1] for row in self.values), default=0)
+
+
 class _Said(DynamicLayer):
     """Keys and values (batch, heads, tokens, width) of what was said, with room for ``capacity`` tokens."""
 
@@ -89,8 +110,13 @@ class HeardCache(Cache):
         """Some of the rows, in any order and number; nothing as long as nothing was computed."""
         if not self.layers:
             return HeardCache()
-        at = torch.tensor(places, device=self.layers[0].keys.device)
+        at = torch.tensor(places, device=self.layers[0].keys[0].device)
         return HeardCache([layer.rows(at) for layer in self.layers])
+
+    def keep_rows(self, keys: list[Tensor], values: list[Tensor], index: int) -> None:
+        """Keep what layer ``index`` gives for each row apart; layers are filled in their order."""
+        assert len(self.layers) == index
+        self.layers.append(_HeardRows(keys, values))
 
 
 class DecoderCache(EncoderDecoderCache):
