@@ -31,7 +31,7 @@ def prefer_fast_products() -> bool:
     Left alone where the user has chosen (``torch.backends.mkldnn.matmul.fp32_precision``), and where the
     trial shows any rounding below float32.
     """
-    switch: Any = getattr(torch.backends.mkldnn, "matmul", None)  # torch 2.9 brought it
+    switch = products_switch()
     if not _mkl_is_slow() or getattr(switch, "fp32_precision", "") != "none":
         return False
     usual = _errors()
@@ -40,6 +40,11 @@ def prefer_fast_products() -> bool:
         switch.fp32_precision = "none"
         return False
     return True
+
+
+def products_switch() -> Any:
+    """What chooses between the libraries; None before torch 2.9, which brought it."""
+    return getattr(torch.backends.mkldnn, "matmul", None)
 
 
 def _mkl_is_slow() -> bool:
@@ -55,13 +60,13 @@ def _errors() -> tuple[float, float]:
     rows, inner, columns = TRIED
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.randn(size, inner, generator=generator) for size in (rows, columns))
-    heads = torch.randn(3, 1, 2, rows, 64, generator=generator)
+    query, keys, values = (torch.randn(1, 2, rows, 64, generator=generator) for _ in range(3))
     with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         return (
             _off(F.linear(left, right), F.linear(left.double(), right.double())),
             _off(
-                F.scaled_dot_product_attention(*heads.unbind()),
-                F.scaled_dot_product_attention(*heads.double().unbind()),
+                F.scaled_dot_product_attention(query, keys, values),
+                F.scaled_dot_product_attention(query.double(), keys.double(), values.double()),
             ),
         )
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-import torch
 
 from asr_adapt.models import cpu_products
 
@@ -31,7 +30,7 @@ def test_products_stay_as_exact_as_float32() -> None:
     assert output(SCRIPT)[1] == "True"  # bfloat16's error is 0.3
 
 
-@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has no such choice")
+@pytest.mark.skipif(cpu_products.products_switch() is None, reason="this torch has no such choice")
 def test_the_users_choice_stands() -> None:
     chosen = "import torch\ntorch.backends.mkldnn.matmul.fp32_precision = 'ieee'\n"
     asked = "print(prefer_fast_products(), torch.backends.mkldnn.matmul.fp32_precision)"
@@ -39,15 +38,16 @@ def test_the_users_choice_stands() -> None:
     assert found == ["False", "ieee"]
 
 
-@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this torch has no such choice")
+@pytest.mark.skipif(cpu_products.products_switch() is None, reason="this torch has no such choice")
 def test_products_that_are_rounded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.backends.mkldnn.matmul.fp32_precision
+    switch = cpu_products.products_switch()
+    before = switch.fp32_precision
     errors = iter([(1e-5, 1e-6), (1e-1, 1e-6)])  # as tiles would give
     monkeypatch.setattr(cpu_products, "_mkl_is_slow", lambda: True)
     monkeypatch.setattr(cpu_products, "_errors", lambda: next(errors))
-    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    switch.fp32_precision = "none"
     try:
         assert cpu_products.prefer_fast_products.__wrapped__() is False
-        assert torch.backends.mkldnn.matmul.fp32_precision == "none"
+        assert switch.fp32_precision == "none"
     finally:
-        torch.backends.mkldnn.matmul.fp32_precision = before
+        switch.fp32_precision = before
