@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -15,24 +15,92 @@ __version__ = "0.1.0"
 # once, when the first tensor is made; who has set it keeps their choice.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+if TYPE_CHECKING:
+    from asr_adapt.api.data import build, check, split
+    from asr_adapt.api.transcribing import Transcriber, evaluate, load, stream, transcribe
+    from asr_adapt.decoding import Decoding
+    from asr_adapt.errors import (
+        AsrAdaptError,
+        DataError,
+        MissingExtraError,
+        ModelError,
+        NotComparableError,
+        RecipeError,
+        UsageError,
+    )
+    from asr_adapt.manifest import Manifest, Utterance
+    from asr_adapt.models import Recogniser, Word
+    from asr_adapt.scoring.compare import compare
+    from asr_adapt.scoring.gate import gate
+    from asr_adapt.scoring.score import score
+    from asr_adapt.training import Recipe, adapt
+    from asr_adapt.transcription import Segment, Transcript
+
 _PUBLIC = {
-    "Utterance": "asr_adapt.manifest",
-    "Manifest": "asr_adapt.manifest",
-    "Recogniser": "asr_adapt.models",
-    "Recipe": "asr_adapt.training",
-    "adapt": "asr_adapt.training",
-    "transcribe": "asr_adapt.transcription",
-    "evaluate": "asr_adapt.transcription",
-    "score": "asr_adapt.scoring",
-    "compare": "asr_adapt.scoring",
+    "AsrAdaptError": "errors",
+    "DataError": "errors",
+    "Decoding": "decoding",
+    "Manifest": "manifest",
+    "MissingExtraError": "errors",
+    "ModelError": "errors",
+    "NotComparableError": "errors",
+    "Recipe": "training",
+    "RecipeError": "errors",
+    "Recogniser": "models",
+    "Segment": "transcription",
+    "Transcriber": "api.transcribing",
+    "Transcript": "transcription",
+    "UsageError": "errors",
+    "Utterance": "manifest",
+    "Word": "models",
+    "adapt": "training",
+    "build": "api.data",
+    "check": "api.data",
+    "compare": "scoring",
+    "evaluate": "api.transcribing",
+    "gate": "scoring",
+    "load": "api.transcribing",
+    "score": "scoring",
+    "split": "api.data",
+    "stream": "api.transcribing",
+    "transcribe": "api.transcribing",
 }
-__all__ = ["__version__", *_PUBLIC]
+__all__ = [
+    "AsrAdaptError",
+    "DataError",
+    "Decoding",
+    "Manifest",
+    "MissingExtraError",
+    "ModelError",
+    "NotComparableError",
+    "Recipe",
+    "RecipeError",
+    "Recogniser",
+    "Segment",
+    "Transcriber",
+    "Transcript",
+    "UsageError",
+    "Utterance",
+    "Word",
+    "__version__",
+    "adapt",
+    "build",
+    "check",
+    "compare",
+    "evaluate",
+    "gate",
+    "load",
+    "score",
+    "split",
+    "stream",
+    "transcribe",
+]
 
 
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'asr_adapt' has no attribute {name!r}")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    return getattr(importlib.import_module(f"asr_adapt.{_PUBLIC[name]}"), name)
 
 
 def __dir__() -> list[str]:

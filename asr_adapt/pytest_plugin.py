@@ -106,7 +106,7 @@ def _read(path: Path, rows: list[int], model: str) -> Predictions:
     chosen = Manifest.open(path).select(rows)
     if not model:
         return Predictions.of(chosen, source=str(path), settings=read_settings(path))
-    from asr_adapt.transcription import evaluate  # torch is loaded only where a model is asked for
+    from asr_adapt.api.transcribing import evaluate  # torch is loaded only where a model is asked for
 
     evaluation = evaluate(chosen, model=model)
     if evaluation.failures:

@@ -26,6 +26,7 @@ from typing import Any
 from accent_corpora import FSDD_ACCENTS, prepare_fsdd, prepare_speechocean
 from report import add_write, block_of, line, publish
 
+from asr_adapt import evaluate
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
 from asr_adapt.demo.tuning import tuning_of
@@ -34,7 +35,6 @@ from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import DEFAULT_MODEL, load_recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.transcription import evaluate
 
 PROFILE = "basic"
 

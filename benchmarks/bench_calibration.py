@@ -22,6 +22,7 @@ from accent_corpora import prepare_speechocean
 from report import add_write, hardware, publish, table
 from sklearn.metrics import roc_auc_score
 
+from asr_adapt import Decoding, evaluate
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import DEFAULT_MODEL
 from asr_adapt.scoring.calibration import Calibration
@@ -33,7 +34,6 @@ from asr_adapt.scoring.reliability import (
     judge_words,
     reliability,
 )
-from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.calibration import calibrate
 
 
@@ -81,10 +81,14 @@ def measure(model: str, options: argparse.Namespace) -> Result:
     return Result(name, fitted.calibration, judge_words(found), len(found))
 
 
+#: With word times, and confidences as the model gives them.
+RAW = Decoding(word_timestamps=True, language="en", calibration="none")
+
+
 def predictions(rows: Manifest, model: str, path: Path) -> Manifest:
     """Raw word confidences of a manifest; read back when they are there already."""
     if not path.is_file():
-        evaluate(rows, model=model, output=path, word_timestamps=True, language="en", calibration=None)
+        evaluate(rows, model=model, output=path, decoding=RAW)
     return Manifest.open(path)
 
 

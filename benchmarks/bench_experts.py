@@ -27,6 +27,7 @@ from typing import Any
 import real_corpora as corpora
 from report import add_write, hardware, publish, table
 
+from asr_adapt import evaluate
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
 from asr_adapt.models import Recogniser, load_recogniser
@@ -36,7 +37,6 @@ from asr_adapt.scoring import score
 from asr_adapt.scoring.rise import parse_rise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.merging import MergeSettings, merge_experts
-from asr_adapt.transcription import evaluate
 
 SEED = 1
 BUDGET = "10% or 0.01"

@@ -15,18 +15,18 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_adapt import Decoding, evaluate
 from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import GateRules, compare, gate, make_baseline, read_predictions
 from asr_adapt.scoring.gate_output import markdown
 from asr_adapt.scoring.rise import parse_rise
-from asr_adapt.transcription import evaluate
 
 
 def predictions(manifest: Path, model: str, output: Path, batch_size: int | None = None) -> Path:
     """The predictions file of a model, computed once."""
     if not output.is_file():
-        evaluate(manifest, model=model, output=output, batch_size=batch_size)
+        evaluate(manifest, model=model, output=output, decoding=Decoding(batch_size=batch_size))
     return output
 
 

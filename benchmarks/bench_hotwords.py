@@ -30,11 +30,11 @@ from accent_corpora import labelled
 from report import add_write, hardware, publish, table
 
 from asr_adapt.audio import read_audio
+from asr_adapt.decoding.hotwords import TOKEN_BOOST
 from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.text import normalise
-from asr_adapt.transcription.decoding.hotwords import TOKEN_BOOST
 
 Item = TypeVar("Item")
 BATCH = 24

@@ -14,13 +14,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from asr_adapt import evaluate
 from asr_adapt.manifest import Manifest
 from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.text.truecase import Style, learn_style, styled, trusted
 from asr_adapt.text.written import has_case
 from asr_adapt.training.measuring.wer import spread
-from asr_adapt.transcription import evaluate
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -17,15 +17,15 @@ import numpy as np
 from accent_corpora import DEV_HEAVY, DEV_MILD, prepare_speechocean
 from report import add_write, hardware, publish, table
 
+from asr_adapt import Decoding, evaluate
+from asr_adapt.decoding.hotwords import parse_hotwords
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.build import BuildOptions, open_build
 from asr_adapt.models import load_recogniser
 from asr_adapt.scoring import score
 from asr_adapt.text import normalise
-from asr_adapt.transcription import evaluate
 from asr_adapt.transcription.decoding.beam import BeamOptions
-from asr_adapt.transcription.decoding.fusion import Decoding, with_decoding
-from asr_adapt.transcription.decoding.hotwords import parse_hotwords
+from asr_adapt.transcription.decoding.fusion import with_decoding
 from asr_adapt.transcription.decoding.ngram_build import build_ngram
 from asr_adapt.transcription.decoding.tuning_run import tune_on_manifest
 
@@ -55,10 +55,12 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
     unseen = {word for row in test for word in normalise(row.text or "").split()} - known
     hotwords = parse_hotwords(sorted(unseen))  # the default boost: nothing is tuned on test
     ways = {
-        "greedy": Decoding(),
-        "beam": Decoding(options=BeamOptions(bonus=0.0)),
-        "beam + 3-gram": Decoding(arpa, options=tuned.options),
-        f"beam + 3-gram + {len(hotwords)} hotwords": Decoding(arpa, hotwords, tuned.options),
+        "greedy": base,
+        "beam": with_decoding(base, Decoding(), BeamOptions(bonus=0.0)),
+        "beam + 3-gram": with_decoding(base, Decoding(language_model=arpa), tuned.options),
+        f"beam + 3-gram + {len(hotwords)} hotwords": with_decoding(
+            base, Decoding(language_model=arpa, hotwords=hotwords), tuned.options
+        ),
     }
     lines = [
         "## Language model and hotwords",
@@ -72,8 +74,8 @@ def measure(options: argparse.Namespace, folder: Path) -> str:
         "",
     ]
     rows = []
-    for name, decoding in ways.items():
-        found = evaluate(test, model=with_decoding(base, decoding))
+    for name, recogniser in ways.items():
+        found = evaluate(test, model=recogniser)
         result = score(found.rows)
         low, high = 100 * result.interval.low, 100 * result.interval.high
         speed = f"{found.real_time_factor:.0f}"

@@ -24,10 +24,10 @@ import numpy as np
 import soundfile
 from report import add_write, hardware, publish, table
 
+from asr_adapt import evaluate
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import word_errors
-from asr_adapt.transcription import evaluate
 
 RATE = 16_000
 

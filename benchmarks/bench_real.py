@@ -22,11 +22,11 @@ from typing import Any
 import real_corpora as corpora
 from report import add_write, hardware, publish, table
 
+from asr_adapt import evaluate
 from asr_adapt.scoring import score
 from asr_adapt.scoring.rise import parse_rise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.retention.directories import blend_models
-from asr_adapt.transcription import evaluate
 
 TINY, BASE = "whisper-tiny.en", "whisper-base"
 SEED = 1

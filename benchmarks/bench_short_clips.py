@@ -18,11 +18,11 @@ from unittest.mock import patch
 import numpy as np
 from report import add_write, hardware, publish, table
 
+from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
-from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.longform import undetected
 
 RATE = 16_000

@@ -20,8 +20,8 @@ import numpy as np
 import soundfile
 from report import add_write, hardware, publish, table
 
+from asr_adapt import Decoding, evaluate
 from asr_adapt.scoring import word_errors
-from asr_adapt.transcription import evaluate
 
 RATE = 16_000
 SECONDS = 60
@@ -92,7 +92,7 @@ def measured(models: Sequence[str], sets: dict[str, Path]) -> Iterator[Written]:
     for model in models:
         for sound, manifest in sets.items():
             for guard in (False, True):
-                found = evaluate(manifest, model=model, guard=guard)
+                found = evaluate(manifest, model=model, decoding=Decoding(guard=guard))
                 if found.failures:
                     raise SystemExit(found.failures[0].message)
                 own = [word_errors([""], [text]).insertions for text in found.hypotheses]

@@ -29,6 +29,7 @@ from bench_accents import PROFILE
 from report import add_write, publish
 from report import line as table_line
 
+from asr_adapt import evaluate
 from asr_adapt.demo.corpus import SpokenSet, speak
 from asr_adapt.demo.synthesis import held_out_variants, train_variants
 from asr_adapt.files import write_json
@@ -39,7 +40,6 @@ from asr_adapt.scoring.rise import Rise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.measuring.wer import spread
 from asr_adapt.training.retention.directories import blend_models
-from asr_adapt.transcription import evaluate
 
 RATE = 2e-4
 #: Name → sections of the recipe. One rate for all that touch the layers' own weights, 5 times it where few or

@@ -31,6 +31,7 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainingArguments, Wav2Vec2Config, Wav2Vec2ForCTC, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
+from asr_adapt import evaluate
 from asr_adapt.audio import read_audio
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
@@ -40,7 +41,6 @@ from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.precision import fast_bfloat16
-from asr_adapt.transcription import evaluate
 
 SHORTEST, LONGEST = 3.0, 8.0  # seconds of a clip in part (a)
 ROWS = 8  # of a batch

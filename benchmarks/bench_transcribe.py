@@ -26,11 +26,11 @@ import torch
 from report import add_write, hardware, publish
 from report import table as markdown
 
+from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import word_errors
-from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.runtimes.onnx_export import export_onnx
 from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from asr_adapt import Decoding
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import load_recogniser
@@ -26,7 +27,8 @@ from asr_adapt.scoring import word_errors
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.training.watching import Watch
-from asr_adapt.transcription import evaluate
+from asr_adapt.transcription import evaluate_rows
+from asr_adapt.transcription.decoding.fusion import with_decoding
 from asr_adapt.transcription.known_states import UNKNOWN, Known
 
 
@@ -52,7 +54,9 @@ def ours(model: str, rows: Manifest, how: str) -> Callable[[], list[str]]:
         prefix = MeasuredPrefix(Cache(mode="on"), 10, recogniser.stack.prefix_limit, Watch(quiet=True))
         prefix.prepare(recogniser, [rows])
         known = Known(states=prefix.of(recogniser, rows))
-    return lambda: evaluate(rows, model=recogniser, guard=False, known=known).hypotheses
+    return lambda: (
+        evaluate_rows(rows, with_decoding(recogniser, Decoding(guard=False)), known=known).hypotheses
+    )
 
 
 def piped(model: str, rows: Manifest, batch: int) -> Callable[[], list[str]]:

@@ -74,8 +74,8 @@ def main() -> None:
 
 
 def _load_ours(row: dict[str, Any], model: str, converted: str) -> Write:
+    from asr_adapt import transcribe
     from asr_adapt.models import Search, load_recogniser
-    from asr_adapt.transcription import transcribe
     from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 
     if row["runtime"] == "torch":

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_adapt import evaluate
 from asr_adapt.files import atomic_directory
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import wer_with_interval
 from asr_adapt.scoring.estimate import Estimate
 from asr_adapt.text import profile
-from asr_adapt.transcription import evaluate
 
 ASSETS = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets"
 

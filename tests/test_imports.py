@@ -19,8 +19,8 @@ from asr_adapt.cli.app import COMMAND_MODULES
 PACKAGE = Path(asr_adapt.__file__).parent
 #: Rooms from the ground up; a module may import from its own room and from rooms before it.
 ROOMS = (
-    "assets", "text", "audio", "manifest", "scoring", "pretrained", "models", "transcription", "probing",
-    "training", "demo", "cli",
+    "assets", "text", "audio", "manifest", "scoring", "decoding", "pretrained", "models", "transcription",
+    "probing", "training", "demo", "api", "cli",
 )  # fmt: skip
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {
@@ -35,7 +35,7 @@ ROOF = {
     "asr_adapt.pytest_session",
 }
 HEAVY = {"torch", "torchaudio", "transformers", "accelerate", "peft", "safetensors", "silero_vad"}
-WITHOUT_TORCH = ("text", "audio", "manifest", "scoring", "pretrained")
+WITHOUT_TORCH = ("text", "audio", "manifest", "scoring", "decoding", "pretrained")
 SLOW_FOR_HELP = HEAVY | {"numpy", "pydantic", "librosa", "scipy", "jinja2", "yaml", "jiwer"}
 
 
@@ -109,7 +109,9 @@ def test_imports_go_down(module):
 
 @pytest.mark.parametrize("module", sorted(GROUND))
 def test_ground_stands_on_nothing(module):
-    assert [i.target for i in ours(module) if i.target not in GROUND] == []
+    """The package itself names what it offers to type checkers, and loads a room when a name is asked for."""
+    found = [i for i in ours(module) if i.target not in GROUND and (i.at_load or module != "asr_adapt")]
+    assert [i.target for i in found] == []
 
 
 def test_no_module_imports_itself_in_a_circle():
@@ -226,7 +228,7 @@ def reached(start: list[str], *, at_load_only: bool) -> set[str]:
         seen.add(module)
         todo += [".".join(module.split(".")[:n]) for n in range(1, module.count(".") + 1)]
         for found in imports(module):
-            if at_load_only and not found.at_load:
+            if (at_load_only or module == "asr_adapt") and not found.at_load:  # names for type checkers
                 continue
             if found.target.split(".")[0] == "asr_adapt":
                 todo.append(found.target)

@@ -26,6 +26,7 @@ EXIT_INTERRUPTED = 130
 COMMAND_MODULES = (
     "asr_adapt.cli.demo",
     "asr_adapt.cli.adapt",
+    "asr_adapt.cli.init",
     "asr_adapt.cli.manifest",
     "asr_adapt.cli.train",
     "asr_adapt.cli.blend",

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.api.opening import ChosenModel, Runtime
 from asr_adapt.cli import options, panels
-from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
+from asr_adapt.cli.decoding_options import MEASURED, takes_decoding
+from asr_adapt.cli.loading import scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
+from asr_adapt.decoding import Decoding
 from asr_adapt.destinations import require_file
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
@@ -29,6 +32,7 @@ def register(app: typer.Typer) -> None:
     panels.add(app, "calibrate", calibrate, panel=panels.TUNE, no_args_is_help=True)
 
 
+@takes_decoding(*MEASURED, "batch_seconds")
 def calibrate(
     manifest: options.ScoredManifest,
     model: options.Model = "nano-en",
@@ -36,16 +40,7 @@ def calibrate(
         Path | None, typer.Option("--output", "-o", help="File to write. Default: MODEL/calibration.json.")
     ] = None,
     normalise: options.Normalise = "basic",
-    language: options.Language = None,
-    batch_seconds: options.BatchSeconds = None,
-    lm: options.LanguageModel = None,
-    hotwords: options.Hotwords = None,
-    hotwords_weight: options.HotwordsWeight = None,
-    prompt: options.Prompt = "",
-    fallback: options.Fallback = False,
-    no_guard: options.NoGuard = False,
-    lm_weight: options.LanguageModelWeight = None,
-    beam_width: options.BeamWidth = None,
+    decoding: Decoding = Decoding(),
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "auto",
@@ -61,17 +56,12 @@ def calibrate(
 
     if manifest == "-":
         refuse_standard_input()
-    decoding = decoding_from(
-        lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
-    )
     chosen = ChosenModel(model, decoding, runtime, device, compute_type)
     target = chosen.calibration_target(output)
     rows = scorable(manifest)
     sounds = (row.audio_path for row in rows)
-    require_file(target, [*rows.paths, *chosen.files(without=target), lm, *sounds])
-    run, described = _transcribed(
-        rows, chosen, quiet or not is_main(), language=language, batch_seconds=batch_seconds
-    )
+    require_file(target, [*rows.paths, *chosen.files(without=target), decoding.language_model, *sounds])
+    run, described = _transcribed(rows, chosen, quiet or not is_main())
     if is_main():
         for failure in run.failures:
             print(f"asr-adapt: {failure.message}", file=sys.stderr)
@@ -81,25 +71,22 @@ def calibrate(
     return EXIT_FAILED if run.failures else EXIT_OK
 
 
-def _transcribed(
-    rows: Manifest, chosen: ChosenModel, quiet: bool, **listening: Any
-) -> tuple[Evaluation, str]:
+def _transcribed(rows: Manifest, chosen: ChosenModel, quiet: bool) -> tuple[Evaluation, str]:
     """Raw predictions with words, on all processes, and how they were decoded."""
     from asr_adapt.cli.progress import audio_progress
-    from asr_adapt.transcription import evaluate
+    from asr_adapt.transcription import evaluate_rows
     from asr_adapt.transcription.engine import decoding_name
     from asr_adapt.transcription.processes import launched
 
     with launched() as processes, audio_progress("Transcribing", quiet=quiet) as start:
         recogniser = chosen.load()
         tell = start(seconds_of(rows) / processes.count)
-        run = evaluate(
+        run = evaluate_rows(
             rows,
-            model=recogniser,
+            recogniser,
+            chosen.decoding.but(word_timestamps=True),
             processes=processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
-            word_timestamps=True,
-            **listening,
         )
     return run, decoding_name(recogniser)
 

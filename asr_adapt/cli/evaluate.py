@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asr_adapt.api.adapters import adapters_from
+from asr_adapt.api.opening import ChosenModel, Runtime
 from asr_adapt.cli import options, panels
-from asr_adapt.cli.adapters import adapters_from
+from asr_adapt.cli.decoding_options import BATCHES, MEASURED, calibration_file, takes_decoding
 from asr_adapt.cli.evaluate_contexts import Context, context_names, show_contexts
-from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from, scorable, seconds_of
+from asr_adapt.cli.loading import scorable, seconds_of
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
 
@@ -35,8 +38,7 @@ InContext = Annotated[
         help="Encoder context: full window, or length of the clip [both, where the model has both]."
     ),
 ]
-WordTimes = Annotated[bool, typer.Option("--word-timestamps", help="Add word times to the predictions.")]
-REPEAT_HELP = "Number of runs, to measure the noise floor; runs 2… go to OUTPUT.repeatN."
+REPEAT_HELP = "Runs in all, for the noise floor; later ones to OUTPUT.repeatN."
 Repeat = Annotated[int, typer.Option(min=1, help=REPEAT_HELP)]
 
 
@@ -45,6 +47,7 @@ def register(app: typer.Typer) -> None:
     panels.add(app, "evaluate", evaluate, panel=panels.MEASURE, no_args_is_help=True)
 
 
+@takes_decoding(*MEASURED, "word_timestamps", "calibration", *BATCHES)
 def evaluate(
     manifest: options.ScoredManifest,
     model: options.Model = "nano-en",
@@ -52,20 +55,8 @@ def evaluate(
     output: Output = None,
     by: By = None,
     normalise: options.Normalise = "basic",
-    language: options.Language = None,
+    decoding: Decoding = Decoding(),
     context: InContext = None,
-    word_timestamps: WordTimes = False,
-    batch_size: options.BatchSize = None,
-    batch_seconds: options.BatchSeconds = None,
-    lm: options.LanguageModel = None,
-    hotwords: options.Hotwords = None,
-    hotwords_weight: options.HotwordsWeight = None,
-    prompt: options.Prompt = "",
-    fallback: options.Fallback = False,
-    no_guard: options.NoGuard = False,
-    lm_weight: options.LanguageModelWeight = None,
-    beam_width: options.BeamWidth = None,
-    calibration: options.CalibrationFile = None,
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "auto",
@@ -87,19 +78,10 @@ def evaluate(
     rows = scorable(manifest)
     if repeat > 1 and output is None:
         raise UsageError("--repeat needs --output: the gate reads the runs as files.")
-    _require_free(output, repeat, rows, [model, lm, calibration, *(adapter or ())])
-    decoding = decoding_from(
-        lm, hotwords, lm_weight, beam_width, prompt, fallback, not no_guard, hotwords_weight
-    )
-    chosen = ChosenModel(model, decoding, runtime, device, compute_type, adapters=adapters_from(adapter))
-    listening: dict[str, Any] = {
-        "language": language,
-        "word_timestamps": word_timestamps,
-        "batch_size": batch_size,
-        "batch_seconds": batch_seconds,
-        "calibration": chosen.calibration(calibration),
-        "normalise": normalise,
-    }
+    read = [model, decoding.language_model, calibration_file(decoding), *(adapter or ())]
+    _require_free(output, repeat, rows, read)
+    chosen = ChosenModel(model, decoding, runtime, device, compute_type, adapters_from(adapter))
+    listening: dict[str, Any] = {"decoding": chosen.listening(), "normalise": normalise}
     with (
         launched() as processes,
         alone(output if is_main() else None),
@@ -112,7 +94,7 @@ def evaluate(
 
             listening["known"] = Known(weights=weights_fingerprint(recogniser))
         if is_main():
-            say_unobeyed(recogniser, language, rows)
+            say_unobeyed(recogniser, decoding.language, rows)
         runs = _Runs(rows, recogniser, processes, start, listening)
         evaluation, compared = runs.scored(context, output, normalise)
         again = [runs.once(path, told=False) for path in _repeats(output, repeat)]
@@ -135,12 +117,12 @@ class _Runs:
 
     def once(self, output: Path | None, *, told: bool = True) -> Evaluation:
         """One run, with progress where it is ``told``."""
-        from asr_adapt.transcription import evaluate
+        from asr_adapt.transcription import evaluate_rows
 
         tell = self.start(seconds_of(self.rows) / self.processes.count) if told else None
-        return evaluate(
+        return evaluate_rows(
             self.rows,
-            model=self.recogniser,
+            self.recogniser,
             output=output,
             processes=self.processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),

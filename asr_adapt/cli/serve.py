@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from asr_adapt.api.opening import ChosenModel, Runtime
 from asr_adapt.cli import options, panels
-from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from
+from asr_adapt.cli.decoding_options import takes_decoding
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def register(app: typer.Typer) -> None:
     panels.add(app, "serve", serve, panel=panels.USE)
 
 
+@takes_decoding("hotwords", "hotwords_weight")
 def serve(
     model: Annotated[
         list[str] | None,
@@ -45,8 +48,7 @@ def serve(
     queue_hours: Annotated[
         float, typer.Option(min=0.01, help="Largest total of waiting recordings, in hours.")
     ] = 12.0,
-    hotwords: options.Hotwords = None,
-    hotwords_weight: options.HotwordsWeight = None,
+    decoding: Decoding = Decoding(),
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "fast",
@@ -61,7 +63,6 @@ def serve(
     from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
     names = model or ["nano-en"]
-    decoding = decoding_from(None, hotwords, None, None, hotwords_weight=hotwords_weight)
     recognisers = {n: ChosenModel(n, decoding, runtime, device, compute_type).load() for n in names}
     settings = Settings(
         recognisers,

@@ -6,7 +6,7 @@ Knows the options of the command. Does not know how training works.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -15,6 +15,12 @@ from asr_adapt.cli.ranks import is_main
 from asr_adapt.cli.terminal import log_to_stderr
 from asr_adapt.errors import UsageError
 
+if TYPE_CHECKING:
+    from asr_adapt.training import Recipe
+
+#: Group of options in help.
+FIELDS = "Fields of the recipe"
+
 
 def register(app: typer.Typer) -> None:
     """Add ``train`` to the command line."""
@@ -22,8 +28,30 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    recipe: Path = typer.Argument(..., metavar="RECIPE.yaml", help="The recipe; see docs/recipes.md."),
+    recipe: str = typer.Argument(None, metavar="[RECIPE.yaml]", help="The recipe; see docs/recipes.md."),
     overrides: list[str] = typer.Argument(None, metavar="[key=value …]", help="Recipe fields to override."),
+    model: str = typer.Option(
+        None, "--model", help="Model to adapt. Default: nano-en.", rich_help_panel=FIELDS
+    ),
+    train_on: list[str] = typer.Option([], "--train", help="Manifest to learn from.", rich_help_panel=FIELDS),
+    dev: list[str] = typer.Option(
+        [], "--dev", help="Manifest that chooses the best step.", rich_help_panel=FIELDS
+    ),
+    test: list[str] = typer.Option(
+        [],
+        "--test",
+        help="Manifest for WER before and after. Default: that of --dev.",
+        rich_help_panel=FIELDS,
+    ),
+    guard: list[str] = typer.Option(
+        [], "--guard", help="Manifest of speech that must not get worse.", rich_help_panel=FIELDS
+    ),
+    replay: list[str] = typer.Option(
+        [], "--replay", help="Manifest of such speech to train on besides.", rich_help_panel=FIELDS
+    ),
+    setting: list[str] = typer.Option(
+        [], "--set", help="KEY=VALUE of the recipe, as key=value.", rich_help_panel=FIELDS
+    ),
     output: Path = typer.Option(None, "--output", "-o", help="Result folder. Default: runs/RECIPE."),
     resume: bool = typer.Option(False, "--resume", help="Continue a killed run from its last checkpoint."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an earlier run in the result folder."),
@@ -44,17 +72,19 @@ def train(
 ) -> int:
     """Carry out a recipe: train, and state WER before and after.
 
+    The recipe is a file, or fields given as options, which stand over those of a file.
+
     WER is stated on the target speech and on the guard: speech that must not get worse.
     """
     import json
     import logging
 
-    from asr_adapt.training.recipe.file import load_recipe
-
     if overwrite and (resume or curve is not None):
         raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
-    given = [*(overrides or []), *(["cache.transcripts=false"] if fresh else [])]
-    resolved = load_recipe(recipe, given)  # mistakes are named before torch is loaded
+    file, given = _file_and_overrides(recipe, overrides or [])
+    given += [*setting, *(["cache.transcripts=false"] if fresh else [])]
+    fields = _fields(model, {"train": train_on, "dev": dev, "test": test, "guard": guard}, replay)
+    resolved = _resolved(file, fields, given)  # mistakes are named before torch is loaded
     spoken = logging.WARNING if quiet or dry_run else logging.INFO
     log_to_stderr(spoken if is_main() else logging.ERROR)
     if dry_run:
@@ -64,7 +94,7 @@ def train(
         if is_main():
             print(json.dumps(told.to_json(), indent=2) if as_json else told.sentence())
         return 0
-    folder = output or Path("runs") / recipe.stem
+    folder = output or Path("runs") / (file.stem if file is not None else Path(resolved.model).name)
     if curve is not None:
         from asr_adapt.cli.curve_view import show_curve
         from asr_adapt.training.curve.parts import learning_curve, parse_fractions
@@ -88,6 +118,34 @@ def train(
     else:
         show_outcome(summary, folder)
     return 0
+
+
+def _file_and_overrides(recipe: str | None, overrides: list[str]) -> tuple[Path | None, list[str]]:
+    """The recipe's file, if one is named: ``strategy=full`` in its place is an override."""
+    if recipe is not None and "=" in recipe and not Path(recipe).exists():
+        return None, [recipe, *overrides]
+    return None if recipe is None else Path(recipe), list(overrides)
+
+
+def _fields(model: str | None, manifests: dict[str, list[str]], replay: list[str]) -> dict[str, Any]:
+    """The fields that options name."""
+    fields: dict[str, Any] = {name: paths for name, paths in manifests.items() if paths}
+    if model is not None:
+        fields["model"] = model
+    if replay:
+        fields["replay"] = {"manifest": replay}
+    return fields
+
+
+def _resolved(file: Path | None, fields: dict[str, Any], overrides: list[str]) -> Recipe:
+    """The recipe of a file, of options, or of both."""
+    from asr_adapt.training.recipe.file import build_recipe, load_recipe, overridden
+
+    if file is not None:
+        return load_recipe(file, overrides, fields)
+    if not {"train", "dev"} <= fields.keys() and not overrides:
+        raise UsageError("give a RECIPE.yaml (asr-adapt init writes one), or --train and --dev.")
+    return build_recipe(overridden(fields, overrides))
 
 
 def show_outcome(summary: dict[str, Any], folder: Path) -> None:

@@ -82,6 +82,11 @@ class Comparison:
         """The verdict over all rows."""
         return self.overall.verdict
 
+    def _repr_html_(self) -> str:
+        from asr_adapt.scoring.notebook import show_comparison
+
+        return show_comparison(self)
+
     def to_json(self) -> dict[str, Any]:
         """Plain values, the overall difference at the top level."""
         return self.overall.to_json() | {

@@ -92,6 +92,11 @@ class GateResult:
             "notes": list(self.notes),
         }
 
+    def _repr_html_(self) -> str:
+        from asr_adapt.scoring.notebook import show_gate
+
+        return show_gate(self)
+
 
 @dataclass(frozen=True)
 class _Run:

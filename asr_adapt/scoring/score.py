@@ -79,6 +79,11 @@ class Score(Rates):
             | ({} if self.speakers is None else {"speakers": self.speakers.to_json()})
         )
 
+    def _repr_html_(self) -> str:
+        from asr_adapt.scoring.notebook import show_score
+
+        return show_score(self)
+
 
 def software() -> dict[str, str]:
     """Versions of what counts: stored in every score and baseline."""

@@ -4,20 +4,21 @@ Knows files, windows, words with times and output formats. Does not know network
 contract, nor training and scoring.
 """
 
-from asr_adapt.transcription.api import stream, transcribe
+from asr_adapt.transcription.api import stream_segments, transcribe_all
 from asr_adapt.transcription.engine import Engine, Outcome, Progress
 from asr_adapt.transcription.inputs import Failure, Source, expand
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes, launched
 from asr_adapt.transcription.result import Segment, Transcript
 from asr_adapt.transcription.rows.encoder_contexts import ContextEvaluation, evaluate_contexts
-from asr_adapt.transcription.rows.evaluation import Evaluation, evaluate
+from asr_adapt.transcription.rows.evaluation import Evaluation, evaluate_rows
+from asr_adapt.transcription.writing.subtitles import CueRules
 from asr_adapt.transcription.writing.writers import WRITERS, WriterOptions, render
 
 __all__ = [
     "ALONE",
     "WRITERS",
     "ContextEvaluation",
+    "CueRules",
     "Engine",
     "Evaluation",
     "Failure",
@@ -26,14 +27,13 @@ __all__ = [
     "Progress",
     "Segment",
     "Source",
-    "TranscribeOptions",
     "Transcript",
     "WriterOptions",
-    "evaluate",
     "evaluate_contexts",
+    "evaluate_rows",
     "expand",
     "launched",
     "render",
-    "stream",
-    "transcribe",
+    "stream_segments",
+    "transcribe_all",
 ]

@@ -1,33 +1,31 @@
-"""Transcription from Python: ``asr_adapt.transcribe``, and ``stream`` of this package.
+"""Files and arrays through a loaded recogniser: all at once, or one as a stream.
 
-Knows what a caller may pass and gets back. Does not know how the run is carried out (``engine``).
+Knows what may be passed and what is given back. Does not know how a model is found and opened
+(``asr_adapt.api``), nor how the run is carried out (``engine``).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, overload
 
 import numpy as np
 
 from asr_adapt.audio import resample
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import AsrAdaptError, DataError, UsageError, shown
 from asr_adapt.files import temporary_folder
-from asr_adapt.models import Recogniser, load_recogniser
-from asr_adapt.scoring.calibration import Calibration
+from asr_adapt.models import Recogniser
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
-from asr_adapt.transcription.calibration import calibrated, calibration_beside, hear
-from asr_adapt.transcription.decoding.fusion import with_hotwords
-from asr_adapt.transcription.engine import Engine
+from asr_adapt.transcription.calibration import calibrated, hear
+from asr_adapt.transcription.engine import Engine, Progress
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.longform import TurnBatches, track_for
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.stitching import Heard, Stitcher
@@ -35,46 +33,26 @@ from asr_adapt.transcription.windows import Piece
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "nano-en"
 Input = str | Path | np.ndarray
 
 
-@overload
-def transcribe(
-    source: Sequence[Input],
-    *,
-    model: str | Path | Recogniser = ...,
-    sample_rate: int | None = ...,
-    **options: Any,
-) -> list[Transcript]: ...
-@overload
-def transcribe(
-    source: Input, *, model: str | Path | Recogniser = ..., sample_rate: int | None = ..., **options: Any
-) -> Transcript: ...
-def transcribe(
+def transcribe_all(
     source: Input | Sequence[Input],
+    recogniser: Recogniser,
+    decoding: Decoding,
     *,
-    model: str | Path | Recogniser = DEFAULT_MODEL,
     sample_rate: int | None = None,
-    **options: Any,
+    on_progress: Callable[[Progress], None] | None = None,
 ) -> Transcript | list[Transcript]:
     """Transcribe a file, an array, or a list of them; a list gives a list in its order.
 
-    An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the model's).
-    In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
-    ``options`` are the fields of :class:`TranscribeOptions`, and ``device`` and ``compute_type`` of
-    :meth:`load_recogniser`; ``calibration`` may be a file of ``asr-adapt calibrate``, by default the one in
-    the model's directory. ``hotwords`` are words to favour, as ``--hotwords`` takes them or as a mapping to
-    boosts, and ``hotwords_weight`` is the boost of those without their own. ``guard=False`` lets a decoder
-    loop and write in silence, as plain transformers does; ``on_progress`` is called with a :class:`Progress`
-    after each batch, and what it raises ends the work. Raises AsrAdaptError when any input cannot be read;
-    for a run that goes on past bad inputs, see :class:`Engine`.
+    An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the
+    recogniser's). Raises AsrAdaptError when any input cannot be read; for a run that goes on past bad inputs,
+    see :class:`Engine`.
     """
-    guard, tell = options.pop("guard", None), options.pop("on_progress", None)
-    recogniser = load(model, options, compute_type="fast")
-    with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
+    with _sources(source, recogniser, sample_rate) as sources:
         found: dict[int, Transcript] = {}
-        for outcome in Engine(recogniser, make_options(options), on_progress=tell).run(sources):
+        for outcome in Engine(recogniser, decoding, on_progress=on_progress).run(sources):
             if outcome.transcript is None:
                 raise _error(outcome.failure)
             found[outcome.index] = outcome.transcript
@@ -85,37 +63,35 @@ def transcribe(
     return found[0]
 
 
-def stream(
-    source: Input,
-    *,
-    model: str | Path | Recogniser = DEFAULT_MODEL,
-    sample_rate: int | None = None,
-    **options: Any,
+def stream_segments(
+    source: Input, recogniser: Recogniser, decoding: Decoding, *, sample_rate: int | None = None
 ) -> Iterator[Segment]:
     """Segments of one file or array as soon as each is certain, with word times; memory is bounded.
 
-    Arguments and errors as in :func:`transcribe`. What of the sound could not be heard is logged at the end.
+    What cannot be is refused at once, before the first segment is asked for. What of the sound could not be
+    heard is logged at the end.
     """
-    guard = options.pop("guard", None)
-    recogniser = load(model, options, compute_type="fast")
-    chosen = make_options(options)
-    if chosen.diarize:
+    if decoding.diarize:
         raise UsageError("speakers are told apart in a whole recording: use transcribe, not stream.")
-    with guarding(recogniser, guard), _sources(source, recogniser, sample_rate) as sources:
+    return _streamed(source, recogniser, decoding, sample_rate)
+
+
+def _streamed(
+    source: Input, recogniser: Recogniser, decoding: Decoding, sample_rate: int | None
+) -> Iterator[Segment]:
+    with _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
             raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
         hearing = Hearing.of(recogniser)
         tally = Tally()
-        pieces = pieces_of(sources[0], hearing, chosen, tally)
+        pieces = pieces_of(sources[0], hearing, decoding, tally)
         given = _timed if hearing.timed_windows(sources[0]) else _stitched
-        yield from given(pieces, recogniser, chosen)
+        yield from given(pieces, recogniser, decoding)
         for remark in tally.remarks:
             logger.warning("%s: %s", shown(sources[0].label), remark)
 
 
-def _stitched(
-    pieces: Iterable[Piece], recogniser: Recogniser, options: TranscribeOptions
-) -> Iterator[Segment]:
+def _stitched(pieces: Iterable[Piece], recogniser: Recogniser, options: Decoding) -> Iterator[Segment]:
     """Segments of overlapping pieces, as soon as no later piece can change them."""
     rate, stitcher = recogniser.sample_rate, Stitcher()
     for piece in pieces:
@@ -127,7 +103,7 @@ def _stitched(
     yield from _settled(stitcher, float("inf"))
 
 
-def _timed(pieces: Iterable[Piece], recogniser: Recogniser, options: TranscribeOptions) -> Iterator[Segment]:
+def _timed(pieces: Iterable[Piece], recogniser: Recogniser, options: Decoding) -> Iterator[Segment]:
     """Segments of a recogniser that tells times, as soon as the windows before them are heard."""
     rate = recogniser.sample_rate
     track = track_for(options, rate, round(recogniser.window_seconds * rate))
@@ -154,51 +130,6 @@ def _settled(stitcher: Stitcher, certain: float) -> Iterator[Segment]:
         del stitcher.words[: len(group)]
         text = joined([word.text for word in group])
         yield Segment(group[0].start, group[-1].end, text, group, mean_probability(group))
-
-
-@contextmanager
-def guarding(recogniser: Recogniser, guard: bool | None) -> Iterator[None]:
-    """Within, the recogniser's decoder is guarded against loops and silence, or not; None leaves it be."""
-    before = recogniser.search
-    if guard is not None and recogniser.capabilities.decoder:
-        recogniser.set_search(replace(before, guard=guard))
-    try:
-        yield
-    finally:
-        if recogniser.search is not before:
-            recogniser.set_search(before)
-
-
-def load(
-    model: str | Path | Recogniser, options: dict[str, Any], *, compute_type: str = "auto"
-) -> Recogniser:
-    """The recogniser itself, or the one of that name.
-
-    ``device``, ``compute_type`` (else the one given here) and hotwords are taken out of ``options``; a named
-    model's calibration is put in where it has one and none is given.
-    """
-    device = options.pop("device", "auto")
-    compute_type = options.pop("compute_type", compute_type)
-    hotwords, weight = options.pop("hotwords", ()), options.pop("hotwords_weight", None)
-    if isinstance(model, Recogniser):
-        return with_hotwords(model, hotwords, weight)
-    if not hotwords:  # the model's own map is for plain decoding
-        options.setdefault("calibration", calibration_beside(model))
-    return with_hotwords(
-        load_recogniser(str(model), device=device, compute_type=compute_type), hotwords, weight
-    )
-
-
-def make_options(options: dict[str, Any]) -> TranscribeOptions:
-    """Options by name; raises UsageError that lists the known names for an unknown one."""
-    known = TranscribeOptions.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            raise UsageError(f"There is no option {name!r}; the options are {', '.join(known)}.")
-    calibration = options.get("calibration")
-    if isinstance(calibration, (str, Path)):
-        options = {**options, "calibration": Calibration.read(calibration)}
-    return TranscribeOptions(**options)
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.files import user_path
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser, Word, bundled_models
 from asr_adapt.scoring.calibration import Calibration, fit
 from asr_adapt.scoring.reliability import calibration_error, held_out, judge_words
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import mean_probability
 
 #: The file in a model directory that is found by itself; it is for plain decoding.
@@ -70,25 +70,44 @@ def calibration_beside(model: str | Path) -> Calibration | None:
     return Calibration.read(path) if path.is_file() else None
 
 
+def with_map(decoding: Decoding, model: str | Path | None = None) -> Decoding:
+    """``decoding`` with its map of word confidence read from the file that it names.
+
+    Where it names none: the map in the directory of ``model``, for plain decoding. ``none`` asks for
+    confidences as the model gives them. Raises DataError for a file that holds no map.
+    """
+    chosen = decoding.calibration
+    found: Calibration | None
+    if chosen == "none":
+        found = None
+    elif isinstance(chosen, (str, Path)):
+        found = Calibration.read(chosen)
+    elif chosen is None and model is not None and decoding.plain:
+        found = calibration_beside(model)
+    else:
+        found = chosen
+    return decoding if found is chosen else decoding.but(calibration=found)
+
+
 def hear(
-    recogniser: Recogniser, waveforms: Sequence[np.ndarray], options: TranscribeOptions, *, words: bool
+    recogniser: Recogniser, waveforms: Sequence[np.ndarray], options: Decoding, *, words: bool
 ) -> list[Hypothesis]:
     """Transcribe one batch; confidences are calibrated where ``options`` say how.
 
     Confidence is then the mean of the words', so that they are asked for even where nobody wants to see them.
     """
-    calibration = options.calibration
+    calibration = options.confidence_map
     found = recogniser.transcribe(
         waveforms, words=words or calibration is not None, language=options.language
     )
     return found if calibration is None else [_mapped(row, calibration, words) for row in found]
 
 
-def calibrated(hypothesis: Hypothesis, options: TranscribeOptions) -> Hypothesis:
+def calibrated(hypothesis: Hypothesis, options: Decoding) -> Hypothesis:
     """A hypothesis with words, as ``options`` say: mapped, and without the words where nobody wants them."""
-    if options.calibration is None:
+    if options.confidence_map is None:
         return hypothesis
-    return _mapped(hypothesis, options.calibration, options.word_timestamps)
+    return _mapped(hypothesis, options.confidence_map, options.word_timestamps)
 
 
 def _mapped(hypothesis: Hypothesis, calibration: Calibration, keep_words: bool) -> Hypothesis:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
@@ -29,7 +30,6 @@ from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.known_states import States, transcribe_states
 from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches, track_for
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
@@ -99,7 +99,7 @@ class Engine:
     def __init__(
         self,
         recogniser: Recogniser,
-        options: TranscribeOptions | None = None,
+        options: Decoding | None = None,
         *,
         journal_path: JournalPath | None = None,
         on_progress: Callable[[Progress], None] | None = None,
@@ -110,7 +110,7 @@ class Engine:
         """``computing`` gives what is held while the recogniser works, not while audio is read; ``alive`` is
         called while audio is read, and what it raises ends the run."""
         self.recogniser = recogniser
-        self.options = options or TranscribeOptions()
+        self.options = options or Decoding()
         self._diarizer = None
         if self.options.diarize:
             self.options = replace(self.options, word_timestamps=True)
@@ -158,7 +158,7 @@ class Engine:
     def knows(self, row: Utterance) -> bool:
         """Whether :meth:`run_states` gives the whole row's transcript: text, no word times."""
         options = self.options
-        plain = options.calibration is None and not options.word_timestamps
+        plain = options.confidence_map is None and not options.word_timestamps
         whole = options.segmenter in ("auto", "windows") and options.window_seconds is None
         whole &= not options.clips
         return self._states is not None and plain and whole and self._states.has(row)
@@ -263,7 +263,7 @@ class Engine:
         tracks = [(job, job.track) for job in jobs if job.track is not None]
         if not tracks:
             return
-        words = self.options.word_timestamps or self.options.calibration is not None
+        words = self.options.word_timestamps or self.options.confidence_map is not None
         turns: TurnBatches[_Job] = TurnBatches(
             self.recogniser, self.options.batch_size or self._rows(), words=words
         )
@@ -390,9 +390,9 @@ def _feed(track: Track, piece: Piece | None) -> None:
         track.add(piece)
 
 
-def _warn_of_other_decoding(recogniser: Recogniser, options: TranscribeOptions) -> None:
+def _warn_of_other_decoding(recogniser: Recogniser, options: Decoding) -> None:
     """A calibration fitted with other decoding is applied, as asked, but its numbers may be off."""
-    fitted = "" if options.calibration is None else options.calibration.decoding
+    fitted = "" if options.confidence_map is None else options.confidence_map.decoding
     if fitted and fitted != decoding_name(recogniser):
         logger.warning(
             "confidences may be off: the calibration was fitted with decoding %r, this run uses %r",

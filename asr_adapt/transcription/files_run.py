@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.destinations import Name
 from asr_adapt.files import temporary_folder
 from asr_adapt.locks import alone
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Outcome
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import say_unobeyed
@@ -46,7 +46,7 @@ class RunReport:
 class RunSettings:
     """Options of a run beside those of transcription itself."""
 
-    options: TranscribeOptions = field(default_factory=TranscribeOptions)
+    options: Decoding = field(default_factory=Decoding)
     skip_existing: bool = False
     each_channel: bool = False
     #: Whether files that are not from an earlier run may be replaced.

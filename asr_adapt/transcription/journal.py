@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import Decoded, Hypothesis, Phrase, Word
 from asr_adapt.transcription.inputs import Source
-from asr_adapt.transcription.options import TranscribeOptions
 
 Span = tuple[int, int]
 
@@ -47,18 +47,15 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def journal_key(source: Source, model: str, options: TranscribeOptions) -> dict[str, Any]:
+def journal_key(source: Source, model: str, options: Decoding) -> dict[str, Any]:
     """Whatever changes the pieces or their texts: the file, the model, the options that cut."""
     assert source.path is not None
     status = source.path.stat()
-    cutting = asdict(options)
-    for name in ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast"):
-        del cutting[name]
     return {
         "file": [str(source.path.absolute()), status.st_size, status.st_mtime_ns],
         "segment": [source.offset, source.duration, source.channel],
         "model": model,
-        "options": cutting,
+        "options": options.key(),
     }
 
 

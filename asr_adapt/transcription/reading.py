@@ -15,11 +15,11 @@ from itertools import islice
 import numpy as np
 
 from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
 from asr_adapt.transcription.longform.undetected import never_unheard
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.voice.speech import (
     Detector,
     EnergyDetector,
@@ -94,7 +94,7 @@ class Tally:
 
 
 def pieces_of(
-    source: Source, hearing: Hearing, options: TranscribeOptions, tally: Tally | None = None
+    source: Source, hearing: Hearing, options: Decoding, tally: Tally | None = None
 ) -> Iterator[Piece]:
     """The pieces of one source in order; raises AudioError where the audio cannot be read.
 
@@ -142,7 +142,7 @@ def _clipped(
 
 
 def _timed_pieces(
-    blocks: Iterable[np.ndarray], window: int, rate: int, options: TranscribeOptions, remark: Remark
+    blocks: Iterable[np.ndarray], window: int, rate: int, options: Decoding, remark: Remark
 ) -> Iterator[Piece]:
     """Pieces for a recogniser that tells times: packed speech, or the whole audio without overlap."""
     if options.segmenter == "windows":
@@ -159,13 +159,11 @@ def _timed_pieces(
     return never_unheard(blocks, rate, lambda heard: packed_speech(heard, detector, rules), remark)
 
 
-def _detector(rate: int, options: TranscribeOptions) -> Detector:
+def _detector(rate: int, options: Decoding) -> Detector:
     return EnergyDetector(rate) if options.segmenter == "energy" else SileroDetector(rate)
 
 
-def _blocks(
-    source: Source, rate: int, options: TranscribeOptions, remark: Remark | None
-) -> Iterable[np.ndarray]:
+def _blocks(source: Source, rate: int, options: Decoding, remark: Remark | None) -> Iterable[np.ndarray]:
     channel = options.channel if source.channel is None else source.channel
     track = options.track
     if source.samples is not None:
@@ -190,7 +188,7 @@ def _blocks(
     ]
 
 
-def whole_audio(source: Source, rate: int, options: TranscribeOptions) -> np.ndarray:
+def whole_audio(source: Source, rate: int, options: Decoding) -> np.ndarray:
     """All samples of a source that are heard, float32 mono (n,) at ``rate``; nothing is remarked."""
     blocks = _blocks(source, rate, options, None if source.strict else lambda remark: None)
     if options.clips:
@@ -223,7 +221,7 @@ def _first(blocks: Iterable[np.ndarray], samples: int) -> Iterator[np.ndarray]:
 class Reader:
     """Decodes sources in threads and hands out their events; at most about ``pool_seconds`` of audio wait."""
 
-    def __init__(self, sources: list[Source], hearing: Hearing, options: TranscribeOptions) -> None:
+    def __init__(self, sources: list[Source], hearing: Hearing, options: Decoding) -> None:
         self._hearing = hearing
         self._options = options
         self._jobs = iter(enumerate(sources))

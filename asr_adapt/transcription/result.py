@@ -11,10 +11,16 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from asr_adapt.errors import UsageError
+from asr_adapt.files import atomic_write
 from asr_adapt.models import Decoded, Word
 from asr_adapt.text.spaces import joined
+
+if TYPE_CHECKING:
+    from asr_adapt.transcription import CueRules
 
 #: Mel frames a second in whisper; its JSON counts ``seek`` in them.
 WHISPER_FRAMES_PER_SECOND = 100
@@ -79,6 +85,47 @@ class Transcript:
         if not known:
             return None
         return sum(value * weight for value, weight in known) / sum(weight for _, weight in known)
+
+    def to_txt(self) -> str:
+        """One segment a line."""
+        return self._rendered("txt")
+
+    def to_srt(self, rules: CueRules | None = None) -> str:
+        """SubRip subtitles; ``rules`` say how long lines may be."""
+        return self._rendered("srt", rules)
+
+    def to_vtt(self, rules: CueRules | None = None) -> str:
+        """WebVTT subtitles; ``rules`` say how long lines may be."""
+        return self._rendered("vtt", rules)
+
+    def _rendered(self, format: str, rules: CueRules | None = None) -> str:
+        from asr_adapt.transcription import CueRules, WriterOptions, render
+
+        return render(self, format, WriterOptions(rules or CueRules()))
+
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write a file in the format of its ending: txt, srt, vtt, tsv, json, csv, lrc or jsonl.
+
+        Raises UsageError for another ending and, without ``overwrite``, for a file that is there.
+        """
+        target = Path(path)
+        text = self._rendered(target.suffix.removeprefix(".").lower())
+        if target.exists() and not overwrite:
+            raise UsageError(f"{target} is there already: give overwrite=True, or another name.")
+        with atomic_write(target) as handle:
+            handle.write(text)
+
+    def _repr_html_(self) -> str:
+        from asr_adapt.scoring.notebook import framed, table
+
+        spoken = any(segment.speaker for segment in self.segments)
+        rows = [
+            {"start": round(s.start, 2), "end": round(s.end, 2)}
+            | ({"speaker": s.speaker} if spoken else {})
+            | {"text": s.text, "confidence": None if s.confidence is None else round(s.confidence, 2)}
+            for s in self.segments
+        ]
+        return framed(table(rows, self.source))
 
     def to_json(self) -> dict[str, Any]:
         """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.

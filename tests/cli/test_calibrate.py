@@ -10,10 +10,10 @@ import pytest
 import soundfile
 
 import asr_adapt
+from asr_adapt import Decoding, stream
 from asr_adapt.cli.app import run
 from asr_adapt.models import load_recogniser
 from asr_adapt.scoring.calibration import Calibration
-from asr_adapt.transcription import TranscribeOptions, stream
 from asr_adapt.transcription.calibration import calibration_beside, hear
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.journal import journal_key
@@ -125,9 +125,9 @@ def test_from_python(model, say):
 def test_both_families_change_in_confidence_alone(family, tone_model, tmp_path, say):
     folder = tone_model if family == "ctc" else save_tiny_whisper(tmp_path / "whisper")
     recogniser, wave = load_recogniser(folder, device="cpu"), say("bad cafe", mumbled=0.4)
-    options = TranscribeOptions(language=None if family == "ctc" else "en")
+    options = Decoding(language=None if family == "ctc" else "en")
     raw = hear(recogniser, [wave], options, words=True)[0]
-    mapped = hear(recogniser, [wave], TranscribeOptions(options.language, calibration=STEEP), words=True)[0]
+    mapped = hear(recogniser, [wave], options.but(calibration=STEEP), words=True)[0]
     assert raw.words and mapped.text == raw.text
     assert [(w.text, w.start, w.end) for w in mapped.words] == [(w.text, w.start, w.end) for w in raw.words]
     assert [w.probability for w in mapped.words] == [STEEP(w.probability) for w in raw.words]
@@ -136,6 +136,6 @@ def test_both_families_change_in_confidence_alone(family, tone_model, tmp_path, 
 
 def test_a_killed_run_is_not_continued_under_another_map(tone_recogniser, speak):
     source = Source("x.wav", "x", path=speak("x.wav", "bad cafe"))
-    raw, mapped = TranscribeOptions(), TranscribeOptions(calibration=STEEP)
+    raw, mapped = Decoding(), Decoding(calibration=STEEP)
     assert journal_key(source, "tones", raw) != journal_key(source, "tones", mapped)
     assert run_key(tone_recogniser, raw, [source]) != run_key(tone_recogniser, mapped, [source])

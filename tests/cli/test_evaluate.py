@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from asr_adapt import Decoding, evaluate
 from asr_adapt.cli.app import run
-from asr_adapt.transcription import evaluate
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_python_api_takes_a_recogniser_and_rows(manifest, tone_recogniser):
     from asr_adapt.manifest import Manifest
 
     whole = evaluate(manifest, model=tone_recogniser)
-    rows = evaluate(list(Manifest.open(manifest)), model=tone_recogniser, batch_size=1)
+    rows = evaluate(list(Manifest.open(manifest)), model=tone_recogniser, decoding=Decoding(batch_size=1))
     assert whole.hypotheses == rows.hypotheses == ["bad cafe", "gag", "a b c d"]
     assert whole.references == ["bad cafe", "gab", "a b c d"]
     assert whole.audio_seconds > 1 and whole.real_time_factor > 0

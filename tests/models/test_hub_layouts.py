@@ -15,12 +15,12 @@ import soundfile
 import torch
 import transformers as t
 
+from asr_adapt import Decoding, transcribe
 from asr_adapt.cli.app import run
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.manifest.check import CheckOptions, check_manifest
 from asr_adapt.models import load_recogniser
-from asr_adapt.transcription import transcribe
 
 from . import hub_layouts as hub
 from .architectures import save_tiny
@@ -269,7 +269,7 @@ def test_alignment_heads_of_a_teacher_are_not_used(
     folder = hub.whisper(tmp_path / "base", SETTINGS | {"alignment_heads": [[0, 0], [25, 6]]})
     recogniser = load_recogniser(folder, device="cpu", compute_type="float32")
     assert recogniser.transcribe([clip], words=True)[0].words
-    windows = transcribe(clip, model=recogniser, segmenter="windows", word_timestamps=True)
+    windows = transcribe(clip, model=recogniser, decoding=Decoding(segmenter="windows", word_timestamps=True))
     assert windows.text and all(segment.words for segment in windows.segments)
     assert "alignment heads are those of a model with more layers" in caplog.text
     recogniser.save(tmp_path / "saved")

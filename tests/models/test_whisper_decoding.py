@@ -135,9 +135,9 @@ def test_tokens_join_at_spaces_or_at_letters(ours: WhisperRecogniser) -> None:
 
 
 def test_audio_beyond_thirty_seconds_is_heard_in_windows(folder: Path) -> None:
-    from asr_adapt.transcription import transcribe
+    from asr_adapt import Decoding, transcribe
 
     wave = (0.1 * np.random.default_rng(0).standard_normal(40 * 16_000)).astype(np.float32)
-    heard = transcribe(wave, model=folder, device="cpu", segmenter="windows")
+    heard = transcribe(wave, model=folder, device="cpu", decoding=Decoding(segmenter="windows"))
     assert heard.duration == pytest.approx(40.0) and heard.text
     assert all(a.start <= b.start for a, b in itertools.pairwise(heard.segments))

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2Config, Wav2Vec2ForCTC
 
+from asr_adapt import evaluate
 from asr_adapt.errors import ModelError, RecipeError
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.transcription import evaluate
 
 from .conftest import interrupted, unequal_weights
 

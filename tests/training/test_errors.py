@@ -14,11 +14,11 @@ import pytest
 import soundfile
 import yaml
 
+from asr_adapt import evaluate
 from asr_adapt.cli.app import run
 from asr_adapt.errors import DataError, RecipeError
 from asr_adapt.manifest import Manifest, read_waveform
 from asr_adapt.training import load_recipe
-from asr_adapt.transcription import evaluate
 
 Spoil = Callable[[dict[str, Any], list[dict[str, Any]]], None]
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from asr_adapt.cli.app import main
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import load_recogniser, weights_fingerprint
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.transcription import evaluate
+from asr_adapt.transcription import evaluate_rows
 from asr_adapt.transcription.known_states import Known
 
 KEPT = "transcripts of an earlier run"
@@ -65,7 +66,7 @@ def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
 
     def kept(**more: Any) -> int:
         known = Known(weights=weights_fingerprint(recogniser))
-        return evaluate(manifest, model=recogniser, known=known, **more).kept
+        return evaluate_rows(manifest, recogniser, decoding=Decoding(**more), known=known).kept
 
     assert [kept(), kept()] == [0, 6]
     assert kept(batch_seconds=5.0) == 6, "speed changes no text"
@@ -83,13 +84,13 @@ def test_damaged_transcripts_of_an_earlier_run_are_named_and_written_anew(
 ) -> None:
     recogniser = load_recogniser(tree["model"], device="cpu")
     known = Known(weights=weights_fingerprint(recogniser))
-    first = evaluate(corpus / "dev.jsonl", model=recogniser, known=known)
+    first = evaluate_rows(corpus / "dev.jsonl", recogniser, known=known)
     (path,) = (tmp_path / "cache" / "asr-adapt" / "predictions").iterdir()
     path.write_bytes(content)
-    again = evaluate(corpus / "dev.jsonl", model=recogniser, known=known)
+    again = evaluate_rows(corpus / "dev.jsonl", recogniser, known=known)
     assert (again.kept, again.hypotheses) == (0, first.hypotheses)
     assert any(f"{path}: predictions of an earlier run cannot be read" in said for said in caplog.messages)
-    assert evaluate(corpus / "dev.jsonl", model=recogniser, known=known).kept == 6
+    assert evaluate_rows(corpus / "dev.jsonl", recogniser, known=known).kept == 6
 
 
 def test_a_cache_that_cannot_be_made_costs_nothing_but_time(

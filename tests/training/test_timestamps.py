@@ -11,7 +11,7 @@ import pytest
 import torch
 import transformers
 
-from asr_adapt import transcribe
+from asr_adapt import Decoding, transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import WhisperRecogniser, load_recogniser
@@ -96,6 +96,10 @@ def test_the_plain_pipeline_gives_the_times(tuned: dict[float, Path], four: Path
         assert start == 0.0 and end == pytest.approx(row.duration, abs=max(durations) - min(durations) + 0.02)
 
 
+#: Every window is heard, as plain transformers would.
+PLAIN = Decoding(segmenter="windows", guard=False)
+
+
 def test_transcribe_asks_for_the_timestamps_that_the_model_says(
     tuned: dict[float, Path], four: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -105,7 +109,7 @@ def test_transcribe_asks_for_the_timestamps_that_the_model_says(
         assert saved.says_timestamps is says
         assert WhisperWindows(load_recogniser(tuned[share], device="cpu")).timed is says
         caplog.clear()
-        said = transcribe(clip, model=tuned[share], device="cpu", segmenter="windows", guard=False)
+        said = transcribe(clip, model=tuned[share], device="cpu", decoding=PLAIN)
         assert said.text and not any(seg.text.startswith("<|") for seg in said.segments)
         assert ("says no timestamps" in caplog.text) is not says
     base = transformers.GenerationConfig.from_pretrained(tuned[0.0].parent / "tiny")

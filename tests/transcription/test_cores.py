@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from asr_adapt import Decoding, transcribe
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription import transcribe
 
 
 @pytest.fixture
@@ -37,12 +37,12 @@ def test_batches_side_by_side_give_what_one_after_another_gives(
         return plain(*args, **kwargs)
 
     monkeypatch.setattr(tone_recogniser, "transcribe", noted)
-    together = transcribe(waves(24), model=tone_recogniser, batch_size=2)
+    together = transcribe(waves(24), model=tone_recogniser, decoding=Decoding(batch_size=2))
     assert heard_on and all(name.startswith("core") for name in heard_on)
     assert torch.get_num_threads() == cores
     torch.set_num_threads(1)
     heard_on.clear()
-    alone = transcribe(waves(24), model=tone_recogniser, batch_size=2)
+    alone = transcribe(waves(24), model=tone_recogniser, decoding=Decoding(batch_size=2))
     assert heard_on == {threading.current_thread().name}
     assert [t.text for t in together] == [t.text for t in alone]
 
@@ -55,5 +55,5 @@ def test_an_error_on_a_core_reaches_the_caller(
 
     monkeypatch.setattr(tone_recogniser, "transcribe", broken)
     with pytest.raises(RuntimeError, match="no kernel"):
-        transcribe(waves(4), model=tone_recogniser, batch_size=1)
+        transcribe(waves(4), model=tone_recogniser, decoding=Decoding(batch_size=1))
     assert torch.get_num_threads() == cores

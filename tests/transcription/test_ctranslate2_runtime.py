@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_adapt import transcribe
 from asr_adapt.cli.app import run
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models import Search, load_recogniser
-from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 from tests.models.whisper_models import save_tiny_whisper

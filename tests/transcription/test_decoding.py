@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_adapt.decoding import Decoding, parse_hotwords
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch
 from asr_adapt.transcription.decoding.fusion import (
-    Decoding,
     FusionRecogniser,
-    parse_hotwords,
     tuned_options,
     write_weights,
 )
@@ -202,7 +201,7 @@ def test_hotword_option():
 
 def test_fusion_without_a_model_hears_what_greedy_hears(tone_recogniser, say):
     """Also its word times and confidence, which come by another way."""
-    fused = FusionRecogniser(tone_recogniser, Decoding(options=BeamOptions(bonus=0.0, weight=0.0)))
+    fused = FusionRecogniser(tone_recogniser, weights=BeamOptions(bonus=0.0, weight=0.0))
     waves = [say("bad cafe", lead=0.5), say("egg"), np.zeros(8000, np.float32)]
     theirs, ours = tone_recogniser.transcribe(waves, words=True), fused.transcribe(waves, words=True)
     assert [h.text for h in ours] == [h.text for h in theirs] == ["bad cafe", "egg", ""]
@@ -215,10 +214,13 @@ def test_language_model_repairs_mumbling_and_tuning_finds_weights(tone_recognise
     build_ngram(sentences, 3).write(tmp_path / "lm.arpa")
     said = [" ".join(sentence) for sentence in sentences[:12]]
     waves = [say(text, mumbled=0.2) for text in said]
-    fused = FusionRecogniser(tone_recogniser, Decoding(tmp_path / "lm.arpa"))
+    fused = FusionRecogniser(tone_recogniser, Decoding(language_model=tmp_path / "lm.arpa"))
     found = tune(fused.log_probabilities(waves), said, fused.beam)
     assert found.before > 0.2
     assert found.after < 0.8 * found.before
     write_weights(tmp_path / "lm.arpa", found.options, {"rows": 12})
     assert tuned_options(tmp_path / "lm.arpa") == found.options
-    assert FusionRecogniser(tone_recogniser, Decoding(tmp_path / "lm.arpa")).options == found.options
+    assert (
+        FusionRecogniser(tone_recogniser, Decoding(language_model=tmp_path / "lm.arpa")).options
+        == found.options
+    )

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_adapt import Decoding, stream, transcribe
 from asr_adapt.errors import UsageError
-from asr_adapt.transcription import Engine, Source, TranscribeOptions, stream, transcribe
+from asr_adapt.transcription import Engine, Source
 from asr_adapt.transcription.batching import batches
 
 RATE = 16_000
@@ -27,7 +28,7 @@ def test_long_audio_loses_and_doubles_no_word(tone_recogniser, speak, segmenter,
     """Two minutes of known words against a window of 20 s."""
     said = words(180)
     path = speak("long.wav", said, pause=pause)
-    got = transcribe(path, model=tone_recogniser, segmenter=segmenter)
+    got = transcribe(path, model=tone_recogniser, decoding=Decoding(segmenter=segmenter))
     assert got.text == said
     assert got.duration == pytest.approx(soundfile.info(path).duration)
 
@@ -36,14 +37,14 @@ def test_long_audio_loses_and_doubles_no_word(tone_recogniser, speak, segmenter,
 def test_window_length_changes_nothing(tone_recogniser, speak, window):
     said = words(60, seed=2)
     path = speak("x.wav", said, pause=0.1)
-    assert transcribe(path, model=tone_recogniser, window_seconds=window).text == said
+    assert transcribe(path, model=tone_recogniser, decoding=Decoding(window_seconds=window)).text == said
 
 
 def test_same_transcripts_for_every_batch_and_company(tone_recogniser, speak):
     paths = [speak(f"{n}.wav", words(n + 1, seed=n)) for n in range(12)]
     alone = [transcribe(path, model=tone_recogniser) for path in paths]
     for size in (1, 8, 32):
-        together = transcribe(paths, model=tone_recogniser, batch_size=size)
+        together = transcribe(paths, model=tone_recogniser, decoding=Decoding(batch_size=size))
         assert [t.text for t in together] == [t.text for t in alone]
         assert [t.confidence for t in together] == pytest.approx([t.confidence for t in alone], abs=1e-5)
     assert [t.text for t in alone] == [words(n + 1, seed=n) for n in range(12)]
@@ -80,9 +81,9 @@ def test_array_that_is_no_waveform_is_named(tone_recogniser):
         transcribe(np.full(RATE, np.nan, np.float32), model=tone_recogniser)
 
 
-def test_unknown_option_lists_the_known_ones(tone_recogniser):
+def test_unknown_option_lists_the_known_ones():
     with pytest.raises(UsageError, match=r"no option 'batchsize'.*batch_size"):
-        transcribe(np.zeros(RATE, np.float32), model=tone_recogniser, batchsize=3)
+        Decoding().but(batchsize=3)
 
 
 def test_a_failed_source_leaves_the_others(tone_recogniser, speak, tmp_path):
@@ -92,7 +93,7 @@ def test_a_failed_source_leaves_the_others(tone_recogniser, speak, tmp_path):
     outcomes = {o.index: o for o in Engine(tone_recogniser).run(sources)}
     assert outcomes[1].transcript.text == "cafe"
     assert str(bad) in outcomes[0].failure.message
-    first = list(Engine(tone_recogniser, TranscribeOptions(fail_fast=True, workers=1)).run([sources[0]] * 3))
+    first = list(Engine(tone_recogniser, Decoding(fail_fast=True, workers=1)).run([sources[0]] * 3))
     assert all(o.failure for o in first)
 
 
@@ -109,7 +110,7 @@ def test_journal_resumes_a_long_source(tone_recogniser, speak, tmp_path):
     said = words(300)
     path = speak("long.wav", said)
     journal = tmp_path / "long.partial.jsonl"
-    options = TranscribeOptions(pool_seconds=30, workers=1)
+    options = Decoding(pool_seconds=30, workers=1)
     source = Source("long", "long", path=path, duration=soundfile.info(path).duration)
 
     class Killed(Exception):

@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asr_adapt import evaluate, transcribe
+from asr_adapt import Decoding, evaluate, transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
+from asr_adapt.decoding.hotwords import parse_hotwords, with_boosts
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest import Utterance, write_manifest
 from asr_adapt.models import Recogniser, Search, load_recogniser
 from asr_adapt.models.search.phrases import glued_tokens, phrase_bias
-from asr_adapt.transcription.decoding.fusion import with_hotwords
-from asr_adapt.transcription.decoding.hotwords import parse_hotwords, with_boosts
+from asr_adapt.transcription.decoding.fusion import with_decoding
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -62,7 +62,7 @@ LISTED, BOOST = "lucie", 8.0
 def test_what_cannot_be_written_is_refused(tmp_path):
     model = load_recogniser(str(save_tiny_moonshine(tmp_path / "model")), device="cpu")
     with pytest.raises(UsageError, match="cannot write the hot word 'Zoë'"):
-        with_hotwords(model, ["the", "Zoë"])
+        with_decoding(model, Decoding(hotwords=["the", "Zoë"]))
 
 
 @pytest.mark.parametrize("save", [save_tiny_moonshine, save_tiny_speech2text, save_tiny_whisper])
@@ -94,7 +94,7 @@ def test_glued_tokens_are_those_that_go_on_a_word(nano):
 
 def test_the_commands_and_python_take_a_list(spoken, nano, tmp_path, capsys):
     plain = transcribe(spoken, model=nano).text
-    wanted = transcribe(spoken, model=nano, hotwords=[LISTED], hotwords_weight=BOOST).text
+    wanted = transcribe(spoken, model=nano, decoding=Decoding(hotwords=[LISTED], hotwords_weight=BOOST)).text
     searched = nano.searching(Search(beams=5, hotwords=((LISTED, BOOST),)))
     assert wanted == transcribe(spoken, model=searched).text
     assert wanted not in (plain, transcribe(spoken, model=nano.searching(Search(beams=5))).text)
@@ -107,7 +107,8 @@ def test_the_commands_and_python_take_a_list(spoken, nano, tmp_path, capsys):
     write_manifest(tmp_path / "m.jsonl", [Utterance(audio_filepath=str(spoken), text=wanted, duration=3.3)])
     out = tmp_path / "p.jsonl"
     assert run(["evaluate", str(tmp_path / "m.jsonl"), "-o", str(out), *options, *given]) == 0
-    here = evaluate(tmp_path / "m.jsonl", model=nano, hotwords=[LISTED], hotwords_weight=BOOST)
+    boosted = Decoding(hotwords=[LISTED], hotwords_weight=BOOST)
+    here = evaluate(tmp_path / "m.jsonl", model=nano, decoding=boosted)
     assert f'"pred_text": "{here.hypotheses[0]}"' in out.read_text()
 
 
@@ -116,20 +117,22 @@ def test_ctc_models_take_a_weight_too(tone_recogniser, say):
     heard = say("bad cafe")
     plain = transcribe(heard, model=tone_recogniser).text
     assert plain == "bad cafe"
-    assert transcribe(heard, model=tone_recogniser, hotwords=["face"], hotwords_weight=0.1).text == plain
-    forced = transcribe(heard, model=tone_recogniser, hotwords=["bade"], hotwords_weight=300.0).text
+    little = Decoding(hotwords=["face"], hotwords_weight=0.1)
+    assert transcribe(heard, model=tone_recogniser, decoding=little).text == plain
+    much = Decoding(hotwords=["bade"], hotwords_weight=300.0)
+    forced = transcribe(heard, model=tone_recogniser, decoding=much).text
     assert "bade" in forced.split()
-    one, two = (with_hotwords(tone_recogniser, [w]).description for w in ("face", "bade"))
+    one, two = (with_decoding(tone_recogniser, Decoding(hotwords=[w])).description for w in ("face", "bade"))
     assert one != two, "an interrupted run with another list is not gone on with"
 
 
 def test_ctranslate2_refuses_hot_words_and_auto_takes_torch(spoken, tmp_path, capsys):
     pytest.importorskip("ctranslate2")
-    from asr_adapt.cli.loading import ChosenModel, Runtime, decoding_from
+    from asr_adapt.api.opening import ChosenModel, Runtime
 
-    decoding = decoding_from(None, ["Leith"], None, None)
-    assert ChosenModel("nano-whisper", decoding, Runtime.auto)._chosen_runtime is Runtime.torch
-    assert ChosenModel("nano-whisper", decoding_from(None, None, None, None), Runtime.auto)._chosen_runtime
+    decoding = Decoding(hotwords=["Leith"])
+    assert ChosenModel("nano-whisper", decoding, Runtime.auto).chosen_runtime is Runtime.torch
+    assert ChosenModel("nano-whisper", Decoding(), Runtime.auto).chosen_runtime is Runtime.ctranslate2
     arguments = ["transcribe", str(spoken), "--model", "nano-whisper", "--runtime", "ctranslate2"]
     assert run([*arguments, "--hotwords", "Leith"]) == 2
     assert "use --runtime torch" in capsys.readouterr().err

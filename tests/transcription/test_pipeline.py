@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from transformers import pipeline
 
+from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
-from asr_adapt.transcription import transcribe
 
 
 def test_transformers_pipeline_gives_the_same_text(tone_model, tone_recogniser, speak, tmp_path):

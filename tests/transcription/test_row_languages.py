@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from asr_adapt import evaluate
+from asr_adapt.api.opening import ChosenModel
 from asr_adapt.cli.app import run
-from asr_adapt.cli.loading import ChosenModel, decoding_from
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import WhisperRecogniser, load_recogniser
+from asr_adapt.transcription import evaluate_rows
 from asr_adapt.transcription.known_states import Known
 from asr_adapt.transcription.row_languages import listed
 from tests.models.whisper_models import save_tiny_whisper
@@ -84,12 +85,12 @@ def test_a_language_that_was_asked_for_wins_and_says_so(
 def test_kept_transcripts_are_those_of_the_language(model: Path, rows: Path, told) -> None:
     ours = load_recogniser(model, device="cpu")
     known = Known(weights="of this model")
-    assert evaluate(rows, model=ours, known=known).kept == 0
-    assert evaluate(rows, model=ours, known=known).kept == len(LANGS)
+    assert evaluate_rows(rows, ours, known=known).kept == 0
+    assert evaluate_rows(rows, ours, known=known).kept == len(LANGS)
     other = rows.with_name("other.jsonl")
     other.write_text(rows.read_text().replace('"de"', '"en"'))
     told.clear()
-    assert evaluate(other, model=ours, known=known).kept == len(LANGS) - 1
+    assert evaluate_rows(other, ours, known=known).kept == len(LANGS) - 1
     assert told == {2.0: "en"}, "the row of the changed language alone is heard anew"
 
 
@@ -101,8 +102,7 @@ def test_the_task_is_the_models_own_unless_it_is_asked_for(model: Path, tmp_path
     ours = load_recogniser(model, device="cpu")
     ours.model.generation_config.task = "translate"
     ours.save(tmp_path / "translates")
-    plain = decoding_from(None, None, None, None)
     for asked, found in ((None, "translate"), ("transcribe", "transcribe")):
-        chosen = ChosenModel(str(tmp_path / "translates"), plain, device="cpu", task=asked)
+        chosen = ChosenModel(str(tmp_path / "translates"), Decoding(task=asked), device="cpu")
         assert chosen.load().settings.task == found
-    assert ChosenModel(str(model), plain, device="cpu").load().settings.task == "transcribe"
+    assert ChosenModel(str(model), device="cpu").load().settings.task == "transcribe"

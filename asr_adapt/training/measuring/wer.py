@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
 from asr_adapt.training.watching import Phase
-from asr_adapt.transcription import Evaluation, Processes, evaluate
+from asr_adapt.transcription import Evaluation, Processes, evaluate_rows
 from asr_adapt.transcription.known_states import UNKNOWN, Known
 
 
@@ -54,13 +55,12 @@ def transcribed(
     whole.
     """
     before = 0.0 if phase is None else phase.count
-    found = evaluate(
+    found = evaluate_rows(
         manifest,
-        model=recogniser,
-        batch_seconds=batch_seconds,
+        recogniser,
+        Decoding(batch_seconds=batch_seconds, language=language),
         processes=Processes.current(),
         known=known,
-        language=language,
         on_progress=None if phase is None else lambda progress: phase.done(before + progress.finished),
     )
     if phase is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,10 +23,12 @@ from asr_adapt.training.recipe.schema import Recipe
 _PATH_FIELDS = ("train", "dev", "test", "guard", "guard_test")
 
 
-def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read ``path`` (YAML), apply ``key.sub=value`` overrides, check everything.
+def load_recipe(
+    path: str | Path, overrides: Iterable[str] = (), fields: Mapping[str, Any] | None = None
+) -> Recipe:
+    """Read ``path`` (YAML), put ``fields`` and then ``key.sub=value`` overrides over it, check everything.
 
-    Manifest paths of the file are relative to the file; those of overrides to the working folder.
+    Manifest paths of the file are relative to the file; those of the others to the working folder.
     Raises :class:`RecipeError` with file, line and field.
     """
     text = _read(Path(path))
@@ -39,7 +41,8 @@ def load_recipe(path: str | Path, overrides: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"{problem}.", path=path, line=mark.line + 1 if mark else None) from error
     if not isinstance(tree, dict):
         raise RecipeError("a recipe is a mapping of fields: start with train: and dev:.", path=path, line=1)
-    _root_paths(tree, Path(path).parent)
+    root_paths(tree, Path(path).parent)
+    tree = merged(tree, fields or {})
     for item in overrides:
         _override(tree, item)
     return build_recipe(tree, path=str(path), lines=lines)
@@ -82,11 +85,28 @@ def save_recipe(recipe: Recipe, path: str | Path) -> None:
 
 def write_recipe(tree: dict[str, Any], path: str | Path, overrides: Iterable[str] = ()) -> None:
     """Write plain values with ``key.sub=value`` overrides, checked, and nothing that they leave out."""
-    for item in overrides:
-        _override(tree, item)
+    tree = overridden(tree, overrides)
     build_recipe(copy.deepcopy(tree), path=str(path))
     with atomic_write(path) as handle:
         yaml.safe_dump(tree, handle, sort_keys=False, allow_unicode=True)
+
+
+def overridden(tree: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """A copy of plain values with ``key.sub=value`` overrides; raises :class:`RecipeError`."""
+    tree = copy.deepcopy(tree)
+    for item in overrides:
+        _override(tree, item)
+    return tree
+
+
+def merged(tree: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """``tree`` with ``fields`` over it; of a section that both have, the values of ``fields`` win."""
+    found = dict(tree)
+    for name, value in fields.items():
+        own = found.get(name)
+        both = isinstance(value, Mapping) and isinstance(own, Mapping)
+        found[name] = merged(own, value) if both else value  # type: ignore[arg-type]
+    return found
 
 
 def expand(paths: Iterable[str]) -> list[Path]:
@@ -107,7 +127,8 @@ def _read(path: Path) -> str:
         raise RecipeError(f"the recipe cannot be read ({error}): give a YAML file.", path=path) from error
 
 
-def _root_paths(tree: dict[str, Any], root: Path) -> None:
+def root_paths(tree: dict[str, Any], root: Path) -> None:
+    """Make relative paths in the fields that hold paths start at ``root``."""
     for field in _PATH_FIELDS:
         if field in tree:
             tree[field] = _rooted(tree[field], root)

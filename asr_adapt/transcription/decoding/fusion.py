@@ -7,14 +7,15 @@ lie beside a language model. Does not know how either is computed.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from asr_adapt.decoding import BEAMS, TOKEN_BOOST, WORD_BOOST, Decoding, with_boosts
 from asr_adapt.errors import DataError, ModelError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser, Search, Word
@@ -22,41 +23,39 @@ from asr_adapt.models.ctc.recogniser import require_ctc
 from asr_adapt.models.search.phrases import list_mark
 from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
-from asr_adapt.transcription.decoding.hotwords import (
-    BEAMS,
-    TOKEN_BOOST,
-    WORD_BOOST,
-    Listed,
-    parse_hotwords,
-    with_boosts,
-)
 from asr_adapt.transcription.decoding.ngram import load_language_model
 
-
-@dataclass(frozen=True)
-class Decoding:
-    """What a beam search uses: a language model's path, hotwords with their own boosts, and weights.
-
-    ``prompt``, ``fallback`` (improbable text is tried again) and ``guard`` (loops end, silence is empty) are
-    for encoder–decoder models; a CTC model cannot loop. ``search`` has the
-    rest of what they may be told. ``hotwords_weight`` is the boost of hotwords without one of their own.
-    ``options`` None takes the weights tuned for the language model where they lie beside it.
-    """
-
-    language_model: str | Path | None = None
-    hotwords: Listed = field(default_factory=dict)
-    options: BeamOptions | None = None
-    prompt: str = ""
-    fallback: bool = False
-    guard: bool = True
-    search: Search = field(default_factory=Search)
-    hotwords_weight: float | None = None
+#: What a CTC model may be told of the search; a loop or silence it cannot get wrong, so it needs no guard.
+_FUSED = ("language_model", "hotwords", "hotwords_weight", "beam_size", "language_model_weight")
+_NEEDLESS = ("guard", "task")
+#: Fields of :class:`Decoding` and what a decoder's :class:`Search` calls them, with how a value becomes its
+#: own.
+_SEARCHED: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "beam_size": ("beams", int),
+    "prompt": ("prompt", str),
+    "guard": ("guard", bool),
+    "fallback": ("fallback", bool),
+    "temperatures": ("temperatures", tuple),
+    "log_prob_threshold": ("mean_score", lambda value: float("-inf") if value is None else value),
+    "compression_ratio_threshold": ("compression", lambda value: float("inf") if value is None else value),
+    "no_speech_threshold": ("no_speech", lambda value: value),
+    "without_timestamps": ("timestamps", lambda value: not value),
+    "best_of": ("best_of", int),
+    "patience": ("patience", float),
+    "length_penalty": ("length_penalty", lambda value: value),
+}
 
 
 class FusionRecogniser(CtcRecogniser):
-    """``base`` with another decoder; everything else is the base's own."""
+    """``base`` with another decoder; everything else is the base's own.
 
-    def __init__(self, base: Recogniser, decoding: Decoding) -> None:
+    ``weights`` of the beam stand for those that follow from ``decoding`` (:func:`beam_options`).
+    """
+
+    def __init__(
+        self, base: Recogniser, decoding: Decoding | None = None, weights: BeamOptions | None = None
+    ) -> None:
+        decoding = decoding or Decoding()
         base = require_ctc(base, "language models and hotwords need")
         super().__init__(base.model, base.processor, base.name, type(base.anatomy))
         if isinstance(base, FusionRecogniser):
@@ -64,8 +63,8 @@ class FusionRecogniser(CtcRecogniser):
         self._base: CtcRecogniser = base
         self.decoding = decoding
         path = decoding.language_model
-        self.options = decoding.options or (tuned_options(path) if path else BeamOptions())
-        self._boosts = with_boosts(decoding.hotwords, decoding.hotwords_weight, WORD_BOOST)
+        self.options = weights or beam_options(decoding)
+        self._boosts = with_boosts(decoding.boosts, decoding.hotwords_weight, WORD_BOOST)
         characters, delimiter = _alphabet(base)
         self.beam = BeamSearch(
             characters,
@@ -137,58 +136,55 @@ def _log_probabilities(out: Hidden) -> list[np.ndarray]:
     return [scores[i, :length] for i, length in enumerate(out.lengths.tolist())]
 
 
-def with_decoding(recogniser: Recogniser, decoding: Decoding) -> Recogniser:
-    """The recogniser itself when ``decoding`` asks for nothing, else one that decodes so."""
-    if decoding == Decoding():
+def with_decoding(
+    recogniser: Recogniser, decoding: Decoding, weights: BeamOptions | None = None
+) -> Recogniser:
+    """The recogniser itself when ``decoding`` asks nothing of the search, else one that searches so.
+
+    What ``decoding`` leaves at its default stays as the recogniser has it. Raises UsageError for what its
+    family cannot be told.
+    """
+    told = decoding.told("search")
+    if not told and weights is None:
         return recogniser
     if recogniser.capabilities.decoder:
-        return recogniser.searching(_search(decoding))
-    if decoding.prompt or decoding.fallback or decoding.search != Search():
+        return recogniser.searching(_search(decoding, recogniser.search), decoding.task)
+    if told.keys() - {*_FUSED, *_NEEDLESS}:
         raise UsageError(
             f"{recogniser.name} is a CTC model and takes no prompt, no fallback and none of the options for "
             "Whisper's decoding: leave them out."
         )
-    if replace(decoding, guard=True) == Decoding():
+    if decoding.task is not None:
+        recogniser.set_task(decoding.task)  # which raises for what a CTC model cannot
+    fused = {name: told[name] for name in _FUSED if name in told}
+    if not fused and weights is None:
         return recogniser
-    return FusionRecogniser(recogniser, decoding)
-
-
-def _search(decoding: Decoding) -> Search:
-    """The same for a model whose decoder is a language model itself."""
-    if decoding.language_model is not None:
-        raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
-    usual = BEAMS if decoding.hotwords else 1
-    beams = usual if decoding.options is None else decoding.options.width
-    hotwords = tuple(with_boosts(decoding.hotwords, decoding.hotwords_weight, TOKEN_BOOST).items())
-    if decoding.fallback and not decoding.guard:
-        raise UsageError("--fallback tries again what the guard doubts: leave --fallback or --no-guard out.")
-    return replace(
-        decoding.search,
-        beams=beams,
-        prompt=decoding.prompt,
-        guard=decoding.guard,
-        fallback=decoding.fallback,
-        hotwords=hotwords,
-    )
-
-
-def with_hotwords(
-    recogniser: Recogniser, hotwords: Sequence[str] | Listed, weight: float | None = None
-) -> Recogniser:
-    """A recogniser that decodes as before, but favours ``hotwords``; itself where there are none.
-
-    An encoder–decoder model searches by a beam of at least five.
-    """
-    found = parse_hotwords(hotwords)
-    if not found:
-        return recogniser
-    if recogniser.capabilities.decoder:
-        boosts = with_boosts(found, weight, TOKEN_BOOST)
-        search = recogniser.search
-        beams = max(search.beams, BEAMS)
-        return recogniser.searching(replace(search, beams=beams, hotwords=tuple(boosts.items())))
     own = recogniser.decoding if isinstance(recogniser, FusionRecogniser) else Decoding()
-    return FusionRecogniser(recogniser, replace(own, hotwords=found, hotwords_weight=weight))
+    return FusionRecogniser(recogniser, own.but(**fused), weights)
+
+
+def _search(decoding: Decoding, own: Search) -> Search:
+    """``own`` with what is asked for, for a model whose decoder is a language model itself."""
+    told = decoding.told("search")
+    if "language_model" in told:
+        raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
+    changes = {ours: read(told[name]) for name, (ours, read) in _SEARCHED.items() if name in told}
+    if decoding.boosts:
+        boosts = with_boosts(decoding.boosts, decoding.hotwords_weight, TOKEN_BOOST)
+        changes = {"beams": max(own.beams, BEAMS)} | changes | {"hotwords": tuple(boosts.items())}
+    return replace(own, **changes)
+
+
+def beam_options(decoding: Decoding) -> BeamOptions:
+    """Width and weights of a CTC beam: those tuned for the language model, but for what ``decoding`` says."""
+    path = decoding.language_model
+    options = BeamOptions() if path is None else tuned_options(path)
+    weight, width = decoding.language_model_weight, decoding.beam_size
+    return replace(
+        options,
+        weight=options.weight if weight is None else weight,
+        width=options.width if width is None else width,
+    )
 
 
 def weights_path(language_model: str | Path) -> Path:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from asr_adapt.audio import read_audio
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, require_rows
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.decoding.beam import BeamOptions
-from asr_adapt.transcription.decoding.fusion import Decoding, FusionRecogniser
+from asr_adapt.transcription.decoding.fusion import FusionRecogniser
 from asr_adapt.transcription.decoding.tune import Tuned, tune
 
 #: Padded seconds in one batch of the network.
@@ -36,7 +37,7 @@ def tune_on_manifest(
     Raises DataError for a row without text, audio that cannot be read, or when no row is left.
     """
     dev = require_rows(manifest if isinstance(manifest, Manifest) else Manifest.open(manifest))
-    fused = FusionRecogniser(model, Decoding(language_model, options=BeamOptions(width=width)))
+    fused = FusionRecogniser(model, Decoding(language_model=language_model), BeamOptions(width=width))
     waveforms, references = _read(dev, fused, rows)
     frames: list[np.ndarray] = [np.empty(0)] * len(waveforms)
     budget = round(BATCH_SECONDS * fused.sample_rate)

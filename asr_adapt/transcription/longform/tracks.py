@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import HeardWindow, Hypothesis, Phrase, Window, Word
 from asr_adapt.transcription.longform.times import Clock
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.windows import Piece
 
 Span = tuple[int, int]
@@ -49,7 +49,7 @@ class Turn:
 class Track(ABC):
     """One source on its way; ``known`` are spans that an earlier run heard, ``finished`` all heard."""
 
-    def __init__(self, options: TranscribeOptions, rate: int, known: Mapping[Span, Hypothesis]) -> None:
+    def __init__(self, options: Decoding, rate: int, known: Mapping[Span, Hypothesis]) -> None:
         self.options, self.rate, self.known = options, rate, known
         self.finished: dict[Span, Hypothesis] = {}
         self.ended = False
@@ -86,7 +86,7 @@ class Track(ABC):
     def _remember(self, hypothesis: Hypothesis) -> None:
         """Language and context for what follows."""
         for phrase in hypothesis.phrases:
-            if not self.options.condition_on_previous or phrase.decoded.temperature > RESET_TEMPERATURE:
+            if not self.options.condition_on_previous_text or phrase.decoded.temperature > RESET_TEMPERATURE:
                 self._previous = ()
             else:
                 self._previous += phrase.tokens
@@ -96,7 +96,7 @@ class Track(ABC):
 class PieceTrack(Track):
     """Pieces of speech, each for itself; in order only where previous text is context or language unknown."""
 
-    def __init__(self, options: TranscribeOptions, rate: int, known: Mapping[Span, Hypothesis]) -> None:
+    def __init__(self, options: Decoding, rate: int, known: Mapping[Span, Hypothesis]) -> None:
         super().__init__(options, rate, known)
         self._waiting: list[Piece] = []
         self._said: dict[Span, list[Phrase]] = {}  # of pieces that are being heard
@@ -126,7 +126,7 @@ class PieceTrack(Track):
 
     @property
     def _in_order(self) -> bool:
-        return self.options.condition_on_previous or self.language is None
+        return self.options.condition_on_previous_text or self.language is None
 
     def take(self, turn: Turn, heard: HeardWindow) -> None:
         piece, offset = turn.piece, turn.start / self.rate
@@ -203,9 +203,7 @@ class PieceTrack(Track):
 class StreamTrack(Track):
     """Audio without cuts: each window begins where the one before was heard to."""
 
-    def __init__(
-        self, options: TranscribeOptions, rate: int, known: Mapping[Span, Hypothesis], window: int
-    ) -> None:
+    def __init__(self, options: Decoding, rate: int, known: Mapping[Span, Hypothesis], window: int) -> None:
         super().__init__(options, rate, known)
         self._window, self._audio, self._seek = window, np.empty(0, np.float32), 0
         self._starts = {start: stop for start, stop in known}
@@ -248,7 +246,7 @@ class StreamTrack(Track):
 
 
 def track_for(
-    options: TranscribeOptions, rate: int, window: int, known: Mapping[Span, Hypothesis] | None = None
+    options: Decoding, rate: int, window: int, known: Mapping[Span, Hypothesis] | None = None
 ) -> Track:
     """The track that suits how the audio is cut."""
     if options.segmenter == "windows":

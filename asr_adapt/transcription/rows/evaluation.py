@@ -8,21 +8,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows, write_manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
+from asr_adapt.scoring.score import Score, score
 from asr_adapt.text import profile as profile_named
-from asr_adapt.transcription.api import DEFAULT_MODEL, guarding, load, make_options
 from asr_adapt.transcription.engine import Engine, Progress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.known_states import UNKNOWN, Known
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.row_languages import language_of_row
@@ -50,6 +51,8 @@ class Evaluation:
     wall_seconds: float
     #: Rows whose prediction was kept from an earlier run; they cost no time in this one.
     kept: int = 0
+    #: Profile of :mod:`asr_adapt.text` under which it is scored.
+    normalise: str = "basic"
 
     @property
     def references(self) -> list[str]:
@@ -66,29 +69,43 @@ class Evaluation:
         """Whether each row's decoder looped; see :class:`~asr_adapt.models.Hypothesis`."""
         return [row.extra.get("looped") is True for row in self.rows]
 
+    @cached_property
+    def wer(self) -> float:
+        """Word error rate over all rows, a fraction, under the profile of the evaluation."""
+        return self.score().wer
+
+    def score(self, by: Sequence[str] = (), normalise: str | None = None) -> Score:
+        """Rates with intervals, overall and by field; ``normalise``: another profile than its own."""
+        return score(self.rows, by, normalise or self.normalise)
+
+    def _repr_html_(self) -> str:
+        from asr_adapt.scoring.notebook import show_score
+
+        return show_score(self.score())
+
     @property
     def real_time_factor(self) -> float:
         """Seconds of audio per second of the clock (RTFx)."""
         return self.audio_seconds / self.wall_seconds if self.wall_seconds else 0.0
 
 
-def evaluate(
+def evaluate_rows(  # noqa: PLR0913 - what is read, how, with whom, and what is written
     manifest: str | Path | Manifest | Iterable[Utterance],
+    recogniser: Recogniser,
+    decoding: Decoding | None = None,
     *,
-    model: str | Path | Recogniser = DEFAULT_MODEL,
     output: str | Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
     processes: Processes = ALONE,
     normalise: str | None = None,
     known: Known = UNKNOWN,
-    **options: Any,
 ) -> Evaluation:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
 
     ``output`` names a predictions file to write; ``normalise``, a profile, is noted beside it and is what
-    scores of the file take unless told otherwise. ``options`` as in :func:`transcribe`. A row whose audio
-    cannot be read becomes a failure, the others are done. Raises DataError for a manifest without rows and
-    ModelError for a model that cannot be loaded.
+    scores of the file take unless told otherwise. What ``decoding`` says of the search must be the
+    recogniser's own already. A row whose audio cannot be read becomes a failure, the others are done. Raises
+    DataError for a manifest without rows.
 
     What is ``known`` of model and rows is not computed again. With ``output`` a killed run goes on where it
     was. Among several ``processes`` each does its share of the rows, all get the whole result, and the main
@@ -96,13 +113,11 @@ def evaluate(
     """
     noted = {} if normalise is None else {"normaliser": profile_named(normalise).to_json()}
     rows = require_rows(_manifest(manifest))
-    guard = options.pop("guard", None)
-    recogniser = load(model, options)
-    with guarding(recogniser, guard):
-        engine = Engine(recogniser, make_options(options), on_progress=on_progress, states=known.states)
-        weights = known.weights
-        kept = None if weights is None else KeptPredictions(recogniser, engine.options, weights)
-        return _evaluated(rows, engine, output, processes, noted, kept)
+    engine = Engine(recogniser, decoding, on_progress=on_progress, states=known.states)
+    weights = known.weights
+    kept = None if weights is None else KeptPredictions(recogniser, engine.options, weights)
+    found = _evaluated(rows, engine, output, processes, noted, kept)
+    return found if normalise is None else replace(found, normalise=normalise)
 
 
 def _evaluated(
@@ -208,7 +223,7 @@ def _prediction(row: Utterance, transcript: Transcript) -> Prediction:
     return found | {"duration": transcript.duration if row.duration is None else row.duration}
 
 
-def _settings(recogniser: Recogniser, options: TranscribeOptions, rows: Manifest) -> dict[str, Any]:
+def _settings(recogniser: Recogniser, options: Decoding, rows: Manifest) -> dict[str, Any]:
     """What made the predictions, kept beside them, so that unlike runs are not compared."""
     told = {language_of_row(recogniser, options.language, row) for row in rows} - {None}
     return {

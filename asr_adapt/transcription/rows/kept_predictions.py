@@ -11,18 +11,16 @@ import json
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.files import atomic_write, cache_folder
 from asr_adapt.manifest import Manifest, Utterance, sound_print
 from asr_adapt.models import Recogniser, settings_fingerprint
 from asr_adapt.transcription.engine import decoding_name
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.row_languages import language_of_row
-from asr_adapt.transcription.rows.row_journal import SPEED_ONLY
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +36,15 @@ def default_folder() -> Path:
 class KeptPredictions:
     """What ``recogniser``, whose weights have the fingerprint ``weights``, wrote under ``options`` before."""
 
-    def __init__(self, recogniser: Recogniser, options: TranscribeOptions, weights: str) -> None:
+    def __init__(self, recogniser: Recogniser, options: Decoding, weights: str) -> None:
         self.folder = default_folder()
         self._language = partial(language_of_row, recogniser, options.language)
-        chosen = {k: v for k, v in asdict(options).items() if k not in SPEED_ONLY}
         parts = {
             "weights": weights,
             "settings": settings_fingerprint(recogniser),
             "decoding": [decoding_name(recogniser), repr(recogniser.search)],
             "computed": [str(recogniser.dtype), recogniser.device.type],
-            "options": chosen,
+            "options": options.key(),
         }
         text = json.dumps(parts, sort_keys=True, default=str)
         self.key = hashlib.sha256(text.encode()).hexdigest()[:24]

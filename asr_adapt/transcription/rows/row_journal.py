@@ -11,20 +11,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import bundled_models
 from asr_adapt.transcription.engine import decoding_name
 from asr_adapt.transcription.inputs import Source
-from asr_adapt.transcription.options import TranscribeOptions
-
-#: Options that change how fast a run is, not what it writes.
-SPEED_ONLY = ("batch_seconds", "batch_size", "pool_seconds", "workers", "fail_fast")
-
 
 _ENTRY = {"number", "value"}
 
@@ -69,21 +64,20 @@ class RowJournal:
         self._open = True
 
 
-def run_key(recogniser: Recogniser, options: TranscribeOptions, sources: Iterable[Source]) -> dict[str, Any]:
+def run_key(recogniser: Recogniser, options: Decoding, sources: Iterable[Source]) -> dict[str, Any]:
     """Whatever changes the results: the sources and their order, the model's files, decoding, options."""
     digest = hashlib.sha256()
     for source in sources:
         language = source.row and source.row.lang
         place = (str(source.path), source.offset, source.duration, source.channel, language)
         digest.update(repr(place).encode())
-    chosen = {k: v for k, v in asdict(options).items() if k not in SPEED_ONLY}
     return {
         "sources": digest.hexdigest(),
         "model": recogniser.name,
         "files": _model_files(recogniser.name),
         "decoding": decoding_name(recogniser),
         "dtype": str(recogniser.dtype),
-        "options": chosen,
+        "options": options.key(),
     }
 
 

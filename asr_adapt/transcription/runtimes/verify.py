@@ -14,7 +14,7 @@ from asr_adapt.files import temporary_folder
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.compare import Comparison, compare
-from asr_adapt.transcription.rows.evaluation import evaluate
+from asr_adapt.transcription.rows.evaluation import evaluate_rows
 
 #: A rise of WER by this many points is too much whatever its chance; int8 costs about a third of it.
 TOLERANCE = 0.5
@@ -67,7 +67,7 @@ def verify(
         paths: dict[str, Path] = {}
         for name, recogniser in (("torch", torch_one), ("export", exported)):
             path = Path(folder) / f"{name}.jsonl"
-            found = evaluate(rows, model=recogniser, output=path, normalise=normalise)
+            found = evaluate_rows(rows, recogniser, output=path, normalise=normalise)
             if found.failures:
                 raise DataError(f"{len(found.failures)} rows cannot be read: {found.failures[0].message}")
             paths[name] = path

@@ -23,8 +23,8 @@ from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
+from asr_adapt.decoding.hotwords import Listed, words_in
 from asr_adapt.errors import AsrAdaptError, UsageError
-from asr_adapt.transcription.decoding.hotwords import Listed, words_in
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.asked import FORMATS, Asked
 from asr_adapt.transcription.serve.gate import FAILED, error_body

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
 from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
+from asr_adapt.decoding import Decoding, Listed
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.decoding.fusion import Decoding, with_decoding
-from asr_adapt.transcription.decoding.hotwords import Listed
-from asr_adapt.transcription.options import TranscribeOptions
+from asr_adapt.transcription.decoding.fusion import with_decoding
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.settings import Refused, Settings
 from asr_adapt.transcription.serve.work import POOL_SECONDS
@@ -81,24 +80,21 @@ class Asked:
 
     def recogniser(self, settings: Settings) -> Recogniser:
         """The model as this request wants it to decode; raises :class:`Refused` for what it cannot."""
-        own = settings.decoding
-        decoding = replace(
-            own,
-            prompt=self.prompt or own.prompt,
-            hotwords=self.hotwords or own.hotwords,
-            search=_heated(own, self.temperature),
-        )
+        changes: dict[str, Any] = {"prompt": self.prompt, "hotwords": self.hotwords}
+        if self.task != "transcribe":
+            changes["task"] = self.task
         model = settings.models[self.name(settings)]
+        if self.temperature > 0:
+            changes["temperatures"] = _heated(settings.decoding, self.temperature)
         try:
-            if self.task != "transcribe":
-                model = model.searching(model.search, self.task)
-            return with_decoding(model, decoding)
+            asked = settings.decoding.but(**{name: value for name, value in changes.items() if value})
+            return with_decoding(model, asked)
         except AsrAdaptError as error:
             raise _bad(str(error)) from error
 
-    def options(self, settings: Settings) -> TranscribeOptions:
-        """How it is transcribed."""
-        return TranscribeOptions(
+    def options(self, settings: Settings) -> Decoding:
+        """How it is heard."""
+        return Decoding(
             language=self.language or None,
             word_timestamps=self.words,
             workers=1,
@@ -127,13 +123,9 @@ class Asked:
         return value
 
 
-def _heated(decoding: Decoding, temperature: float) -> Any:
-    """The search with a first temperature; 0 leaves the search as it is, which rises by itself in doubt."""
-    search = decoding.search
-    if temperature == 0:
-        return search
-    rest = tuple(t for t in search.temperatures if t > temperature)
-    return replace(search, temperatures=(temperature, *rest))
+def _heated(decoding: Decoding, temperature: float) -> tuple[float, ...]:
+    """Temperatures with another first one, from which the search rises in doubt."""
+    return (temperature, *(t for t in decoding.temperatures if t > temperature))
 
 
 def _bad(message: str) -> Refused:

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
-from asr_adapt.transcription.decoding.fusion import Decoding
 
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 

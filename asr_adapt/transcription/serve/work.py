@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.audio import probe
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine, Progress
 from asr_adapt.transcription.inputs import Source
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.queue import Place
 from asr_adapt.transcription.serve.settings import ClientGone, Refused
@@ -37,7 +37,7 @@ class Job:
 
     path: Path
     recogniser: Recogniser
-    options: TranscribeOptions
+    options: Decoding
     place: Place
     kept: ExitStack
     ended: threading.Event = field(default_factory=threading.Event)

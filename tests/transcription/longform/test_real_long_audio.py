@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from asr_adapt import Decoding, transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.scoring import word_errors
-from asr_adapt.transcription import transcribe
 
 RATE = 16_000
 
@@ -40,7 +40,7 @@ def test_nothing_is_lost_and_words_stand_where_they_are_said(
 ) -> None:
     audio, reference, spans = talk
     recogniser = load_recogniser(whisper_tiny_en, device="cpu")
-    found = transcribe(audio, model=recogniser, word_timestamps=True, **options)
+    found = transcribe(audio, model=recogniser, decoding=Decoding(word_timestamps=True, **options))
     errors = word_errors([reference], [found.text], "whisper-en")
     assert errors.wer < 0.2 and errors.deletions <= 2
     assert all(segment.start <= segment.end for segment in found.segments)

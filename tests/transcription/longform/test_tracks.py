@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.models import Decoded, HeardWindow, Phrase
 from asr_adapt.transcription.longform import Track, track_for
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.windows import Piece
 
 RATE = 100
@@ -40,7 +40,7 @@ def audio(seconds: float) -> np.ndarray:
 
 
 def stream(seconds: float, **options: object) -> Track:
-    track = track_for(TranscribeOptions(segmenter="windows", **options), RATE, WINDOW)
+    track = track_for(Decoding(segmenter="windows", **options), RATE, WINDOW)
     track.add(Piece(0, audio(seconds)))
     track.end()
     return track
@@ -70,7 +70,7 @@ def test_a_window_always_moves_on() -> None:
 def test_previous_text_is_context_where_asked_and_believed(
     condition: bool, temperature: float, context: tuple[int, ...]
 ) -> None:
-    track = stream(50, condition_on_previous=condition)
+    track = stream(50, condition_on_previous_text=condition)
     windows = run(track, lambda s: said((0, 5), (5, 20), until=20.0, temperature=temperature))
     assert windows[0][2] == () and windows[1][2] == context
 
@@ -81,7 +81,7 @@ def spoken(seconds: float, *speech: tuple[float, float]) -> Piece:
 
 
 def pieces(*given: Piece) -> Track:
-    track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
+    track = track_for(Decoding(language="en"), RATE, WINDOW)
     for piece in given:
         track.add(piece)
     track.end()
@@ -108,7 +108,7 @@ def test_pieces_are_heard_at_once_but_in_order_where_the_language_is_unknown() -
     both = [spoken(10, (0, 9)), spoken(10, (0, 9))]
     both[1] = Piece(2000, both[1].samples, parts=((2000, 1000),), speech=both[1].speech)
     assert len(list(pieces(*both).ready())) == 2
-    track = track_for(TranscribeOptions(), RATE, WINDOW)
+    track = track_for(Decoding(), RATE, WINDOW)
     for piece in both:
         track.add(piece)
     track.end()
@@ -121,7 +121,7 @@ def test_pieces_are_heard_at_once_but_in_order_where_the_language_is_unknown() -
 @pytest.mark.parametrize("segmenter", ["windows", "silero"])
 def test_what_a_killed_run_heard_is_not_heard_again(segmenter: str) -> None:
     def track(known=None):
-        made = track_for(TranscribeOptions(language="en", segmenter=segmenter), RATE, WINDOW, known)
+        made = track_for(Decoding(language="en", segmenter=segmenter), RATE, WINDOW, known)
         made.add(spoken(30, (0, 29)))
         made.add(Piece(3000, audio(30), parts=((3000, 3000),), speech=((0, 2900),)))
         made.end()
@@ -148,7 +148,7 @@ def test_a_window_of_speech_in_which_nothing_was_heard_is_heard_again_without_it
 
 def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
     first, spoken_again = said((0, 2), (20, 25), until=30.0), said((1, 10), until=10.4)
-    track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
+    track = track_for(Decoding(language="en"), RATE, WINDOW)
     track.add(spoken(30, (0, 2), (8, 18), (20, 25)))
     track.end()
     windows = run(
@@ -161,7 +161,7 @@ def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
 
 
 def test_a_hole_is_heard_to_its_end_and_no_further() -> None:
-    track = track_for(TranscribeOptions(language="en"), RATE, WINDOW)
+    track = track_for(Decoding(language="en"), RATE, WINDOW)
     track.add(spoken(30, (0, 2), (8, 12), (13, 18), (20, 25)))
     track.end()
     answers = iter(

@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from asr_adapt.cli.app import run
+from asr_adapt.decoding import Decoding
 from asr_adapt.transcription.inputs import Source
-from asr_adapt.transcription.options import TranscribeOptions
 from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
 
 RATE = 16_000
@@ -26,7 +26,7 @@ def rustle(seconds: float, level: float = 0.1) -> np.ndarray:
 
 def cut(samples: np.ndarray, segmenter: str, timed: bool) -> tuple[list[np.ndarray], list[str]]:
     tally = Tally()
-    options = TranscribeOptions(segmenter=segmenter)
+    options = Decoding(segmenter=segmenter)
     source = Source("array", "array", samples=samples, duration=len(samples) / RATE)
     pieces = list(pieces_of(source, Hearing(RATE, 30.0, timed), options, tally))
     return [piece.samples for piece in pieces], tally.remarks

@@ -1,4 +1,4 @@
-"""The option ``--adapter``: LoRA adapters to put on a model, one, or several of which the surest is believed.
+"""LoRA adapters to put on a model: one, or several of which the surest is believed.
 
 Knows what may be asked for and who loads it. Does not know how an adapter is read, nor how a clip is heard.
 """

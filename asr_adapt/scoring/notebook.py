@@ -1,0 +1,179 @@
+"""Results as a notebook shows them: HTML tables and the report page's charts, readable in light and dark.
+
+Knows the results of scoring and of training as plain values. Does not know notebooks, nor how anything was
+computed. Needs nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
+
+if TYPE_CHECKING:
+    from asr_adapt.scoring.compare import Comparison, GroupComparison
+    from asr_adapt.scoring.counts import Counts
+    from asr_adapt.scoring.estimate import Estimate
+    from asr_adapt.scoring.gate import GateResult
+    from asr_adapt.scoring.score import Score
+
+#: The charts' classes; they inherit the notebook's own colours for text.
+_STYLE = """<style>
+.asr-adapt table{border-collapse:collapse;margin:.4em 0}
+.asr-adapt td,.asr-adapt th{padding:.2em .7em;text-align:left}
+.asr-adapt .n{text-align:right;font-variant-numeric:tabular-nums}
+.asr-adapt svg{max-width:640px;width:100%}
+.asr-adapt svg text{fill:currentColor;font:12px sans-serif}
+.asr-adapt .grid{stroke:currentColor;opacity:.15}
+.asr-adapt .whisker{stroke:currentColor;fill:none}
+.asr-adapt .line{fill:none;stroke-width:2}
+.asr-adapt .fill0{fill:#8a8f98}.asr-adapt .stroke0{stroke:#8a8f98}
+.asr-adapt .fill1{fill:#2f7ed8}.asr-adapt .stroke1{stroke:#2f7ed8}
+.asr-adapt .fill2{fill:#d9822b}.asr-adapt .stroke2{stroke:#d9822b}
+</style>"""
+#: Rows of a table that are shown.
+MOST = 20
+
+
+def framed(*parts: str) -> str:
+    """Parts of one result with its style."""
+    return f'<div class="asr-adapt">{_STYLE}{"".join(parts)}</div>'
+
+
+def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:
+    """Rows with the same keys; numbers stand right, and what is left out is said."""
+    if not rows:
+        return _paragraph(f"{caption}: nothing.") if caption else ""
+    names = list(rows[0])
+    heads = "".join(f"<th>{escape(name)}</th>" for name in names)
+    lines = "".join(f"<tr>{''.join(_cell(row.get(name)) for name in names)}</tr>" for row in rows[:MOST])
+    rest = _paragraph(f"… and {len(rows) - MOST:,} more.") if len(rows) > MOST else ""
+    title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{rest}"
+
+
+def _cell(value: object) -> str:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    return f"<td{' class=n' if number else ''}>{escape(text)}</td>"
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.1f}–{100 * high:.1f}"
+
+
+def show_score(score: Score) -> str:
+    """Rates with intervals, and a chart for each field that was reported apart."""
+    parts = [table([_score_row("all", score)], score.source)]
+    for name, groups in score.groups.items():
+        parts.append(table([_score_row(value, estimate) for value, estimate in groups.items()], f"by {name}"))
+        parts.append(_bars([(value, [_bar(value, 1, name, one)]) for value, one in groups.items()], name))
+    parts += [_paragraph(note) for note in score.notes]
+    return framed(*parts)
+
+
+def _bar(label: str, series: int, name: str, one: Estimate) -> Bar:
+    return Bar(label, series, name, one.wer, one.interval.low, one.interval.high)
+
+
+def _bars(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
+    return bar_chart(groups, f"WER by {title}") if len(groups) > 1 else ""
+
+
+def _score_row(name: str, one: Score | Estimate) -> dict[str, object]:
+    counts: Counts = one.counts
+    return {
+        "": name,
+        "WER": _percent(one.wer),
+        "95 %": _range(one.interval.low, one.interval.high),
+        "CER": _percent(one.cer),
+        "words": counts.words,
+        "substituted": counts.substitutions,
+        "inserted": counts.insertions,
+        "deleted": counts.deletions,
+    }
+
+
+def show_comparison(found: Comparison) -> str:
+    """The paired difference, overall and by group, with its verdict."""
+    rows = [_comparison_row("all", found.overall)]
+    for name, groups in found.groups.items():
+        rows += [_comparison_row(f"{name} {value}", one) for value, one in groups.items()]
+    return framed(table(rows, f"{found.name_a} → {found.name_b}"))
+
+
+def _comparison_row(name: str, one: GroupComparison) -> dict[str, object]:
+    difference = one.difference
+    return {
+        "": name,
+        "WER before": _percent(difference.wer_a),
+        "WER after": _percent(difference.wer_b),
+        "points": f"{100 * difference.delta:+.1f}",
+        "95 %": _range(difference.interval.low, difference.interval.high),
+        "verdict": one.verdict,
+    }
+
+
+def show_gate(found: GateResult) -> str:
+    """Every check, failed ones first."""
+    rows = [
+        {
+            "": "passed" if check.passed else "FAILED",
+            "group": check.group,
+            "rule": check.rule,
+            "now": _percent(check.value),
+            "baseline": "" if check.baseline is None else _percent(check.baseline),
+        }
+        for check in sorted(found.checks, key=lambda check: check.passed)
+    ]
+    verdict = "The gate passed." if found.passed else "The gate failed."
+    return framed(_paragraph(verdict), table(rows), *(_paragraph(note) for note in found.notes))
+
+
+def show_summary(summary: Mapping[str, Any]) -> str:
+    """Before and after of a training run as a table and bars, and the learning curve."""
+    rows, groups = [], []
+    for name in ("target", "guard"):
+        if name not in summary:
+            continue
+        pair = summary[name]
+        spans = {when: pair[f"{when}_interval"] for when in ("before", "after")}
+        rows.append(
+            {"": name, "utterances": pair["utterances"]}
+            | {f"WER {when}": _percent(pair[when]) for when in spans}
+            | {f"95 % {when}": _range(span["low"], span["high"]) for when, span in spans.items()}
+        )
+        bars = [
+            Bar(name, series, when, pair[when], span["low"], span["high"])
+            for series, (when, span) in enumerate(spans.items())
+        ]
+        groups.append((name, bars))
+    steps = f"best step {summary['best_step']} of {summary['steps']}, {summary['training_seconds']:.0f} s"
+    return framed(
+        table(rows, f"{summary['model']} adapted"),
+        bar_chart(groups, "WER before and after"),
+        learning_curve(summary["evaluations"]),
+        _paragraph(steps),
+        *(_paragraph(hint) for hint in summary["hints"]),
+    )
+
+
+def learning_curve(evaluations: Sequence[Mapping[str, Any]]) -> str:
+    """Dev and guard WER over the steps."""
+    curves = []
+    for series, (name, field) in enumerate((("guard", "guard"), ("dev", "dev"))):
+        points = [
+            (float(one["step"]), float(one[field])) for one in evaluations if one.get(field) is not None
+        ]
+        curves.append(Curve(name, series, points, dots=True))
+    return line_chart(curves, "WER over the steps", percent=True)
