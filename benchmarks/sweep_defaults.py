@@ -5,15 +5,17 @@
 
 Target: heavy-accent speakers of speechocean762 (train: at most an hour; dev: four of its speakers; test: the
 heavy band of the official test part, other speakers). Guard test: librispeech_other and kathleen's held-out
-prompts; guard budget and replay: other prompts of kathleen. Each training is one file under OUTPUT with the
-hypotheses of every set at every blend of base and adapted weights, so that it can be scored anew; a training
-that has its file is not repeated.
+prompts; guard budget and replay: other prompts of kathleen. Noise: the sounds of ESC-10, in which nobody
+speaks. Each training is one file under OUTPUT with the hypotheses of every set at every blend of base and
+adapted weights, so that it can be scored anew; a training that has its file is not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -23,7 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accent_corpora import prepare_speechocean
+from report import hardware
 from sweep_table import table
 
 from asr_adapt.files import write_json
@@ -34,39 +38,78 @@ from asr_adapt.training.measuring.wer import measure, spread
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.training.retention.blending import Mixer, weights_of
+from asr_adapt.transcription.known_states import Known
 
-SHARES = (0.5, 1.0)
-#: Strategies with the rate and steps that each is tried at; where the encoder learns, clips share windows.
-STRATEGIES: dict[str, tuple[dict[str, Any], float, int]] = {
-    "head": ({"name": "head"}, 1e-4, 100),
-    "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5, 100),
-    "decoder": ({"name": "top_layers"}, 3e-5, 100),
-    "decoder, LoRA": ({"name": "lora", "lora": {"layers": 4}}, 3e-4, 100),
-    "all layers": ({"name": "full"}, 5e-5, 60),
-    "all layers, LoRA": ({"name": "lora"}, 3e-4, 60),
-    "decoder, gradual": ({"name": "gradual", "gradual": {"depth": 4}}, 3e-5, 100),
+SHARES = (0.25, 0.5, 0.75, 1.0)
+FULL, DECODER = {"name": "full"}, {"name": "top_layers"}
+#: Strategies of a model with the rate and steps that each is tried at first, the default's own first.
+STRATEGIES: dict[str, dict[str, tuple[dict[str, Any], float, int]]] = {
+    "whisper-tiny.en": {
+        "all layers": (FULL, 5e-5, 60),
+        "decoder": (DECODER, 3e-5, 100),
+        "decoder, top 2 layers": ({"name": "top_layers", "top_layers": 2}, 3e-5, 100),
+        "head": ({"name": "head"}, 1e-4, 100),
+        "all layers, LoRA": ({"name": "lora"}, 3e-4, 60),
+        "decoder, LoRA": ({"name": "lora", "lora": {"layers": 4}}, 3e-4, 100),
+        "decoder, gradual": ({"name": "gradual", "gradual": {"depth": 4}}, 3e-5, 100),
+    },
+    "whisper-base": {
+        "all layers": (FULL, 2e-5, 60),
+        "decoder": (DECODER, 2.5e-5, 100),
+        "all layers, LoRA": ({"name": "lora"}, 2e-4, 60),
+    },
 }
+#: Rates and steps tried besides, of all layers.
+RATES = {
+    "whisper-tiny.en": (
+        (2e-5, 60),
+        (3e-5, 60),
+        (3e-5, 120),
+        (5e-5, 30),
+        (5e-5, 120),
+        (1e-4, 60),
+        (1e-4, 120),
+    ),
+    "whisper-base": ((1e-5, 60), (1e-5, 120), (2e-5, 120), (4e-5, 60)),
+}
+SILENCES = (0.0, 0.03, 0.12, 0.25)
 
 
-def cell(strategy: str = "decoder", **told: Any) -> dict[str, Any]:
-    """What is told of a training: the strategy, its rate and steps, and what is ``told`` besides."""
-    tree, rate, steps = STRATEGIES[strategy]
-    return {"strategy": tree, "rate": rate, "steps": steps, **told}
+def trainings(model: str) -> dict[str, dict[str, Any]]:
+    """Name → what is told of a training. Strategies × replay; around all layers with replay, one thing at a
+    time: rate and steps, labels, silent rows, frozen token embeddings, pull, average, seed."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, (strategy, rate, steps) in STRATEGIES[model].items():
+        for replay in (True, False):
+            found[name + (", replay" if replay else "")] = _told(strategy, rate, steps, replay)
+    strategy, rate, steps = STRATEGIES[model]["all layers"]
+    for other, count in RATES[model]:
+        found[f"all layers, replay, {other:.0e} × {count}"] = _told(strategy, other, count)
+    around: dict[str, dict[str, Any]] = {
+        **{f"silence {share:g}": {"silence": {"share": share}} for share in SILENCES},
+        "token embeddings frozen": {"optimiser": {"rates": {"*embed_tokens*": 1e-9}}},
+        "labels plain": {"labels": "plain"},
+        "labels as_written": {"labels": "as_written"},
+        "pull 30": {"regularisation": {"pull": 30.0}},
+        "average of 0.95": {"averaging": {"ema": 0.95}},
+        "layer decay 0.8": {"optimiser": {"layer_decay": 0.8}},
+        **{f"seed {seed}": {"seed": seed} for seed in (2, 3)},
+    }
+    for name, told in around.items():
+        own = _told(strategy, rate, steps)
+        for section, values in told.items():
+            own[section] = {**own.get(section, {}), **values} if isinstance(values, dict) else values
+        found[f"all layers, replay, {name}"] = own
+    return found
 
 
-def trainings() -> dict[str, dict[str, Any]]:
-    """Name → training: strategies × replay; rates, labels and pull around the one that is the default."""
-    found = {f"decoder, rate {rate:.0e}": cell(rate=rate) for rate in (1e-5, 1e-4, 2e-4)}
-    for strategy in STRATEGIES:
-        found[strategy] = cell(strategy)
-        found[f"{strategy}, replay"] = cell(strategy, replay="base")
-    for style in ("plain", "as_written"):
-        found[f"decoder, labels {style}"] = cell(labels=style)
-        found[f"decoder, labels {style}, replay"] = cell(labels=style, replay="base")
-    return found | {"decoder, rate 1e-04, pull 30": cell(rate=1e-4, pull=30.0)}
+def _told(strategy: dict[str, Any], rate: float, steps: int, replay: bool = True) -> dict[str, Any]:
+    tree = {"strategy": strategy, "optimiser": {"learning_rate": rate}, "schedule": {"steps": steps}}
+    return {**tree, "replay": replay}
 
 
-CELLS = trainings()
+#: Rows of each set at scale 1.
+ROWS = {"train": 420, "dev": 60, "target": 220, "guard": 120, "budget": 60, "replay": 140, "noise": 54}
 
 
 @dataclass(frozen=True)
@@ -80,26 +123,28 @@ class Sets:
     def prepare(self) -> dict[str, str]:
         """Write the manifests that are missing; their paths."""
         own = self.folder / "manifests"
+        paths = {name: own / f"sweep_{self.scale:g}_{name}.jsonl" for name in ROWS}
+        if all(path.is_file() for path in paths.values()):
+            return {name: str(path) for name, path in paths.items()}
         ocean = prepare_speechocean(self.data, own)
         heavy = [row for row in Manifest.open(ocean["test"]) if row.accent == "heavy"]
         sung = list(Manifest.open(self.data / "kathleen" / "manifest.jsonl"))
         parts = [[row for row in sung if _part(row) == number] for number in range(3)]
         libri = list(Manifest.open(self.data / "librispeech_other" / "manifest.jsonl"))
+        noise = sorted(p for p in (self.data / "esc10_noise").rglob("*.ogg"))
         rows = {
-            "train": (list(Manifest.open(ocean["heavy_train"])), 420),
-            "dev": (list(Manifest.open(ocean["heavy_dev"])), 40),
-            "target": (heavy, 220),
-            "guard": ([*_some(libri, 60), *_some(parts[0], 60)], 120),
-            "budget": (parts[1], 40),
-            "replay": (parts[2], 140),
+            "train": list(Manifest.open(ocean["heavy_train"])),
+            "dev": list(Manifest.open(ocean["heavy_dev"])),
+            "target": heavy,
+            "guard": [*_some(libri, 60), *_some(parts[0], 60)],
+            "budget": parts[1],
+            "replay": parts[2],
+            "noise": [Utterance(str(p.resolve()), id=p.stem, text="") for p in noise],
         }
-        found = {}
-        for name, (every, count) in rows.items():
-            path = own / f"sweep_{self.scale:g}_{name}.jsonl"
+        for name, path in paths.items():
             if not path.is_file():
-                write_manifest(path, _some(every, round(count * self.scale)))
-            found[name] = str(path)
-        return found
+                write_manifest(path, _some(rows[name], round(ROWS[name] * self.scale)))
+        return {name: str(path) for name, path in paths.items()}
 
 
 def _part(row: Utterance) -> int:
@@ -117,14 +162,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     options.output.mkdir(parents=True, exist_ok=True)
     if options.model:
+        known = trainings(Path(options.model).name)
+        names = list(known) if options.cells is None else [c.strip() for c in options.cells.split(";")]
         sets = Sets(options.output, options.data, options.scale).prepare()
-        cells = list(CELLS) if options.cells is None else [c.strip() for c in options.cells.split(";")]
-        for name in dict.fromkeys(["base", *cells]):
-            path = options.output / f"{_file(Path(options.model).name)}-{options.scale:g}-{_file(name)}.json"
-            if not path.is_file():
-                write_json(path, carried_out(options, name, sets))
-                print(path.name, flush=True)
+        names = [name for name in dict.fromkeys(["base", *names]) if not _result(options, name).is_file()]
+        if options.workers > 1:
+            side_by_side(names, options)
+        else:
+            for name in names:
+                write_json(_result(options, name), carried_out(options, name, known.get(name, {}), sets))
+                print(_result(options, name).name, flush=True)
     table(options.output, options.write)
+
+
+def _result(options: argparse.Namespace, name: str) -> Path:
+    model = Path(options.model).name
+    return Path(options.output) / f"{model}-{options.scale:g}-{_file(name)}.json"
+
+
+def side_by_side(names: Sequence[str], options: argparse.Namespace) -> None:
+    """Each training in a process of its own, several at a time, until ``--seconds`` are over."""
+    waiting, running, until = list(names), [], time.monotonic() + options.seconds
+    given = [f"--{key}={getattr(options, key)}" for key in ("model", "data", "output", "scale", "device")]
+    while waiting or running:
+        running = [one for one in running if one.poll() is None]
+        if time.monotonic() > until:
+            for one in running:
+                one.kill()
+            return
+        while waiting and len(running) < options.workers:
+            name = waiting.pop(0)
+            with _result(options, name).with_suffix(".log").open("w") as log:
+                command = [sys.executable, __file__, *given, f"--cells={name}"]
+                running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
+        time.sleep(0.2)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +205,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, default=Path("runs/sweep"))
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows of every set")
     parser.add_argument("--cells", help="only these, separated by semicolons")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at the same time, for a GPU")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop them then")
     parser.add_argument("--write", type=Path, help="document whose block sweep is replaced")
     return parser
 
@@ -143,64 +216,71 @@ def _file(name: str) -> str:
     return "".join(c if c.isalnum() or c in ".-" else "_" for c in name)
 
 
-def carried_out(options: argparse.Namespace, name: str, sets: dict[str, str]) -> dict[str, Any]:
+def carried_out(
+    options: argparse.Namespace, name: str, told: dict[str, Any], sets: dict[str, str]
+) -> dict[str, Any]:
     """One training and its blends; ``base`` trains nothing."""
-    cell = {} if name == "base" else CELLS[name]
-    about: dict[str, Any] = {"model": Path(options.model).name, "name": name, "cell": cell}
-    about |= {"seed": options.seed, "scale": options.scale, "sets": sets}
+    about: dict[str, Any] = {"model": Path(options.model).name, "name": name, "cell": told}
+    about |= {"scale": options.scale, "sets": sets, "hardware": hardware(_card(options.device))}
     with tempfile.TemporaryDirectory(dir=options.output) as place:
         started = time.perf_counter()
         model = options.model
-        if cell:
-            recipe = build_recipe(recipe_of(cell, sets, options))
+        if told:
+            recipe = build_recipe(recipe_of(told, sets, options))
             summary = adapt(recipe, Path(place) / "run", quiet=True).summary()
             about["training_seconds"] = summary["training_seconds"]
             about["evaluations"] = summary["evaluations"]
             model = str(Path(place) / "run")
         about["run_seconds"] = time.perf_counter() - started
-        about["blends"] = list(blends(options, model, sets, (0.0,) if not cell else SHARES))
+        about["blends"] = list(blends(options, model, sets, (0.0,) if not told else SHARES))
     return about
 
 
-def recipe_of(cell: dict[str, Any], sets: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
-    """The recipe of a cell; dev alone chooses, at the end."""
-    tree = {
+def _card(device: str) -> str | None:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else None
+
+
+def recipe_of(told: dict[str, Any], sets: dict[str, str], options: argparse.Namespace) -> dict[str, Any]:
+    """The recipe of a training; dev alone chooses, at the end."""
+    replay = {"manifest": sets["replay"], "share": 0.3, "labels": "base"} if told["replay"] else None
+    return {
         "model": options.model,
         "train": sets["train"],
         "dev": sets["dev"],
         "invalid_rows": "drop",
-        "strategy": cell["strategy"],
-        "optimiser": {"learning_rate": cell["rate"]},
-        "schedule": {"steps": cell["steps"]},
-        "regularisation": {"pull": cell.get("pull", 0.0)},
-        "labels": {"style": cell.get("labels", "auto")},
-        "evaluation": {"every": 50, "rows": 20},
+        "evaluation": {"every": told["schedule"]["steps"], "rows": 20},
         "checkpoint_every": 1000,
-        "cache": {"folder": str(options.output / "prefix")},
-        "seed": options.seed,
+        "cache": {"folder": str(options.output / "prefix"), "mode": _cache(options.device)},
+        "device": options.device,
+        "seed": 1,
+        **{name: value for name, value in told.items() if name != "replay"},
+        "replay": replay,
     }
-    if "replay" in cell:
-        tree["replay"] = {"manifest": sets["replay"], "share": 0.3, "labels": cell["replay"]}
-    return tree
+
+
+def _cache(device: str) -> str:
+    return "auto" if device == "cpu" else "off"  # a GPU computes the encoder faster than disks are read
 
 
 def blends(
     options: argparse.Namespace, model: str, sets: dict[str, str], shares: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """Hypotheses of every measured set at each share of the adapted weights."""
-    base = load_recogniser(options.model, device="cpu", compute_type="float32")
-    adapted = load_recogniser(model, device="cpu", compute_type="float32")
+    base = load_recogniser(options.model, device=options.device, compute_type="float32")
+    adapted = load_recogniser(model, device=options.device, compute_type="float32")
     mixer = Mixer(adapted, weights_of(base), weights_of(adapted))
-    prefix = MeasuredPrefix(Cache(folder=str(options.output / "prefix")), 20.0, mixer.boundary)
+    cache = Cache(folder=str(options.output / "prefix"), mode=_cache(options.device))
+    prefix = MeasuredPrefix(cache, 20.0, mixer.boundary)
+    seconds = 60.0 if options.device == "cpu" else 480.0
     with closing(prefix):
         for share in shares:
             mixer.set([share])
             started = time.perf_counter()
             found: dict[str, Any] = {"share": share}
-            for name in ("target", "guard", "dev", "budget"):
+            for name in ("target", "guard", "dev", "budget", "noise"):
                 rows = Manifest.open(sets[name])
-                measured = measure(adapted, rows, "basic", 60.0, prefix.of(adapted, rows))
-                found[name] = measured.hypotheses
+                known = Known(prefix.of(adapted, rows))
+                found[name] = measure(adapted, rows, "basic", seconds, known).hypotheses
             yield found | {"seconds": time.perf_counter() - started}
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from report import hardware, line, publish
+from report import line, publish
 
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.scoring import wer_with_interval, word_errors
@@ -22,7 +22,7 @@ PROFILE = "whisper-en"
 RELATIVE, ABSOLUTE = 0.10, 0.01
 HEADER = (
     *("model", "training", "share kept", "target WER (95 %)", "Δ target", "guard WER (95 %)", "Δ guard"),
-    *("guard F1", "guard case", "training s", "run s"),
+    *("guard F1", "guard case", "words in noise", "training s", "run s"),
 )
 
 
@@ -38,9 +38,11 @@ def table(folder: Path, write: Path | None) -> None:
     text = "\n".join([line(HEADER), line(["---"] * len(HEADER)), *rows])
     about = (
         "Share in bold: lowest dev WER within the budget (a tenth or a point) on the budget set. Guard F1 "
-        f"and case: punctuation, and words in wrong case, of the guard's rows that have any. {PROFILE}."
+        f"and case: punctuation, and words in wrong case, of the guard's rows that have any. {PROFILE}. "
+        "Noise: 54 sounds of ESC-10."
     )
-    publish(f"{text}\n\n{about} {hardware()}, one core at a time.\n", "sweep", write)
+    where = "; ".join(dict.fromkeys(result["hardware"] for result in results))
+    publish(f"{text}\n\n{about} {where}.\n", "sweep", write)
 
 
 def lines_of(result: dict[str, Any], base: dict[str, Any]) -> list[str]:
@@ -66,7 +68,7 @@ def choose(result: dict[str, Any], start: dict[str, Any]) -> dict[str, Any]:
     limit = max((1 + RELATIVE) * _wer(sets["budget"], start["budget"]), 0.0)
     limit = max(limit, _wer(sets["budget"], start["budget"]) + ABSOLUTE)
     allowed = [b for b in result["blends"] if _wer(sets["budget"], b["budget"]) <= limit]
-    return min(allowed, key=lambda b: _wer(sets["dev"], b["dev"]), default={**start, "share": 0.0})
+    return min([start, *allowed], key=lambda b: _wer(sets["dev"], b["dev"]))
 
 
 def _line(result: dict[str, Any], blend: dict[str, Any], start: dict[str, Any], share: str) -> str:
@@ -83,6 +85,7 @@ def _line(result: dict[str, Any], blend: dict[str, Any], start: dict[str, Any], 
     form = written_form([row.text or "" for row in _rows(result["sets"]["guard"])], blend["guard"])
     cells.append("–" if form.punctuation is None else f"{form.punctuation.total.f1:.1%}")
     cells.append("–" if form.case is None else f"{form.case.rate:.1%}")
+    cells.append(str(word_errors([""] * len(blend["noise"]), blend["noise"]).insertions))
     cells += [f"{result.get('training_seconds', 0):.0f}", f"{result['run_seconds']:.0f}"]
     return line(cells)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +100,7 @@ class Capabilities:
     large, and no adapter may change it. ``concurrent``: several threads may transcribe at once, and on a CPU
     that is faster. ``languages`` are the codes between which a user may choose, empty where there is no
     choice; ``spoken_languages`` those of them that name what is spoken, so that a row's ``lang`` chooses.
+    ``silence``: a row without text teaches it to write nothing where nobody speaks.
     ``contexts`` are the ways to hear a clip between which its user must choose, dearest first; empty: one.
     """
 
@@ -114,6 +116,7 @@ class Capabilities:
     label_smoothing: bool = False
     tied_head: bool = False
     concurrent: bool = False
+    silence: bool = False
     languages: tuple[str, ...] = ()
     spoken_languages: tuple[str, ...] = ()
     contexts: tuple[str, ...] = ()
@@ -198,9 +201,16 @@ class Recogniser(ABC):
                 path=self.name,
             )
 
-    def has_learnt(self, names: Collection[str]) -> None:
-        """Told, before it is saved, which parameters (transformers' names) learnt under its settings."""
-        del names  # for families whose saved settings follow from it
+    @contextmanager
+    def as_published(self) -> Iterator[None]:
+        """Within, transcripts follow the settings that the model came with, whatever :meth:`has_learnt`
+        changed in them."""
+        yield
+
+    def has_learnt(self, names: Collection[str], *, silence: bool = False) -> None:
+        """Told, before it is saved, which parameters (transformers' names) learnt under its settings, and
+        whether rows of ``silence`` were among what they learnt from."""
+        del names, silence  # for families whose saved settings follow from it
 
     def require_language(self, language: str) -> None:
         """Raise :class:`~asr_adapt.errors.UsageError` for a language that it cannot be told to write.

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,8 +35,8 @@ from asr_adapt.models import (
     set_vocabulary,
     weights_fingerprint,
 )
-from asr_adapt.training.data.batches import BatchLimits, BatchPlan
-from asr_adapt.training.data.corpus import Corpus
+from asr_adapt.training.data.batches import BatchLimits, BatchPlan, Silent
+from asr_adapt.training.data.corpus import Corpus, silent_rows
 from asr_adapt.training.data.windows import Packing
 from asr_adapt.training.device.batch_size import (
     DEFAULT_ROWS,
@@ -156,6 +157,7 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     measuring.prepare(recogniser)
     with as_pretrained(recogniser):
         before = measuring.whole(recogniser, as_base=True)
+    recogniser.has_learnt(run.learning.names, silence=bool(run.corpus.parts[2]))
     with _fast(run, cache, measuring.prefix), tracker.training():
         progress = train(run, resume=resume)
     tracker.close()
@@ -251,7 +253,6 @@ def _write(outcome: Outcome, run: Run, added: Attachment | None, folder: Path) -
     """The result's files; what only a resumed run needs goes."""
     if added is not None:
         added.write(folder)
-    run.recogniser.has_learnt(run.learning.names)
     write_outcome(outcome, run.recogniser, folder)
     mark_folder(folder, KIND)
     remove_checkpoints(run.folder)
@@ -300,7 +301,8 @@ def _ready(
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
     pack = packing(recipe, recogniser)
     recipe = with_default(recipe, recogniser.heard_seconds, DEFAULT_ROWS if pack is None else PACKED_ROWS)
-    corpus, batches = _corpus(recipe, recogniser, labelled.parts, pack)
+    silent = silent_rows(silence_of(recipe), recogniser) if recipe.silence.share else None
+    corpus, batches = _corpus(recipe, recogniser, labelled.parts, silent, pack)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
     return Ready(recipe, accelerator, sets, recogniser, corpus, batches, advice, labelled, measuring)
@@ -439,23 +441,32 @@ def _reinitialise(model: Any) -> None:
 
 
 def _corpus(
-    recipe: Recipe, recogniser: Recogniser, parts: list[Corpus], pack: Packing | None
+    recipe: Recipe, recogniser: Recogniser, parts: list[Corpus], silent: Corpus | None, pack: Packing | None
 ) -> tuple[Corpus, BatchPlan]:
     augmenter = recipe.augment.augmenter(recipe.seed)
     longest = augmenter.longest if augmenter else 1.0
-    rows = [row for part in parts for row in part.rows]
-    labels = [ids for part in parts for ids in part.labels]
+    every = parts if silent is None else [*parts, silent]
+    rows = [row for part in every for row in part.rows]
+    labels = [ids for part in every for ids in part.labels]
     plan = BatchPlan(
         parts[0].durations * longest,
         BatchLimits(_given_seconds(recipe), recipe.batch.quadratic_seconds, recipe.batch.rows),
         seed=recipe.seed,
         replay=parts[1].durations * longest if len(parts) > 1 else None,
         share=recipe.replay.share if recipe.replay else 0.0,
+        silent=None if silent is None else Silent(silent.durations * longest, recipe.silence.share),
         heard=recogniser.heard_seconds if pack is None else pack.heard,
     )
-    corpus = Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows))
+    quiet = 0 if silent is None else len(silent)
+    corpus = Corpus(rows, labels, recogniser.sample_rate, augmenter, len(parts[0].rows), quiet)
     corpus.pack = pack
     return corpus, plan
+
+
+def silence_of(recipe: Recipe) -> Manifest:
+    """The recipe's rows without speech, or the bundled ones."""
+    bundled = Path(str(resources.files("asr_adapt.assets"))) / "silence" / "manifest.jsonl"
+    return Manifest.open(expand(recipe.silence.manifest) if recipe.silence.manifest else bundled)
 
 
 def packing(recipe: Recipe, recogniser: Recogniser) -> Packing | None:

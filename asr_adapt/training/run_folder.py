@@ -48,7 +48,7 @@ FREE = (
     *("test", "guard_test"),
 )
 #: Places: what lies there is compared, not where it lies.
-PLACES = ("model", "train", "dev", "guard", "replay.manifest")
+PLACES = ("model", "train", "dev", "guard", "replay.manifest", "silence.manifest")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""Batches by seconds of audio: length-homogeneous, shuffled, reproducible, with a share of replayed rows.
+"""Batches by seconds of audio: length-homogeneous, shuffled, reproducible, with shares of replayed rows
+and of rows in which nobody speaks.
 
 Knows durations and seeds. Does not know audio, text or models. The order is a function of (seed, epoch)
 alone; a position is two numbers, so that resuming mid-epoch needs nothing else.
@@ -7,6 +8,7 @@ alone; a position is two numbers, so that resuming mid-epoch needs nothing else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +38,14 @@ class BatchLimits:
 
 
 @dataclass(frozen=True)
+class Silent:
+    """Seconds of the rows in which nobody speaks, and their share of a micro-batch."""
+
+    durations: NDArray[np.float64]
+    share: float
+
+
+@dataclass(frozen=True)
 class Position:
     """The next micro-batch: its epoch and its place in that epoch."""
 
@@ -60,7 +70,7 @@ def deal(costs: Sequence[float], processes: int) -> list[list[int]]:
 
 
 class BatchPlan:
-    """Micro-batches of row numbers: target rows first (0 … n-1), replayed rows behind them.
+    """Micro-batches of row numbers: target rows first (0 … n-1), then replayed rows, then silent ones.
 
     ``heard`` gives the seconds that the network computes for a clip: what a row costs.
     """
@@ -73,6 +83,7 @@ class BatchPlan:
         seed: int,
         replay: NDArray[np.float64] | None = None,
         share: float = 0.0,
+        silent: Silent | None = None,
         heard: Callable[[float], float] = float,
     ) -> None:
         self.durations = np.asarray(durations, dtype=np.float64)
@@ -80,6 +91,10 @@ class BatchPlan:
         self.seed = seed
         self.share = share if replay is not None and len(replay) else 0.0
         self.replay = np.zeros(0) if replay is None else np.asarray(replay, dtype=np.float64)
+        self.silent = np.zeros(0) if silent is None else np.asarray(silent.durations, dtype=np.float64)
+        self.silent_share = 0.0 if silent is None else silent.share
+        #: Seconds of every row, target, replayed and silent.
+        self.lengths = np.concatenate([self.durations, self.replay, self.silent])
         self.heard = heard
         self.computed = np.array([heard(d) for d in self.durations], dtype=np.float64)
         self._replay_order = np.argsort(self.replay, kind="stable")
@@ -92,6 +107,8 @@ class BatchPlan:
         batches = self._cut(order)
         if self.share:
             batches = [self._with_replay(batch, random) for batch in batches]
+        if self.silent_share:
+            batches = [self._with_silence(batch, random) for batch in batches]
         random.shuffle(batches)
         return batches
 
@@ -106,22 +123,24 @@ class BatchPlan:
 
     def cost(self, batch: list[int]) -> float:
         """What a micro-batch costs: its rows times the cost of the longest, in seconds."""
-        lengths = [
-            self.durations[i] if i < len(self.durations) else self.replay[i - len(self.durations)]
-            for i in batch
-        ]
-        return len(batch) * float(self.limits.cost(np.array([self.heard(max(lengths))]))[0])
+        longest = float(self.lengths[batch].max())
+        return len(batch) * float(self.limits.cost(np.array([self.heard(longest)]))[0])
+
+    def with_limits(self, limits: BatchLimits) -> BatchPlan:
+        """The same rows and shares under other limits."""
+        other = copy(self)
+        other.limits = limits
+        return other
 
     def padding(self, batches: list[list[int]]) -> float:
         """Share of padded seconds in ``batches``."""
-        lengths = np.concatenate([self.durations, self.replay])
-        padded = sum(len(b) * lengths[b].max() for b in batches)
-        return 1.0 - float(sum(lengths[b].sum() for b in batches)) / float(padded)
+        padded = sum(len(b) * self.lengths[b].max() for b in batches)
+        return 1.0 - float(sum(self.lengths[b].sum() for b in batches)) / float(padded)
 
     def _cut(self, order: NDArray[np.int64]) -> list[list[int]]:
-        budget = self.limits.seconds * (1.0 - self.share)
-        most_rows = self.limits.rows or len(order)
-        most_rows = max(1, round(most_rows * (1.0 - self.share)))
+        own = 1.0 - self.share - self.silent_share
+        budget = self.limits.seconds * own
+        most_rows = max(1, round((self.limits.rows or len(order)) * own))
         costs = self.limits.cost(np.ceil(self.computed / LENGTH_STEP) * LENGTH_STEP)
         batches: list[list[int]] = []
         current: list[int] = []
@@ -135,7 +154,7 @@ class BatchPlan:
         return [*batches, current] if current else batches
 
     def _with_replay(self, batch: list[int], random: np.random.Generator) -> list[int]:
-        exact = len(batch) * self.share / (1.0 - self.share)
+        exact = len(batch) * self.share / (1.0 - self.share - self.silent_share)
         count = int(exact + random.random())
         if count == 0:
             return batch
@@ -146,3 +165,10 @@ class BatchPlan:
         near = self._replay_order[low : max(at, low + count)]
         chosen = random.choice(near, size=count, replace=len(near) < count)
         return batch + [len(self.durations) + int(i) for i in chosen]
+
+    def _with_silence(self, batch: list[int], random: np.random.Generator) -> list[int]:
+        """``batch`` with rows in which nobody speaks, so many that they are their share of it on average."""
+        count = int(len(batch) * self.silent_share / (1.0 - self.silent_share) + random.random())
+        first = len(self.durations) + len(self.replay)
+        chosen = random.choice(len(self.silent), size=count, replace=len(self.silent) < count)
+        return batch + [first + int(i) for i in chosen]

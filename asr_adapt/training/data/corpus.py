@@ -67,7 +67,8 @@ class Pack(Protocol):
 
 
 class Corpus:
-    """Checked training rows with their labels; ``targets`` target rows (None: all), then replayed ones."""
+    """Checked training rows with their labels; ``targets`` target rows (None: all), then replayed ones, then
+    ``silent`` ones, in which nobody speaks."""
 
     def __init__(
         self,
@@ -76,13 +77,13 @@ class Corpus:
         sample_rate: int,
         augmenter: Augmenter | None = None,
         targets: int | None = None,
+        silent: int = 0,
     ) -> None:
         self.rows, self.labels, self.sample_rate, self.augmenter = rows, labels, sample_rate, augmenter
-        #: The numbers of the target rows and of the replayed ones.
-        self.parts = [
-            range(len(rows) if targets is None else targets),
-            range(len(rows) if targets is None else targets, len(rows)),
-        ]
+        #: The numbers of the target rows, of the replayed and of the silent ones.
+        spoken = len(rows) - silent
+        own = spoken if targets is None else targets
+        self.parts = [range(own), range(own, spoken), range(spoken, len(rows))]
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
         self.prefix: PrefixReader | None = None
         self.pack: Pack | None = None
@@ -144,6 +145,18 @@ def check_rows(
         sources = dict.fromkeys(row.source for row in manifest if row.source)
         raise DataError("no row is left to learn from.", path=", ".join(sources) or None)
     return Corpus(rows, labels, recogniser.sample_rate), problems
+
+
+def silent_rows(manifest: Manifest, recogniser: Recogniser) -> Corpus:
+    """Rows in which nobody speaks, with the labels of no text.
+
+    Raises :class:`DataError` naming the first row that has a transcript, no length or no audio file.
+    """
+    for row in manifest:
+        if row.text:
+            raise row.error("somebody speaks here, but rows of silence.manifest have no transcript.", "text")
+        _require_fields(row.replace(text=""))
+    return Corpus(list(manifest), recogniser.labels([""] * len(manifest)), recogniser.sample_rate)
 
 
 def unwritable(manifest: Manifest, recogniser: Recogniser) -> UnknownReport:

@@ -2,7 +2,8 @@
 
 Knows examples, their order in a window and the pauses between them. Does not know batches, recipes or models.
 Windows are filled to a random share, so that single clips in silence and full windows are both learnt. What
-is joined depends on seed, epoch and rows alone, so a resumed run joins the same clips.
+is joined depends on seed, epoch and rows alone, so a resumed run joins the same clips. A clip without text,
+in which nobody speaks, has a window of its own.
 """
 
 from __future__ import annotations
@@ -57,9 +58,11 @@ class Packing:
         labels = first.labels
         others: list[int] = []
         most = int(random.uniform(0.0, self.window) * self.sample_rate)
-        while order:
+        while order and words[0]:
             pause = np.zeros(int(random.uniform(*PAUSES) * self.sample_rate), dtype=np.float32)
             following = examples[order[-1]]
+            if not texts[order[-1]]:
+                break
             samples = sum(map(len, parts)) + len(pause) + len(following.samples)
             if samples > most:
                 break

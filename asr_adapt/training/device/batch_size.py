@@ -134,7 +134,7 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
             for numbers, length in shapes(run.plan, seconds)
         )
 
-    lengths = _lengths(run.plan)
+    lengths = run.plan.lengths
     computed = np.array([run.plan.heard(length) for length in lengths])
     costs = run.plan.limits.cost(np.ceil(computed / LENGTH_STEP) * LENGTH_STEP)
     ceiling = min(CEILING[memory.device.type], float(costs.max()) * len(costs))
@@ -189,22 +189,14 @@ def shapes(plan: BatchPlan, seconds: float) -> list[tuple[list[int], float]]:
     One is full of the longest clips, the other has the most rows.
     """
     limits = replace(plan.limits, seconds=seconds)
-    lengths = _lengths(plan)
+    lengths = plan.lengths
     longest = float(lengths.max())
     count = int(
         seconds / limits.cost(np.array([np.ceil(plan.heard(longest) / LENGTH_STEP) * LENGTH_STEP]))[0]
     )
     count = max(1, min(count, limits.rows or count))
     full = np.resize(np.argsort(-lengths, kind="stable"), count).tolist()
-    trial = BatchPlan(
-        plan.durations,
-        limits,
-        seed=plan.seed,
-        replay=plan.replay if plan.share else None,
-        share=plan.share,
-        heard=plan.heard,
-    )
-    crowded = max(trial.epoch(0), key=len)
+    crowded = max(plan.with_limits(limits).epoch(0), key=len)
     return [(full, longest), (crowded, float(lengths[crowded].max()))]
 
 
@@ -245,14 +237,10 @@ def untouched(run: Run) -> Iterator[None]:
                 buffer.copy_(kept[name])
 
 
-def _lengths(plan: BatchPlan) -> np.ndarray:
-    return np.concatenate([plan.durations, plan.replay if plan.share else np.zeros(0)])
-
-
 def _identity(run: Run, memory: DeviceMemory) -> dict[str, Any]:
     """All that the number depends on, but for how full the memory happens to be."""
     recipe, model = run.recipe, run.recogniser.model
-    lengths = _lengths(run.plan)
+    lengths = run.plan.lengths
     learning = {n: list(p.shape) for n, p in model.named_parameters() if n in run.learning.names}
     return {
         "model": recipe.model,

@@ -6,7 +6,7 @@ Knows a recogniser's list of contexts, dearest first, and a measure. Does not kn
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from asr_adapt.models import Recogniser
@@ -15,7 +15,7 @@ from asr_adapt.transcription.rows.encoder_contexts import cheapest_no_worse
 
 @contextmanager
 def as_pretrained(recogniser: Recogniser, when: bool = True) -> Iterator[None]:
-    """Within, ``when`` so, the recogniser hears as it was pretrained: a base's only fair WER.
+    """Within, ``when`` so, the recogniser hears and writes as it was pretrained: a base's only fair WER.
 
     Before/after, the step before the first, and the base in a guard's budget are all measured so.
     """
@@ -24,7 +24,8 @@ def as_pretrained(recogniser: Recogniser, when: bool = True) -> Iterator[None]:
     if names:
         recogniser.use_context(names[0])
     try:
-        yield
+        with recogniser.as_published() if when else nullcontext():
+            yield
     finally:
         if names:
             recogniser.use_context(before)

@@ -7,6 +7,7 @@ the recipe and the rows alone, never on a clock, so that a resumed run decides a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,10 +68,13 @@ def _judge(saving: float, size: float, cap: float, draws: float) -> tuple[bool, 
 
 
 def expected_draws(plan: BatchPlan, batches: int) -> NDArray[np.float64]:
-    """How often each row is drawn in ``batches`` micro-batches, target and replayed rows each evenly."""
+    """How often each row is drawn in ``batches`` micro-batches; rows of one part each evenly."""
     epoch = plan.epoch(0)
     passes = batches / len(epoch)
-    targets = len(plan.durations)
-    replayed = sum(number >= targets for batch in epoch for number in batch)
-    share = replayed / max(1, len(plan.replay))
-    return np.concatenate([np.full(targets, passes), np.full(len(plan.replay), passes * share)])
+    drawn = np.array([number for batch in epoch for number in batch])
+    edges = np.cumsum([0, len(plan.durations), len(plan.replay), len(plan.silent)]).tolist()
+    found = []
+    for start, stop in pairwise(edges):
+        count = np.count_nonzero((start <= drawn) & (drawn < stop))
+        found.append(np.full(stop - start, passes * count / max(1, stop - start)))
+    return np.concatenate(found)

@@ -135,6 +135,7 @@ def root_paths(tree: dict[str, Any], root: Path) -> None:
     augment = tree.get("augment")
     nested = [
         (tree, "replay", "manifest"),
+        (tree, "silence", "manifest"),
         (tree, "cache", "folder"),
         (augment, "noise", "folder"),
         (augment, "room", "folder"),

@@ -163,6 +163,18 @@ class Replay(Section):
     )
 
 
+class Silence(Section):
+    """Rows without speech, which teach to write nothing where nobody speaks."""
+
+    share: Annotated[float, Field(ge=0.0, le=0.5)] = Field(
+        0.0, description="Share of each batch's rows. Left out, pretrained Whisper models take 0.06."
+    )
+    manifest: Paths | None = Field(
+        None,
+        description="Recordings without speech, text empty; default: bundled sounds, which are computed.",
+    )
+
+
 class Evaluation(Section):
     """When the model is measured and which one is kept."""
 
@@ -228,6 +240,7 @@ class Recipe(Section):
         None, description="Old-accent manifest(s) for before/after; default: guard."
     )
     replay: Replay | None = None
+    silence: Silence = Silence()
     augment: Augment = Augment()
     initialise: Literal["pretrained", "random"] = Field(
         "pretrained", description="random: same architecture from scratch (a control)."

@@ -28,6 +28,7 @@ class StartingValues:
     ``rate`` is for weights of the model's own, ``lora_rate`` where only low-rank updates learn. ``budget`` is
     the guard's, under which base and adapted weights are blended where there is a guard (None: no blend).
     ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
+    ``silence`` is the share of rows without speech, lest the model write words into noise.
     """
 
     kind: str
@@ -37,21 +38,35 @@ class StartingValues:
     steps: int
     budget: str | None = None
     strategy: str = "top_layers"
+    silence: float = 0.0
 
 
+#: Share of silent rows for a model that hears 30 s, most of them empty, whatever is said.
+SILENCE = 0.06
 #: Mixtures tried where the encoder learns.
 FULL_POINTS = 5
 #: The first line that fits is taken.
 TABLE = (
     StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
     StartingValues(
-        "attention", 60, rate=5e-5, lora_rate=3e-4, steps=60, budget="10% or 0.01", strategy="full"
+        "attention",
+        60,
+        rate=5e-5,
+        lora_rate=3e-4,
+        steps=60,
+        budget="10% or 0.01",
+        strategy="full",
+        silence=SILENCE,
     ),  # tiny
-    StartingValues("attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01"),  # base
     StartingValues(
-        "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01"
+        "attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01", silence=SILENCE
+    ),  # base
+    StartingValues(
+        "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01", silence=SILENCE
     ),  # small
-    StartingValues("attention", float("inf"), rate=6e-6, lora_rate=1e-4, steps=400, budget="10% or 0.01"),
+    StartingValues(
+        "attention", float("inf"), rate=6e-6, lora_rate=1e-4, steps=400, budget="10% or 0.01", silence=SILENCE
+    ),
     StartingValues("ctc", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-en
     StartingValues("ctc", float("inf"), rate=3e-5, lora_rate=3e-4, steps=400),
 )
@@ -80,6 +95,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
     }
     if not recipe.strategy.model_fields_set:  # top_layers: 2 alone says what learns
         chosen["strategy"] = {"name": found.strategy}
+    if recogniser.capabilities.silence and found.silence:
+        chosen["silence"] = {"share": found.silence}
     if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":
         chosen["retention"] = {"guard_budget": found.budget}
         if "strategy" in chosen and found.strategy == "full":

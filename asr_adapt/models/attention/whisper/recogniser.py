@@ -11,13 +11,15 @@ from __future__ import annotations
 import logging
 import math
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.errors import ModelError, UsageError
@@ -71,6 +73,7 @@ class WhisperRecogniser(WhisperParts):
         self.settings = DecoderSettings(context=context, task=self.tokens.saved_task)
         self._layer_drop = 0.0
         self._told_untimed = False
+        self._published_first = model.generation_config.begin_suppress_tokens
         self._offered = self.settings.context == "dynamic"
 
     def configure(self, settings: DecoderSettings) -> None:
@@ -91,10 +94,26 @@ class WhisperRecogniser(WhisperParts):
             code = self.tokens.language_code(settings.language or self.tokens.default_language)
             generation.language, generation.task = f"<|{code}|>", settings.task
 
-    def has_learnt(self, names: Collection[str]) -> None:
-        """A decoder that learnt without timestamps has unlearnt them; the generation settings say so."""
-        if any(".decoder." in name for name in names):
-            self.tokens.says_timestamps = bool(self.settings.timestamps_share)
+    def has_learnt(self, names: Collection[str], *, silence: bool = False) -> None:
+        """A decoder that learnt without timestamps has unlearnt them; one that learnt silence may end before
+        the first word, which published settings forbid. The generation settings say both."""
+        if not any(".decoder." in name for name in names):
+            return
+        self.tokens.says_timestamps = bool(self.settings.timestamps_share)
+        if silence and self._published_first:
+            kept = [token for token in self._published_first if token != self.end]
+            self.model.generation_config.begin_suppress_tokens = kept or None
+
+    @contextmanager
+    def as_published(self) -> Iterator[None]:
+        """See the contract."""
+        generation = self.model.generation_config
+        before = generation.begin_suppress_tokens
+        generation.begin_suppress_tokens = self._published_first
+        try:
+            yield
+        finally:
+            generation.begin_suppress_tokens = before
 
     def _learn_language(self, language: str, source: str) -> None:
         """Give an unlisted language a token, as ``add_language`` in :mod:`.tokens` does."""
@@ -113,6 +132,7 @@ class WhisperRecogniser(WhisperParts):
             prompt=True,
             hears_windows=True,
             timestamps=self.tokens.first_timestamp is not None,
+            silence=self.tokens.no_speech is not None,
             languages=languages,
             spoken_languages=languages,
             contexts=LEARNT if self._offered else (),
@@ -194,19 +214,34 @@ class WhisperRecogniser(WhisperParts):
         return Hidden(states, torch.full_like(batch.lengths, states.shape[1]))
 
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
-        """Prefix, tokens behind a leading space (as Whisper was trained), end of text."""
+        """Prefix, tokens behind a leading space (as Whisper was trained), end of text; no tokens where the
+        text is empty."""
         tokenizer, settings = self.processor.tokenizer, self.settings
         prefix = self.tokens.prefix(settings.language, settings.task)
-        coded = [tokenizer(" " + text.strip(), add_special_tokens=False).input_ids for text in texts]
+        coded = [
+            tokenizer(" " + text.strip(), add_special_tokens=False).input_ids if text else []
+            for text in texts
+        ]
         found = [[*prefix, *ids, self.tokens.end] for ids in coded]
         if seconds is None or not settings.timestamps_share:
             return found
         timed = self.tokens.prefix(settings.language, settings.task, timestamps=True)
         for row, (text, ids) in enumerate(zip(texts, coded, strict=True)):
-            if zlib.crc32(text.encode()) < settings.timestamps_share * 2**32:  # the same rows in every run
+            if (
+                text and zlib.crc32(text.encode()) < settings.timestamps_share * 2**32
+            ):  # the same rows in every run
                 last = self.tokens.timestamp(min(seconds[row], self.window_seconds))
                 found[row] = [*timed, self.tokens.timestamp(0.0), *ids, last, self.tokens.end]
         return found
+
+    def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Behind the start, a row without text says that nobody speaks, as in Whisper's own training."""
+        given, wanted = super()._padded(labels)
+        empty = self.tokens.prefix(self.settings.language, self.settings.task)
+        silent = [n for n, row in enumerate(labels) if list(row) == [*empty, self.end]]
+        if silent and self.tokens.no_speech is not None:
+            wanted[silent, 0] = self.tokens.no_speech
+        return given, wanted
 
     @torch.inference_mode()
     def detect_languages(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, float]]:
