@@ -163,9 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     if options.model:
         known = trainings(Path(options.model).name)
-        names = list(known) if options.cells is None else [c.strip() for c in options.cells.split(";")]
+        given = options.cells
+        names = ["base", *known] if given is None else [name.strip() for name in given.split(";")]
         sets = Sets(options.output, options.data, options.scale).prepare()
-        names = [name for name in dict.fromkeys(["base", *names]) if not _result(options, name).is_file()]
+        names = [name for name in names if not _result(options, name).is_file()]
         if options.workers > 1:
             side_by_side(names, options)
         else:
