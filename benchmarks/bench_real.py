@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import real_corpora as corpora
+import torch
 from report import add_write, hardware, publish, table
 
 from asr_adapt import evaluate
@@ -62,6 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     publish(tables(found), "real", options.write)
 
 
+def card() -> str | None:
+    """The GPU, where there is one."""
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
+
+
 def recipe_tree(model: str, task: corpora.Task, guard: dict[str, Path]) -> dict[str, Any]:
     """What a run is told; everything else is the default of its model."""
     tree: dict[str, Any] = {
@@ -92,9 +98,12 @@ def run(model: str, task: corpora.Task, guard: dict[str, Path], output: Path) ->
     if not (folder / "summary.json").is_file():
         tree = recipe_tree(model, task, guard)
         adapt(build_recipe(tree), folder, resume=(folder / "checkpoints").is_dir())
+        _hardware(folder).write_text(hardware(card()), encoding="utf-8")
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     whens = {when: folder / "predictions" / f"{{}}.{when}.jsonl" for when in ("before", "after")}
-    told = {"model": model, "title": task.title, "profile": task.profile, "summary": summary}
+    where = _hardware(folder)
+    on = where.read_text(encoding="utf-8") if where.is_file() else hardware()
+    told = {"on": on, "model": model, "title": task.title, "profile": task.profile, "summary": summary}
     parts = ["target"] if task.language is not None else ["target", "guard"]
     if task.language is None:
         blended = blend(model, folder, task, guard)
@@ -105,6 +114,10 @@ def run(model: str, task: corpora.Task, guard: dict[str, Path], output: Path) ->
         for part in parts
     }
     return told | {"scores": scores}
+
+
+def _hardware(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.hardware")
 
 
 def blend(model: str, folder: Path, task: corpora.Task, guard: dict[str, Path]) -> Path:
@@ -133,7 +146,7 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
     lines = [
         "## Real Whisper, real accents and languages",
         "",
-        f"`benchmarks/bench_real.py`, seed {SEED}; {hardware()}.",
+        f"`benchmarks/bench_real.py`, seed {SEED}.",
         "WER over all words, 95 % interval by bootstrap over speakers, over utterances where fewer than six",
         "speakers are known. Guard: native English, 60 sentences of kathleen whose prompts nothing has heard",
         "and 30 of LibriSpeech test-other; the budget is kept on 30 others of kathleen and three other",
@@ -165,9 +178,10 @@ def _told(result: dict[str, Any]) -> str:
     summary = result["summary"]
     profile = "" if result["profile"] == "basic" else f" Scored with the profile `{result['profile']}`."
     shared = f"; {result['share']:.2f} of the learnt weights kept" if "share" in result else ""
+    strategy = summary["strategy"]["name"]
     return (
-        f"{summary['rows']} rows, {summary['hours']:.2f} h, {summary['steps']} steps, "
-        f"{summary['training_seconds']:.0f} s of training{shared}.{profile}"
+        f"{summary['rows']} rows, {summary['hours']:.2f} h, strategy {strategy}, {summary['steps']} "
+        f"steps, {summary['training_seconds']:.0f} s of training{shared}; {result['on']}.{profile}"
     )
 
 

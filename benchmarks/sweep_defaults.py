@@ -272,7 +272,7 @@ def blends(
     mixer = Mixer(adapted, weights_of(base), weights_of(adapted))
     cache = Cache(folder=str(options.output / "prefix"), mode=_cache(options.device))
     prefix = MeasuredPrefix(cache, 20.0, mixer.boundary)
-    seconds = 60.0 if options.device == "cpu" else 480.0
+    seconds = 60.0 if options.device == "cpu" else 1280.0
     with closing(prefix):
         for share in shares:
             mixer.set([share])

@@ -31,6 +31,15 @@ def weights_fingerprint(recogniser: Recogniser) -> str:
     return _hashed(hashlib.sha256(), recogniser, lambda _: True)
 
 
+def decoding_fingerprint(recogniser: Recogniser) -> str:
+    """SHA-256 over all that its transcripts depend on: weights, configuration, how inputs are made and how a
+    decoder searches. Equal fingerprints give equal transcripts of equal sound."""
+    generation = getattr(recogniser.model, "generation_config", None)
+    told = "" if generation is None else generation.to_json_string(use_diff=False)
+    parts = (settings_fingerprint(recogniser), repr(recogniser.settings), repr(recogniser.search), told)
+    return _hashed(hashlib.sha256("\n".join(parts).encode()), recogniser, lambda _: True)
+
+
 def prefix_fingerprint(recogniser: Recogniser, boundary: int) -> str:
     """SHA-256 over weights and buffers below ``boundary``, the configuration and the input settings.
 

@@ -301,7 +301,7 @@ def _ready(
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
     pack = packing(recipe, recogniser)
     recipe = with_default(recipe, recogniser.heard_seconds, DEFAULT_ROWS if pack is None else PACKED_ROWS)
-    silent = silent_rows(silence_of(recipe), recogniser) if recipe.silence.share else None
+    silent = silent_rows(silence_of(recipe, recogniser), recogniser) if recipe.silence.share else None
     corpus, batches = _corpus(recipe, recogniser, labelled.parts, silent, pack)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
@@ -463,8 +463,16 @@ def _corpus(
     return corpus, plan
 
 
-def silence_of(recipe: Recipe) -> Manifest:
-    """The recipe's rows without speech, or the bundled ones."""
+def silence_of(recipe: Recipe, recogniser: Recogniser) -> Manifest:
+    """The recipe's rows without speech, or the bundled ones.
+
+    Raises RecipeError where the model cannot learn from them.
+    """
+    if not recogniser.capabilities.silence:
+        raise RecipeError(
+            f"{recogniser.name} cannot learn from rows without speech (Whisper can): set it to 0.",
+            field="silence.share",
+        )
     bundled = Path(str(resources.files("asr_adapt.assets"))) / "silence" / "manifest.jsonl"
     return Manifest.open(expand(recipe.silence.manifest) if recipe.silence.manifest else bundled)
 

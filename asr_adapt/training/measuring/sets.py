@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
+from asr_adapt.models.fingerprint import decoding_fingerprint
 from asr_adapt.training.measuring.encoder_context import as_pretrained
 from asr_adapt.training.measuring.wer import Measured, measure, transcribed
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Recipe
 from asr_adapt.training.watching import Phase, Watch
+from asr_adapt.transcription import Processes
 from asr_adapt.transcription.known_states import Known
 
 
@@ -37,6 +39,7 @@ class Measuring:
     watch: Watch
     base: str | None = None
     language: str | None = None
+    _seen: dict[str | None, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def prepare(self, recogniser: Recogniser) -> None:
         """Compute the frozen prefix of all rows in one pass, as the base is measured."""
@@ -46,11 +49,18 @@ class Measuring:
     def progress(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Any]:
         """``dev`` and ``guard`` WER (fractions), the share of empty transcripts, and rows that looped.
 
-        The base is heard as it was pretrained.
+        The base is heard as it was pretrained. Weights that were measured before are not measured again: the
+        ends of a blend are the base and what the last step left.
         """
-        label = "dev and guard" if self.guard is not None else "dev"
         with as_pretrained(recogniser, when=as_base):
-            found = self._measured(recogniser, self._watched, label, as_base=as_base)
+            state = decoding_fingerprint(recogniser) if Processes.current().count == 1 else None
+            if state is None or state not in self._seen:
+                self._seen[state] = self._progress(recogniser, as_base=as_base)
+        return dict(self._seen[state])
+
+    def _progress(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Any]:
+        label = "dev and guard" if self.guard is not None else "dev"
+        found = self._measured(recogniser, self._watched, label, as_base=as_base)
         dev = found["dev"]
         values = {"dev": dev.wer, "empty_rate": dev.empty_rate, "looped_rows": sum(dev.looped)}
         if "guard" in found:
@@ -68,7 +78,7 @@ class Measuring:
         watched = sum(map(len, self._watched.values()))
         tests = sum(map(len, self.tests.values()))
         evaluations = 1 + -(-steps // self.recipe.evaluation.every)
-        blends = self.recipe.retention.points if self.recipe.retention.budget else 0
+        blends = self.recipe.retention.between if self.recipe.retention.budget else 0
         return watched + tests, watched * (evaluations + blends) + 2 * tests
 
     def heard(self, recogniser: Recogniser, rows: Manifest) -> list[str]:
@@ -100,4 +110,4 @@ class Measuring:
 def times_measured(recipe: Recipe) -> float:
     """How often a row of dev is measured in a run, about: at evaluations, before and after, by the blend."""
     evaluations = 2 + -(-recipe.schedule.steps // recipe.evaluation.every)
-    return evaluations + (recipe.retention.points if recipe.retention.budget else 0)
+    return evaluations + (recipe.retention.between if recipe.retention.budget else 0)

@@ -33,9 +33,18 @@ class Retention(Section):
         "10% or 0.01 (the larger); empty: no blending. Left out: chosen for the model.",
     )
     points: Annotated[int, Field(ge=2)] = Field(11, description="Mixtures measured, both ends included.")
+    refine: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description="Mixtures measured besides, each halfway from the largest within the budget to the next.",
+    )
     groups: Count = Field(
         1, description="Groups of layers whose shares are refined one by one after the common share."
     )
+
+    @property
+    def between(self) -> int:
+        """Mixtures measured at most, without the ends, which the run has measured anyway."""
+        return self.points - 2 + self.refine
 
     @property
     def budget(self) -> Rise | None:

@@ -1,10 +1,9 @@
 """What a recipe leaves out, chosen by the kind and size of the model: rate, steps, blending.
 
-Knows the table below. Does not know rows or how a recipe is carried out. The figures for tiny are from
-``benchmarks/sweep_defaults.py`` (docs/benchmarks.md, "Starting values of a pretrained Whisper"); of base only
-1e-4 was measured, which forgets too much; it and the larger ones have the rates that others fine-tune them
-with, smaller for larger models. Those for CTC are from docs/benchmarks.md, "Strategies", and from what others
-published for wav2vec 2.0.
+Knows the table below. Does not know rows or how a recipe is carried out. The figures for tiny and base are
+from ``benchmarks/sweep_defaults.py`` (docs/benchmarks.md, "Starting values of a pretrained Whisper"); larger
+ones have the rates that others fine-tune them with, smaller for larger models. Those for CTC are from
+docs/benchmarks.md, "Strategies", and from what others published for wav2vec 2.0.
 """
 
 from __future__ import annotations
@@ -28,7 +27,8 @@ class StartingValues:
     ``rate`` is for weights of the model's own, ``lora_rate`` where only low-rank updates learn. ``budget`` is
     the guard's, under which base and adapted weights are blended where there is a guard (None: no blend).
     ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
-    ``silence`` is the share of rows without speech, lest the model write words into noise.
+    ``on_gpu`` lines are for CUDA devices, where a learning encoder costs little. ``silence`` is the share of
+    rows without speech, lest the model write words into noise.
     """
 
     kind: str
@@ -39,12 +39,15 @@ class StartingValues:
     budget: str | None = None
     strategy: str = "top_layers"
     silence: float = 0.0
+    on_gpu: bool = False
 
 
 #: Share of silent rows for a model that hears 30 s, most of them empty, whatever is said.
 SILENCE = 0.06
 #: Mixtures tried where the encoder learns.
-FULL_POINTS = 5
+FULL_POINTS = 3
+#: Seconds in one evaluation batch on a GPU, which a few clips leave idle.
+GPU_BATCH_SECONDS = 1280.0
 #: The first line that fits is taken.
 TABLE = (
     StartingValues("attention", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-whisper
@@ -59,8 +62,19 @@ TABLE = (
         silence=SILENCE,
     ),  # tiny
     StartingValues(
-        "attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01", silence=SILENCE
+        "attention",
+        150,
+        rate=2e-5,
+        lora_rate=2e-4,
+        steps=60,
+        budget="10% or 0.01",
+        strategy="full",
+        silence=SILENCE,
+        on_gpu=True,
     ),  # base
+    StartingValues(
+        "attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01", silence=SILENCE
+    ),  # base, on a CPU
     StartingValues(
         "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01", silence=SILENCE
     ),  # small
@@ -76,7 +90,13 @@ def starting_values(recogniser: Recogniser) -> StartingValues:
     """The line of :data:`TABLE` for a model."""
     kind = "attention" if recogniser.capabilities.decoder else "ctc"
     millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
-    return next(line for line in TABLE if line.kind == kind and millions <= line.millions)
+    gpu = _on_gpu(recogniser)
+    fitting = (line for line in TABLE if line.kind == kind and millions <= line.millions)
+    return next(line for line in fitting if gpu or not line.on_gpu)
+
+
+def _on_gpu(recogniser: Recogniser) -> bool:
+    return next(recogniser.model.parameters()).device.type == "cuda"
 
 
 def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
@@ -95,6 +115,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
     }
     if not recipe.strategy.model_fields_set:  # top_layers: 2 alone says what learns
         chosen["strategy"] = {"name": found.strategy}
+    if _on_gpu(recogniser):
+        chosen["evaluation"] = {"batch_seconds": GPU_BATCH_SECONDS}
     if recogniser.capabilities.silence and found.silence:
         chosen["silence"] = {"share": found.silence}
     if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":

@@ -150,12 +150,13 @@ class Mixer:
                     parameter.copy_(torch.lerp(base, self.adapted[name].to(parameter.device), share))
 
 
-def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float]) -> Blend:
+def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float], *, refine: int = 0) -> Blend:
     """Measure the mixtures with common ``shares``, then refine group by group; leave the chosen one set.
 
     Chosen is the lowest target WER among the points whose guard WER is within the budget; at equal target the
     lower guard. The base is always among them, so a choice exists; it is heard as it was pretrained, because
-    its guard WER is what the budget rests on. Refining tries each of
+    its guard WER is what the budget rests on. ``refine`` shares more halve the gap between the largest one
+    within the budget and the next. Refining by groups tries each of
     :data:`GROUP_SHARES` for one group of layers at a time, top first, and keeps what is better.
     """
     found: list[Point] = []
@@ -172,6 +173,12 @@ def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float])
 
     for share in sorted({0.0, *shares}):
         add([share] * size)
+    for _ in range(refine):
+        low = max(point.share for point in found if point.within)
+        above = [point.share for point in found if point.share > low]
+        if not above:
+            break
+        add([(low + min(above)) / 2] * size)
     chosen = min((p for p in found if p.within), key=_rank)
     best = [chosen.share] * size
     for group in reversed(range(size)) if size > 1 else ():

@@ -34,6 +34,8 @@ from asr_adapt.training.retention.mixture import write_plot
 from asr_adapt.transcription.known_states import Known
 
 BATCH_SECONDS = 160.0
+#: Shares measured besides, at the edge of the budget.
+REFINE = 2
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,8 @@ def blend_models(
 ) -> BlendResult:
     """Sweep the mixtures of ``sources`` (base, adapted) on ``manifests`` (target, guard).
 
+    ``points`` shares are spread evenly, two more lie at the edge of the budget.
+
     Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary.
     """
     target, guard = (require_rows(Manifest.open(path)) for path in manifests)
@@ -113,6 +117,6 @@ def blend_models(
         return wers[0], wers[1]
 
     with closing(prefix):
-        blend = sweep(mixer, both, budget, shares)
+        blend = sweep(mixer, both, budget, shares, refine=REFINE)
         context = choose_context(adapted, lambda: dict(zip(("dev", "guard"), both(), strict=True)))
     return BlendResult(blend, adapted, sources, budget, context)

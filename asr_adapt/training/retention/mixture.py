@@ -103,6 +103,6 @@ def retain(
     mixer = Mixer(recogniser, *weights, groups=recipe.retention.groups)
     shares = np.linspace(0.0, 1.0, recipe.retention.points).tolist() if mixer.changed else [0.0]
     recogniser.model.eval()
-    found = Retained(sweep(mixer, both, budget, shares), budget)
+    found = Retained(sweep(mixer, both, budget, shares, refine=recipe.retention.refine), budget)
     logger.info("%s", found.sentence())
     return found

@@ -1,6 +1,6 @@
 """Make the sounds without speech in ``asr_adapt/assets/silence``, from which a run learns to write nothing.
 
-    python benchmarks/make_silence_sounds.py
+    python pretraining/make_silence_sounds.py
 
 All are computed, none is recorded: silence, noise of several colours that swells and ebbs, hum, engines,
 ticking, knocks, crackle, whistles and calls of animals without the resonances of a vocal tract. Loudness
