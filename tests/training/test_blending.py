@@ -44,8 +44,11 @@ def test_a_model_that_spoils_the_guard_is_over_budget(
     sets = ["--target", corpus / "dev.jsonl", "--guard", corpus / "guard.jsonl"]
     assert call(tone_model, muddled_model, *sets, "--points", 2) == 0
     out = capsys.readouterr().out.splitlines()
-    assert out[1].endswith("<- chosen") and "0.00" in out[1]
-    assert out[2].endswith("over budget")
+    points = {float(line.split()[0]): line for line in out[1:5]}
+    assert list(points) == sorted(points) and {0.0, 1.0} < points.keys()
+    assert points[1.0].endswith("over budget")
+    chosen = [share for share, line in points.items() if line.endswith("<- chosen")]
+    assert len(chosen) == 1 and chosen[0] < 1.0
 
 
 def test_the_ends_of_a_mixture_are_the_models_themselves(muddled_model: Path, tone_model: Path) -> None:

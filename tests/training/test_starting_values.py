@@ -9,9 +9,18 @@ import pytest
 import torch
 from torch import nn
 
+from asr_adapt.errors import RecipeError
 from asr_adapt.models import Capabilities, load_recogniser
 from asr_adapt.training import build_recipe
-from asr_adapt.training.recipe.starting_values import TABLE, starting_values, with_starting_values
+from asr_adapt.training.learning.strategies import learning_plan
+from asr_adapt.training.recipe.starting_values import (
+    SILENCE,
+    TABLE,
+    WORDS,
+    starting_values,
+    with_starting_values,
+)
+from asr_adapt.training.recipe.strategy import Strategy
 
 
 class _Sized:
@@ -54,6 +63,9 @@ def test_a_small_whisper_learns_as_a_whole_unless_the_recipe_says_what_learns() 
     tiny, base = (_Sized(millions, has_decoder=True) for millions in (39, 74))
     chosen: list[Any] = [tiny, base]
     assert [with_starting_values(recipe(), one).strategy.name for one in chosen] == ["full", "top_layers"]
+    told = with_starting_values(recipe(), chosen[0]).strategy
+    assert told.frozen, "an accent has the same words"
+    assert not with_starting_values(recipe(decoder={"language": "sw"}), chosen[0]).strategy.frozen
     for said in ("head", {"top_layers": 2}, {"name": "lora"}):
         given = recipe(strategy=said)
         assert with_starting_values(given, chosen[0]).strategy == given.strategy
@@ -63,3 +75,25 @@ def test_every_model_has_a_line_and_the_bundled_one_keeps_its_rate(tone_model: P
     assert {line.kind for line in TABLE if line.millions == float("inf")} == {"attention", "ctc"}
     small = load_recogniser(tone_model, device="cpu")
     assert with_starting_values(recipe(), small) == recipe()
+
+
+def test_what_is_frozen_does_not_learn_and_a_pattern_has_to_match(tmp_path: Path) -> None:
+    from tests.models.whisper_models import save_tiny_whisper
+
+    stack = load_recogniser(save_tiny_whisper(tmp_path / "tiny"), device="cpu").stack
+    plan = learning_plan(stack, Strategy(name="full", frozen=WORDS))
+    left = learning_plan(stack, Strategy(name="full")).names - plan.names
+    assert left == {"model.decoder.embed_tokens.weight"}
+    with pytest.raises(RecipeError, match=r"strategy\.frozen: 'layer_77' matches no parameter"):
+        learning_plan(stack, Strategy(name="full", frozen=("layer_77",)))
+    with pytest.raises(RecipeError, match="nothing is left that learns"):
+        learning_plan(stack, Strategy(name="full", frozen=("*",)))
+
+
+def test_a_recipe_without_silence_of_its_own_takes_it_where_the_model_can_learn_it() -> None:
+    tiny, toy = (_Sized(millions, has_decoder=True) for millions in (39, 7))
+    chosen: list[Any] = [tiny, toy]
+    for one in chosen:
+        one.capabilities = Capabilities(decoder=True, silence=True)
+    assert [with_starting_values(recipe(), one).silence.share for one in chosen] == [SILENCE, 0.0]
+    assert with_starting_values(recipe(silence={"share": 0}), chosen[0]).silence.share == 0

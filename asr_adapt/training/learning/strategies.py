@@ -10,9 +10,11 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from asr_adapt.errors import RecipeError
 from asr_adapt.models import LayerStack
 from asr_adapt.models.stack import EMBEDDING, FRONT_END, HEAD
 from asr_adapt.training.learning.attachments import Attachment
+from asr_adapt.training.learning.rates import matches
 from asr_adapt.training.recipe.strategy import Gradual, Strategy
 
 
@@ -39,9 +41,31 @@ def learning_plan(stack: LayerStack, strategy: Strategy, added: Attachment | Non
     """The phases of ``strategy`` on the network of ``stack``; what was ``added`` to it is all that learns."""
     if added is not None:
         return LearningPlan(stack.model, [added.names])
+    phases = [trainable_stages(stack, strategy)]
     if strategy.name == "gradual":
-        return LearningPlan(stack.model, [stack.names_of(s) for s in gradual_stages(stack, strategy.gradual)])
-    return LearningPlan(stack.model, [stack.names_of(trainable_stages(stack, strategy))])
+        phases = gradual_stages(stack, strategy.gradual)
+    names = [stack.names_of(stages) for stages in phases]
+    frozen = frozen_names(stack, strategy, names[-1])
+    return LearningPlan(stack.model, [own - frozen for own in names])
+
+
+def frozen_names(stack: LayerStack, strategy: Strategy, learning: frozenset[str]) -> frozenset[str]:
+    """The parameters in ``learning`` that ``strategy.frozen`` names.
+
+    Raises RecipeError for a pattern that matches none of them, or where nothing is left to learn.
+    """
+    found: set[str] = set()
+    for pattern in strategy.frozen:
+        own = {name for name in learning if matches(pattern, (name, stack.stage_name(name)))}
+        if not own:
+            raise RecipeError(
+                f"{pattern!r} matches no parameter that would learn: name a parameter or a stage.",
+                field="strategy.frozen",
+            )
+        found |= own
+    if learning == found:
+        raise RecipeError("nothing is left that learns: leave something out.", field="strategy.frozen")
+    return frozenset(found)
 
 
 def expected_boundary(stack: LayerStack, strategy: Strategy) -> int:

@@ -46,6 +46,9 @@ class StartingValues:
 SILENCE = 0.06
 #: Mixtures tried where the encoder learns.
 FULL_POINTS = 3
+#: What an accent leaves alone: tokens stand for the same words. Frozen, an encoder–decoder model of which all
+#: layers learn forgets less at the same gain; a new language needs them.
+WORDS = ("*.embed_tokens.*",)
 #: Seconds in one evaluation batch on a GPU, which a few clips leave idle.
 GPU_BATCH_SECONDS = 1280.0
 #: The first line that fits is taken.
@@ -115,6 +118,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
     }
     if not recipe.strategy.model_fields_set:  # top_layers: 2 alone says what learns
         chosen["strategy"] = {"name": found.strategy}
+        if found.strategy == "full" and recipe.decoder.language in (None, "en"):
+            chosen["strategy"]["frozen"] = WORDS
     if _on_gpu(recogniser):
         chosen["evaluation"] = {"batch_seconds": GPU_BATCH_SECONDS}
     if recogniser.capabilities.silence and found.silence:

@@ -78,6 +78,11 @@ class Strategy(Section):
     feature_encoder: bool = Field(
         False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
     )
+    frozen: tuple[str, ...] = Field(
+        (),
+        description="Parameters or stages that stay as they are although the strategy would let them learn "
+        "(names, globs or regular expressions; not with lora or adapters).",
+    )
     gradual: Gradual = Gradual()
     lora: LoraSection = LoraSection()
     adapters: AdaptersSection = AdaptersSection()

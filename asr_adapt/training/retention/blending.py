@@ -190,6 +190,7 @@ def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float],
             if point.within and _rank(point) < _rank(chosen):
                 chosen, best = point, tried
     mixer.set(best)
+    found.sort(key=lambda point: (bool(point.shares), point.share if not point.shares else 0.0))
     return Blend(tuple(found), chosen, tuple(group.name for group in mixer.groups))
 
 
