@@ -119,7 +119,7 @@ def run(
 
     AssertionError names the first command that ends with another status.
     """
-    done = []
+    done: list[tuple[Step, list[Ran]]] = []
     for step in page.steps:
         if step.skipped is not None:
             done.append((step, []))

@@ -1,0 +1,106 @@
+"""The wheel, installed in a fresh environment outside the repository, as a user would have it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """Built from a copy, so that no earlier build's files get in and none are left behind."""
+    folder = tmp_path_factory.mktemp("source")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder)
+    command = ["pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index", "-w", "dist", "."]
+    subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True)
+    (built,) = (folder / "dist").glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """Runs a command in a new environment that has the wheel; the dependencies are those of this one."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "env"], cwd=folder, check=True)
+    python = folder / "env" / "bin" / "python"
+    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    packages = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-index", "--no-deps"]
+    subprocess.run([*pip, "--ignore-installed", wheel], check=True)
+    hidden = ("PYTHONPATH", "VIRTUAL_ENV")
+    environment = {name: value for name, value in os.environ.items() if name not in hidden}
+
+    def run(*command: str):
+        program, *rest = command
+        called = [str(folder / "env" / "bin" / program), *rest]
+        return subprocess.run(called, cwd=folder, env=environment, capture_output=True, text=True)
+
+    run.folder = folder
+    return run
+
+
+def test_wheel_holds_what_the_repository_holds(wheel):
+    """No file is forgotten (recordings, page templates, schemas), none of the tests gets in."""
+    listed = subprocess.run(["git", "ls-files", "asr_adapt"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tracked = {name for name in listed.stdout.splitlines() if (ROOT / name).is_file()}
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert tracked - held == set()
+    assert {name for name in held if not name.startswith("asr_adapt/")} == set()
+
+
+def test_metadata_names_no_machine(wheel):
+    """Addresses, readme and licence are there; no path or host of the machine that built it."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        text = archive.read(name).decode()
+    urls = [line for line in text.splitlines() if line.startswith("Project-URL: ")]
+    assert {url.split(" ")[1].rstrip(",") for url in urls} >= {
+        "Source",
+        "Documentation",
+        "Changelog",
+        "Issues",
+    }
+    assert all(", https://" in url for url in urls)
+    assert "License-Expression: Apache-2.0" in text and "file://" not in text and str(ROOT) not in text
+
+
+def test_the_command_works_elsewhere(installed):
+    """Version, help, the packaged recordings, a transcript and an adaptation, all from the wheel's own files."""
+    where = installed("python", "-c", "import asr_adapt; print(asr_adapt.__file__)")
+    assert str(installed.folder) in where.stdout, where.stderr
+    assert "adapt" in installed("asr-adapt", "--help").stdout
+    assert installed("asr-adapt", "demo", "--recordings", "speech").returncode == 0
+    clip = next((installed.folder / "speech" / "audio").glob("arctic*.ogg"))
+    heard = installed(
+        "asr-adapt", "transcribe", str(clip), "--model", "nano-whisper", "-f", "json", "-o", "out"
+    )
+    assert heard.returncode == 0, heard.stderr
+    assert (installed.folder / "out" / f"{clip.stem}.json").is_file()
+
+
+@pytest.mark.slow
+def test_it_adapts_elsewhere(installed):
+    """The small demonstration, two steps of it, from the wheel: synthesis, training, report."""
+    told = installed(
+        "asr-adapt", "demo", "--model", "nano-en", "--steps", "2", "-o", "demo", "--accent", "scottish"
+    )
+    assert told.returncode == 0, told.stderr
+    assert (installed.folder / "demo" / "report.html").is_file()
