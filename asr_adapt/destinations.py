@@ -51,7 +51,7 @@ def require_files(outputs: Iterable[Name], inputs: Iterable[Name] = (), *, optio
         _require_writable(target, option)
         place = os.path.normcase(os.path.realpath(target))
         if place in places and not place.startswith("/dev/"):
-            raise UsageError(f"{target} would be written twice: give each output a name of its own.")
+            raise UsageError(f"{target} would be written twice: give each output its own name.")
         places.add(place)
 
 
@@ -75,9 +75,7 @@ def require_new_names(
         return
     for target in outputs:
         if os.path.lexists(target):
-            raise UsageError(
-                f"{target} is there already: give --overwrite to replace it, or another {option}."
-            )
+            raise UsageError(f"{target} already exists: give --overwrite to replace it, or another {option}.")
 
 
 def expanded(*names: str | os.PathLike[str]) -> list[Path]:
@@ -122,7 +120,7 @@ def require_folder(
     if foreign:
         raise UsageError(
             f"{folder} holds {foreign[0]}, which is not from an earlier {kind}: name another folder with "
-            f"{option}, or move that away."
+            f"{option}, or move it away."
         )
     if not (again or overwrite):
         raise UsageError(
@@ -219,6 +217,6 @@ def _require_writable(target: Path, option: str, *, folder: bool = False) -> Non
     while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if (place != target or folder) and not place.is_dir():
-        raise UsageError(f"{target} cannot be made, because {place} is a file: choose another {option}.")
+        raise UsageError(f"{target} cannot be created, because {place} is a file: choose another {option}.")
     if not os.access(place, os.W_OK):
         raise UsageError(f"{target} cannot be written (no permission): choose another {option}.")

@@ -142,7 +142,7 @@ def _name_full_disk(error: BaseException, target: Path) -> None:
     known = number if number is not None and number in _NO_ROOM else errno.ENOSPC
     reason = os.strerror(known)
     raise OSError(
-        number or errno.ENOSPC, f"cannot be written whole ({reason}): make room", str(target)
+        number or errno.ENOSPC, f"cannot be written completely ({reason}): free some space", str(target)
     ) from error
 
 

@@ -97,7 +97,7 @@ def _tar_index(shard: str, stamp: tuple[int, int]) -> dict[str, tuple[int, int]]
 
 def _parquet_row(shard: str, member: str) -> bytes:
     if not member.isdecimal() or len(member) > 12:
-        raise AudioError(f"{member!r} is no row number of a parquet shard.", path=shard)
+        raise AudioError(f"{member!r} is not a row number of a parquet shard.", path=shard)
     try:
         bounds = _parquet_bounds(shard, _stamp(shard))
         row = int(member)

@@ -147,7 +147,8 @@ def stream_audio(
 def _frame_range(info: AudioInfo, offset: float, duration: float | None) -> tuple[int, int | None]:
     if not (0 <= offset < float("inf")) or (duration is not None and not (0 < duration < float("inf"))):
         raise AudioError(
-            f"offset {offset} s with duration {duration} s is no segment; give offset ≥ 0 and duration > 0.",
+            f"offset {offset} s with duration {duration} s is not a segment; give offset ≥ 0 and "
+            "duration > 0.",
             path=info.path,
         )
     start = round(offset * info.sample_rate)
@@ -176,7 +177,7 @@ def _mono_blocks(
     note = remark or partial(_log_once, info.path)
     require_channel(info, channel)
     if info.tracks and given.track is None:
-        note(f"holds {len(info.tracks)} audio tracks ({', '.join(info.tracks)}); track {info.track} is heard")
+        note(f"holds {len(info.tracks)} audio tracks ({', '.join(info.tracks)}); track {info.track} is used")
     opposite = Once(partial(note, OPPOSITE))
     frames = 0
     for block in _blocks(segment.decoder, given, segment.start, segment.stop, remark):
@@ -205,7 +206,7 @@ def _blocks(
     if other is not None:
         with closing(other):
             if _shape(other.info) == _shape(decoder.info):
-                remark("is damaged; what cannot be decoded is silence")
+                remark("is damaged; undecodable parts are replaced by silence")
                 try:
                     yield from other.blocks(place, stop, remark)
                     return

@@ -90,7 +90,7 @@ class FFmpegDecoder:
 
         def jumped(seconds: float) -> None:
             if remark is not None:
-                remark(f"its time stamps jump by {seconds:.0f} s; the sound behind goes on without a pause")
+                remark(f"its time stamps jump by {seconds:.0f} s; the audio continues without a pause")
 
         return Clock(self.info.sample_rate, end * self.info.sample_rate, jumped)
 
@@ -133,7 +133,7 @@ class FFmpegDecoder:
                 if remark is None:
                     raise
                 if not damaged:
-                    remark(f"is damaged ({reason(error)}); what cannot be decoded is silence")
+                    remark(f"is damaged ({reason(error)}); undecodable parts are replaced by silence")
                 damaged = True
                 continue
             for frame in frames:

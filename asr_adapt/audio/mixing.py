@@ -16,7 +16,7 @@ from asr_adapt.audio.types import Samples
 OPPOSITE_ENERGY = 10.0
 
 #: What is said of such a file.
-OPPOSITE = "its two channels cancel each other out (one is the other inverted); the first is heard"
+OPPOSITE = "its two channels cancel each other out (one is the other inverted); the first is used"
 
 
 class Once:

@@ -44,7 +44,7 @@ def adapt(
     dev: list[Path] = typer.Option([], help="Speech for choosing the best step. Default: a tenth of DATA."),
     test: list[Path] = typer.Option([], help="Speech for WER before and after. Default: a tenth of DATA."),
     guard: list[Path] = typer.Option(
-        [], help="Speech that must not get worse [for an English model, recordings of the package]."
+        [], help="Speech that must not get worse. Default for English models: bundled recordings."
     ),
     where: list[str] = typer.Option([], help="Use only rows with FIELD=VALUE; may be repeated."),
     text_column: str | None = typer.Option(None, help="Name of the column or key with the transcript."),
@@ -65,7 +65,9 @@ def adapt(
     sources = expanded(*data, *dev, *test, *guard)
     require_folder(output, KIND, sources)
     if not (dry_run or yes or sys.stdin.isatty()):
-        raise UsageError("nobody can be asked here: give --yes to train, or --dry-run to see the plan.")
+        raise UsageError(
+            "standard input is not a terminal: give --yes to train, or --dry-run to see the plan."
+        )
     told = Data(tuple(data), tuple(dev), tuple(test), tuple(guard), tuple(where), text_column, hours, seed)
     log_to_stderr(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="asr-adapt-") as place:
@@ -74,7 +76,9 @@ def adapt(
         if dry_run:
             return 0
     if not (yes or typer.confirm("Train?", default=True, err=True)):
-        typer.echo(f"Nothing was trained; later: asr-adapt train {recipe} -o {output / 'model'}", err=True)
+        typer.echo(
+            f"Nothing was trained. To train later: asr-adapt train {recipe} -o {output / 'model'}", err=True
+        )
         return 0
     return _trained(recipe, output)
 
@@ -123,8 +127,8 @@ def _packaged_guard(folder: Path, parts: Parts) -> dict[str, Path]:
 
     corpus = copy_recordings(folder)
     parts.notes.append(
-        "the guard and the replayed speech are recordings of one native speaker, which the package holds; "
-        "what else must not get worse, name with --guard."
+        "guard and replay are recordings of one native speaker that come with the package; "
+        "use --guard for other speech that must not get worse."
     )
     return {name: corpus.manifest(name) for name in ("guard_dev", "guard_test", "replay")}
 

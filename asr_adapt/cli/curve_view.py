@@ -27,7 +27,7 @@ def show_curve(curve: dict[str, Any], folder: Path) -> None:
         console.print(f"fit: WER = {floor:.3f} + {scale:.3f} · hours^-{exponent:.2f}")
         for need in curve["needs"]:
             console.print(need["sentence"])
-        console.print("This is for more rows of the same speakers; new speakers tend to help more.")
+        console.print("This holds for more rows of the same speakers; new speakers usually help more.")
     else:
         console.print(curve["why_not"])
     console.print(f"in {folder}")

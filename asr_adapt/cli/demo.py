@@ -99,7 +99,10 @@ def _usual_model() -> str:
     try:
         fetch(model)
     except ModelError as error:
-        _say(f"{PRETRAINED} cannot be had ({error}), so this is the synthetic demonstration with {BUNDLED}.")
+        _say(
+            f"{PRETRAINED} cannot be loaded ({error}); running the synthetic demonstration with "
+            f"{BUNDLED} instead."
+        )
         return BUNDLED
     return PRETRAINED
 
@@ -111,7 +114,7 @@ def _shown(story: Story) -> str:
     rows = [
         ("word error rate (lower is better)", "before", "after"),
         _line(summary["target"], f"{accent} accent, new speakers"),
-        _line(summary["guard"], "English it knew, must not get worse"),
+        _line(summary["guard"], "native English, must not get worse"),
     ]
     table = "\n".join(f"  {label:<36}{before:>20}{after:>20}" for label, before, after in rows)
     said = f"Sentences that {Path(summary['model']).name} got wrong, drawn at random:"

@@ -34,9 +34,7 @@ Output = Annotated[Path | None, typer.Option("--output", "-o", help="Predictions
 By = Annotated[list[str] | None, typer.Option(help="Also score each value of this field; may be repeated.")]
 InContext = Annotated[
     Context | None,
-    typer.Option(
-        help="Encoder context: full window, or length of the clip [both, where the model has both]."
-    ),
+    typer.Option(help="Encoder context: full window or clip length. Default: both, if the model has both."),
 ]
 REPEAT_HELP = "Runs in all, for the noise floor; later ones to OUTPUT.repeatN."
 Repeat = Annotated[int, typer.Option(min=1, help=REPEAT_HELP)]
@@ -189,7 +187,7 @@ def _show(
     if evaluation.kept:
         print(
             f"{evaluation.kept} of {len(evaluation.rows)} rows: transcripts of an earlier run with the same "
-            "model and settings are used; --fresh transcribes anew.",
+            "model and settings are reused; --fresh transcribes again.",
             file=sys.stderr,
         )
     for failure in evaluation.failures:

@@ -25,7 +25,7 @@ class Context(StrEnum):
 def context_names(asked: Context | None, offered: Sequence[str]) -> tuple[str, ...]:
     """The contexts to evaluate in, dearest first; none where nothing was asked and the model has no choice.
 
-    Without a wish a model that can hear less is measured in all ways, so that none is believed unseen.
+    By default, a model that has several contexts is evaluated in every one.
     """
     if asked is None:
         return tuple(offered)
@@ -43,4 +43,4 @@ def show_contexts(compared: ContextEvaluation) -> None:
         out.print(f"context {name:8} WER {percent(wer)}   {speed:.1f} × real time{mark}")
     cheapest = list(compared.wers)[-1]
     if compared.chosen != cheapest:
-        out.print(f"the {cheapest} context is worse here, so it is not the one scored.")
+        out.print(f"the {cheapest} context is worse here and was not scored.")

@@ -80,9 +80,9 @@ def export(
     worse; it is written all the same.
     """
     if to is Target.onnx and quantisation is not None:
-        raise UsageError("--quantisation is of CTranslate2: for ONNX give --int8.")
+        raise UsageError("--quantisation is for CTranslate2: use --int8 for ONNX.")
     if to is Target.ggml and (check or verify):
-        raise UsageError("--check and --verify are of runtimes that asr-adapt has: leave them out for ggml.")
+        raise UsageError("--check and --verify do not work for ggml: remove them.")
     rows = None if verify is None else scorable(verify)
     named = [name for name in (check, verify) if name is not None]
     require_folder(output, "export", [model, *expanded(*named)], again=True)

@@ -80,11 +80,12 @@ def gate_command(
         [], "--guard", help="Group that must not rise at all, e.g. us.", rich_help_panel=_RULES
     ),
     level: float | None = typer.Option(
-        None, "--level", help="False-alarm level [0.05]; 1: any rise fails.", rich_help_panel=_RULES
+        None,
+        "--level",
+        help="False-alarm level. Default: 0.05; with 1, any rise fails.",
+        rich_help_panel=_RULES,
     ),
-    metric: str = typer.Option(
-        "", "--metric", help="wer [default], or cer: characters, not words.", rich_help_panel=_RULES
-    ),
+    metric: str = typer.Option("", "--metric", help="wer or cer. Default: wer.", rich_help_panel=_RULES),
     accept: list[str] = typer.Option(
         [],
         "--accept",
@@ -187,7 +188,7 @@ class _Update:
     def _agreed(change: BaselineChange | None, unreadable: str) -> bool:
         """Whether nothing gets worse, or the person at the terminal agrees."""
         if unreadable:
-            typer.echo(f"the baseline that is there cannot be compared: {unreadable}", err=True)
+            typer.echo(f"the existing baseline cannot be compared: {unreadable}", err=True)
         if not unreadable and (change is None or not change.worse):
             return True
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -197,16 +198,14 @@ class _Update:
 
 def history_command(
     baseline: Path = typer.Option(..., "--baseline", help="The committed baseline file."),
-    output: Path | None = typer.Option(
-        None, "--output", "-o", help="Plot to write: .html, .svg or .md, by its ending."
-    ),
+    output: Path | None = typer.Option(None, "--output", "-o", help="File to write: .html, .svg or .md."),
     by: list[str] = BY,
     rows: Path | None = typer.Option(
         None, "--rows", help="Manifest of the baseline's rows, for --by and intervals over speakers."
     ),
-    most: int = typer.Option(100, "--last", min=1, help="Most versions, counted from the newest."),
-    metric: str = typer.Option("wer", "--metric", help="wer, or cer: characters, not words."),
-    title: str = typer.Option("", "--title", help="Heading of the page [the baseline's name]."),
+    most: int = typer.Option(100, "--last", min=1, help="Maximum number of versions, newest first."),
+    metric: str = typer.Option("wer", "--metric", help="wer or cer."),
+    title: str = typer.Option("", "--title", help="Heading of the page. Default: the baseline's name."),
     as_json: bool = JSON,
 ) -> int:
     """Show how the baseline changed over git's commits.

@@ -172,7 +172,7 @@ def move(
     rows = Manifest.open(manifest)
     require_file(place, [manifest])
     if os.path.lexists(place):
-        raise UsageError(f"{place} is there already: move the manifest to another name.")
+        raise UsageError(f"{place} already exists: move the manifest to another name.")
     place.parent.mkdir(parents=True, exist_ok=True)
     count = write_manifest(place, rows)
     manifest.unlink()

@@ -58,7 +58,7 @@ def check(
         changes = None if fix == "-" else f"{fix}.changes.txt"
         require_files([fix, changes], [*expanded(*manifests), model, cache], option="--fix")
     if align and model is None:
-        raise UsageError("--align scores transcripts with a model: say --model whisper-tiny.en, for example.")
+        raise UsageError("--align needs a model, for example --model whisper-tiny.en.")
     manifest = require_rows(Manifest.open(manifests))
     recogniser = _load(model) if model is not None else None
     options = CheckOptions(
@@ -140,7 +140,7 @@ def _suspect_rows(manifest: Manifest, suspects: list[Suspect]) -> list[dict[str,
 def _print_suspects(manifest: Manifest, suspects: list[Suspect]) -> None:
     if not suspects:
         return
-    typer.echo("\ntranscripts that fit their audio worst (nats a label; 0 fits as well as what was heard):")
+    typer.echo("\nworst-aligned transcripts (nats per label; 0: as likely as the model's own transcript):")
     for row in _suspect_rows(manifest, suspects):
         score = "no path" if row["score"] is None else f"{row['score']:.2f}"
         typer.echo(f"{score:>8}  line {row['line']}  {row['id']}\n          text   {row['text']}")
@@ -196,7 +196,7 @@ def _kept(repairer: Repairer) -> Iterator[Utterance]:
         reasons = Counter(action.reason for action in repairer.actions).most_common(1)
         raise DataError(
             f"--fix would leave no row ({reasons[0][0] if reasons else 'no rows'}): nothing was written; "
-            "see whether the audio is where the manifest says.",
+            "check that the audio is where the manifest says.",
             path=", ".join(map(str, repairer.manifest.paths)) or None,
         )
     yield first
@@ -206,10 +206,10 @@ def _kept(repairer: Repairer) -> Iterator[Utterance]:
 def _writing(writing: Writing) -> str:
     """What the rows have of capitals and punctuation, and what a model that writes both is taught then."""
     if writing.written:
-        follows = "the model writes both and is taught the transcripts as written"
+        follows = "the model writes both and learns the transcripts as written"
     else:
         follows = (
-            "the model writes both: training takes them from its own transcripts, the words from yours "
+            "the model writes both: training takes them from the model's own transcripts, words from yours "
             "(labels.style model; labels.jsonl shows what came of it)"
         )
     return f"{writing.sentence}; {follows}."

@@ -80,4 +80,4 @@ def _show(result: MergeResult) -> None:
         for name, row in zip(found.groups, found.chosen.weights, strict=True):
             print(f"{name}: " + " ".join(f"{value:.2f}" for value in row))
     if found.exhausted:
-        print("the search ended with its last trial: --trials gives it more.")
+        print("the search used all its trials: --trials allows more.")

@@ -138,7 +138,7 @@ def remove_model(
     held = None if model is None else hub_folder(model)
     if model is not None and held is not None:
         raise UsageError(
-            f"{model.name} lies in the Hugging Face cache ({held}), which other programs use too: "
+            f"{model.name} is in the Hugging Face cache ({held}), which other programs use too: "
             "remove it there, with hf cache rm."
         )
     print(f"Removed {remove(name if model is None else model.name)}.")

@@ -28,7 +28,7 @@ def refuse_standard_input() -> None:
 def may_complain() -> bool:
     """Whether this process tells its error: the first that fails does, the others fail in its wake.
 
-    The launcher's store counts those who ask. Where it cannot be reached, rather two sentences than none.
+    The launcher's store counts those who ask. If it cannot be reached, every process prints.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         return True

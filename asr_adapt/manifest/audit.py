@@ -76,7 +76,9 @@ def audit_parts(parts: Sequence[Part], kinds: Sequence[str] = tuple(LEAK_KINDS))
     for part in parts:
         unknown = len(part.manifest) - len(part.prints["speaker"].rows)
         if unknown and "speaker" in kinds:
-            audit.notes.append(f"{part.name}: {unknown:,} rows name no speaker, so leaks by them are unseen.")
+            audit.notes.append(
+                f"{part.name}: {unknown:,} rows have no speaker, so speaker leaks among them are not checked."
+            )
     for position, first in enumerate(parts):
         for second in parts[position + 1 :]:
             for kind in kinds:

@@ -143,7 +143,7 @@ class AudioFinder:
                 self._last = root
                 return row if row.root == root else row.replace(root=root)
         where = f"under {self._roots[0]}" + ("" if self._given else " or the folders above it")
-        raise row.error(f"{name} is not {where}; say --root FOLDER.", "audio_filepath")
+        raise row.error(f"{name} is not {where}; use --root FOLDER.", "audio_filepath")
 
 
 def measure(row: Utterance, finder: AudioFinder) -> Utterance:

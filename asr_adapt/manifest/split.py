@@ -114,7 +114,7 @@ def left_over(parts: Mapping[str, Rows], prints: Mapping[str, Prints]) -> dict[s
         if len(removed[large]) > MOST_LEFT_OVER * len(parts[large]):
             raise DataError(
                 f"{len(removed[large])} of {len(parts[large])} rows of {large!r} repeat sentences or sounds "
-                "of other parts; split by speaker,sentence or, for a closed set of them, say --shared-text."
+                "of other parts; split by speaker,sentence or, for a closed set of them, use --shared-text."
             )
     return {name: np.array(sorted(numbers), dtype=np.int64) for name, numbers in removed.items()}
 

@@ -72,7 +72,7 @@ class Utterance:
             value = value[0] if len(value) == 1 else None
         if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
             return value
-        raise self.error(f"{value!r} is no channel: write its number, counted from 0.", "channel")
+        raise self.error(f"{value!r} is not a channel: write its number, counted from 0.", "channel")
 
     def get(self, name: str) -> Any:
         """The value of any field, known or extra; None when absent."""
@@ -210,7 +210,7 @@ class _FieldReader:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             self.fail(name, f"must be a number of seconds, not {_kind(value)}.")
         if not 0 <= value < math.inf or value > 1e9:
-            self.fail(name, f"{value} is no number of seconds; it must be 0 or more and finite.")
+            self.fail(name, f"{value} is not a number of seconds; it must be 0 or more and finite.")
         return float(value)
 
     def _encodable(self, name: str, value: str) -> str:

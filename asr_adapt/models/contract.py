@@ -197,7 +197,7 @@ class Recogniser(ABC):
         """Follow ``settings`` from now on; raises ModelError where the family has no decoder."""
         if settings != DecoderSettings():
             raise ModelError(
-                f"has no decoder to set (family {self.family}): leave decoder out of the recipe.",
+                f"has no decoder (family {self.family}): remove decoder from the recipe.",
                 path=self.name,
             )
 
@@ -225,14 +225,14 @@ class Recogniser(ABC):
         Raises ModelError where there is no choice, and UsageError for a context that was not learnt.
         """
         raise ModelError(
-            f"has no context {name!r}, because it hears whole clips: leave --context out.", path=self.name
+            f"has no context {name!r}, because it always sees whole clips: remove --context.", path=self.name
         )
 
     def set_search(self, search: Search) -> None:
         """Decode under ``search`` from now on; raises ModelError where the family has no decoder."""
         if search != Search():
             raise ModelError(
-                f"has no decoder to search with (family {self.family}): leave prompt and fallback out.",
+                f"has no decoder (family {self.family}): remove prompt and fallback.",
                 path=self.name,
             )
 

@@ -69,7 +69,8 @@ def resolve(source: str | Path) -> str:
     if looks_local or "/" not in text:
         if path.is_file():
             raise ModelError(
-                "this file is no model that is known: give a model directory, an OpenAI .pt or a whisper.cpp "
+                "this file is not a known model format: give a model directory, an OpenAI .pt or a "
+                "whisper.cpp "
                 "ggml-*.bin.",
                 path=text,
             )

@@ -99,7 +99,8 @@ class Lora:
         found = peft.set_peft_model_state_dict(model, plain)
         if found.unexpected_keys:
             raise ModelError(
-                f"the adapter holds {found.unexpected_keys[0]}, which the base has not: was it made for it?"
+                f"the adapter holds {found.unexpected_keys[0]}, which the base does not have: was it "
+                "made for this base?"
             )
 
     def _switch(self, on: bool, head: dict[str, Tensor]) -> None:
@@ -188,7 +189,7 @@ def base_of(folder: str | Path) -> str:
     base = read_object(path).get("base_model_name_or_path")
     if not base:
         raise ModelError(
-            "names no base: write the model that the adapter was trained on.",
+            "does not name its base: add the model that the adapter was trained on.",
             path=path,
             field="base_model_name_or_path",
         )

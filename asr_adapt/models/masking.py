@@ -22,7 +22,7 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
 class SpecAugment:
     """Mask settings of one batch.
 
-    ``time_share`` is the expected share of frames that start no span but lie in one (spans may overlap),
+    ``time_share`` is the expected fraction of masked frames (spans may overlap),
     ``time_length`` the span in frames; likewise for features. ``seeds`` holds one number a row.
     """
 

@@ -63,12 +63,12 @@ def snapshot(repository: str) -> Path:
     try:
         found = huggingface_hub.model_info(repository, timeout=PATIENCE)
     except HFValidationError as error:
-        raise ModelError("is no hub id: give owner/name.", path=repository) from error
+        raise ModelError("is not a hub id: give owner/name.", path=repository) from error
     except OfflineModeIsEnabled as error:
         return _cached(repository, "HF_HUB_OFFLINE is set", error)
     except GatedRepoError as error:
         fix = "ask for access on its page, then run hf auth login"
-        return _cached(repository, "the hub asks for its conditions to be accepted", error, fix)
+        return _cached(repository, "the hub requires its conditions to be accepted", error, fix)
     except RepositoryNotFoundError as error:
         fix = "check the spelling, or run hf auth login where it is private"
         return _cached(repository, "the hub has no such model", error, fix)
@@ -78,7 +78,7 @@ def snapshot(repository: str) -> Path:
     try:
         folder = huggingface_hub.snapshot_download(repository, revision=found.sha, allow_patterns=wanted)
     except (_HTTPError, OSError) as error:
-        reason = f"the download broke off ({type(error).__name__})"
+        reason = f"the download was interrupted ({type(error).__name__})"
         return _cached(repository, reason, error)
     _remember(Path(folder))
     return Path(folder)

@@ -74,7 +74,7 @@ def making(folder: Path, origin: Origin) -> Iterator[Path | None]:
             yield None
             return
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UsageError(f"{folder} is in the way and not from asr-adapt: move it elsewhere.")
+            raise UsageError(f"{folder} was not made by asr-adapt and is in the way: move it elsewhere.")
         with atomic_directory(folder) as work:
             yield work
             write_json(work / MARKER, asdict(origin))

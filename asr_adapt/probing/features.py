@@ -55,7 +55,7 @@ def choose_stages(stack: LayerStack, names: Sequence[str]) -> list[int]:
             raise UsageError(f"there is no layer {name!r}: choose all, a number, or {', '.join(known)}.")
     if chosen and max(chosen) >= stack.prefix_limit:
         name = stack.stages[max(chosen)].name
-        raise UsageError(f"{name} needs the transcript, not only sound: choose a layer below it, or all.")
+        raise UsageError(f"{name} needs the transcript, not only audio: choose a layer below it, or all.")
     return sorted(chosen)
 
 

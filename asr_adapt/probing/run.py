@@ -159,7 +159,7 @@ def probe_features(
 
 
 def fit_probe(features: np.ndarray, labels: Labels, kind: str, seed: int) -> LinearProbe:
-    """A classifier of all rows, its labels numbers and its origin empty."""
+    """A classifier of all rows, with integer labels and no provenance yet."""
     pipeline = make_classifier(kind, seed).fit(features, labels)
     classes = int(labels.max()) + 1
     weights, bias = linear_map(pipeline, classes)
@@ -179,7 +179,7 @@ def apply_probe(
     if fingerprint(recogniser, stages[0]) != probe.origin.fingerprint:
         raise NotComparableError(
             f"the weights of {recogniser.name} up to {probe.origin.stage} are not those that the probe was "
-            "trained on: give that model with --model, or probe anew."
+            "trained on: give that model with --model, or probe again."
         )
     features = pooled_features(recogniser, rows, stages, probe.origin.pool)
     return probe(features[probe.origin.stage])
@@ -209,7 +209,7 @@ def _labelled(rows: Sequence[Utterance], options: ProbeOptions) -> tuple[list[in
     left_out.update(label for _, label in kept if label in lonely)
     if len(speakers) - len(lonely) < 2:
         raise DataError(
-            f"fewer than two values are spoken by two or more {options.group}s each "
+            f"fewer than two values have two or more {options.group}s each "
             f"({len(speakers)} values in {len(rows)} rows): choose another --label or --group.",
             path=next((row.source for row in rows), None),
             field=options.label,

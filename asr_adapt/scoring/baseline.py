@@ -74,9 +74,7 @@ class Baseline:
         if metric == "wer":
             return self
         if self.ids and not self.characters:
-            raise NotComparableError(
-                "the baseline was written before characters were counted: write a new one with --update."
-            )
+            raise NotComparableError("the baseline has no character counts: write a new one with --update.")
         return replace(self, errors=self.character_errors, words=self.characters)
 
 
@@ -218,7 +216,7 @@ def _settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterable[Mis
 def _notes(before: Baseline, now: Baseline) -> Iterable[str]:
     known = before.settings and now.settings
     if before.settings and not now.settings:
-        yield "the predictions do not say how they were decoded: a different decoding would not be noticed"
+        yield "the predictions do not record how they were decoded: a change of decoding would go unnoticed"
     for name in ("model", "runtime", "device"):
         old, new = before.settings.get(name), now.settings.get(name)
         if known and old != new:

@@ -65,9 +65,7 @@ class Predictions:
         for number, row in enumerate(rows, start=1):
             reader.add(row, number)
         if not reader.ids:
-            raise DataError(
-                "there are no predictions in it: write some with `asr-adapt evaluate`.", path=source
-            )
+            raise DataError("it contains no predictions: write some with `asr-adapt evaluate`.", path=source)
         return cls(
             reader.ids,
             reader.references,
@@ -200,7 +198,7 @@ def profile_for(given: str | None, *sources: Predictions, default: str = "basic"
         told = ", ".join(f"{source.source} under {name}" for name, source in recorded.items())
         raise NotComparableError(
             f"the predictions were evaluated under different profiles ({told}): "
-            "say with --normalise under which one to score them all."
+            "choose one for all of them with --normalise."
         )
     return next(iter(recorded), default)
 

@@ -72,7 +72,7 @@ def page_context(sets: Sequence[EvaluationSet], options: ReportOptions, page: Pa
         rows.append(rows_json(test_set, urls))
         notes += [f"{test_set.name}: {note}" for note in test_set.first.score.notes]
         if missing:
-            notes.append(f"{test_set.name}: the sound of {missing} rows was not found and has no player.")
+            notes.append(f"{test_set.name}: the audio of {missing} rows was not found; they have no player.")
     return {
         "title": options.title,
         "css": Markup(_asset("report.css")),
@@ -280,7 +280,7 @@ def _points(rows: Iterable[Mapping[str, Any]], name: str) -> list[tuple[float, f
 
 def _metrics(path: Path) -> Iterator[dict[str, Any]]:
     if not path.is_file():
-        raise DataError("there is no such metrics file: leave it out or name metrics.jsonl.", path=path)
+        raise DataError("there is no such metrics file: remove it or name metrics.jsonl.", path=path)
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             row = json.loads(line)

@@ -15,7 +15,7 @@ _WORDS = {
     "better": "better",
     "worse": "worse",
     "no evidence": "no clear difference",
-    "underpowered": "no clear difference, and too few rows to see a small one",
+    "underpowered": "no clear difference; too few rows to see a small one",
 }
 
 

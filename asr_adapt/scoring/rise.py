@@ -53,7 +53,8 @@ def parse_rise(value: Any, *, place: str = "rise") -> Rise:
     match = _RISE.match(str(value)) if not isinstance(value, bool) else None
     if not match or (match[3] and not match[2]):
         raise UsageError(
-            f"{place}: {value!r} is no rise; write 5% (relative), 0.01 (absolute, one point) or 5% or 0.01."
+            f"{place}: {value!r} is not a rise; write 5% (relative), 0.01 (absolute, one point) or 5% "
+            "or 0.01."
         )
     amount, floor = float(match[1]), float(match[3] or 0)
     for number in (0.0 if match[2] else amount, floor):

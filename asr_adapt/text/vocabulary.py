@@ -28,7 +28,7 @@ _EXAMPLE_LENGTH = 60
 
 @dataclass(frozen=True)
 class CharacterVocabulary:
-    """Characters found in texts, most useful first to a reader: sorted by code point.
+    """Characters found in texts, sorted by code point.
 
     ``rare`` maps each character seen fewer than the minimum times to its replacement: its base letter when
     that one is in the vocabulary (``é`` → ``e``), else the empty string, which means ``<unk>``.

@@ -118,7 +118,7 @@ def adapt(
     """
     folder = Path(output)
     if resume and (summary := finished_summary(folder, recipe)) is not None:
-        logger.warning("%s is finished: there is nothing to resume.", folder)
+        logger.warning("%s is already finished: there is nothing to resume.", folder)
         return Outcome.finished(recipe, summary)
     with taken(folder, recipe, resume=resume, overwrite=overwrite):
         return _adapt(recipe, folder, Ways(resume, overwrite, quiet, prepare or _as_it_is, memory))
@@ -182,7 +182,7 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     measuring.prefix.close()
     if accelerator.is_main_process:
         _write(outcome, run, started.added, folder)
-    accelerator.end_training()  # the processes part
+    accelerator.end_training()  # ends the process group
     return outcome
 
 
@@ -338,7 +338,7 @@ def _run(
 
 @contextmanager
 def _fast(run: Run, cache: PrefixCache, measured: MeasuredPrefix) -> Iterator[None]:
-    """Steps are counted, cached and sped up inside the block; measuring sees none of it."""
+    """Counting, cache and speed-ups apply inside the block; evaluation bypasses them."""
     sharded = sharding.wanted()  # it has wrapped the layers in its own way
     # on a CPU it saves neither time (measured) nor room, because the originals stay there
     half = run.accelerator.mixed_precision == "bf16" and run.accelerator.device.type != "cpu" and not sharded

@@ -149,7 +149,7 @@ class Outcome:
         if last.get("empty_rate", 0.0) > BLANK_WARNING:
             found.append(
                 f"{last['empty_rate']:.0%} of the transcripts are empty: the head has only learnt blanks; "
-                "train longer, raise the head's rate, or check that transcripts and vocabulary fit."
+                "train longer, raise the head's rate, or check that the transcripts match the vocabulary."
             )
         averaged = self.averaging is not None and self.averaging["kept"]
         if self.progress.best_step == 0 and not averaged:
@@ -301,7 +301,7 @@ def _loops(summary: dict[str, Any], names: Collection[str]) -> list[str]:
     ]
     if not found:
         return []
-    return ["", f"Rows on which the decoder looped and was ended: {'; '.join(found)}."]
+    return ["", f"Rows on which the decoder looped and was stopped: {'; '.join(found)}."]
 
 
 def _interval(values: dict[str, Any]) -> str:

@@ -144,11 +144,11 @@ def settle_identity(folder: Path, identity: Identity, *, resume: bool, main: boo
     stored = _read(folder)
     if resume and newest_checkpoint(folder / "checkpoints") is not None:
         if stored is None:
-            logger.warning("%s does not say from which base and rows it was begun: not compared.", folder)
+            logger.warning("%s does not record its base and rows: not compared.", folder)
             return
         if found := identity.differences(stored):
             raise RecipeError(
-                f"was begun with something else ({'; '.join(found)}): resume with what it was begun with, or "
+                f"was started with other inputs ({'; '.join(found)}): resume with the same inputs, or "
                 "start anew with another --output.",
                 path=folder,
             )
@@ -172,7 +172,7 @@ def finished_summary(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     if found := changed(plain(recipe), former, ignored):
         raise RecipeError(
             f"is finished, with another recipe ({'; '.join(found)}): name another --output, or give "
-            "--overwrite to train anew.",
+            "--overwrite to train again.",
             path=folder,
         )
     value = json.loads(path.read_text(encoding="utf-8"))

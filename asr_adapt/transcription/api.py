@@ -59,7 +59,7 @@ def transcribe_all(
     if _is_list(source):
         return [found[index] for index in sorted(found)]
     if len(found) != 1:
-        raise UsageError(f"{source} stands for {len(found)} inputs; pass it in a list to get a list.")
+        raise UsageError(f"{source} matches {len(found)} inputs; pass it in a list to get a list.")
     return found[0]
 
 
@@ -72,7 +72,7 @@ def stream_segments(
     heard is logged at the end.
     """
     if decoding.diarize:
-        raise UsageError("speakers are told apart in a whole recording: use transcribe, not stream.")
+        raise UsageError("speaker labels need the whole recording: use transcribe, not stream.")
     return _streamed(source, recogniser, decoding, sample_rate)
 
 
@@ -81,7 +81,7 @@ def _streamed(
 ) -> Iterator[Segment]:
     with _sources(source, recogniser, sample_rate) as sources:
         if len(sources) != 1:
-            raise UsageError(f"{source} stands for {len(sources)} inputs; stream one at a time.")
+            raise UsageError(f"{source} matches {len(sources)} inputs; stream one at a time.")
         hearing = Hearing.of(recogniser)
         tally = Tally()
         pieces = pieces_of(sources[0], hearing, decoding, tally)

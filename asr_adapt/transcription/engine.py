@@ -126,7 +126,7 @@ class Engine:
             recogniser.require_language(self.options.language)
         if self.options.language and not able.decoder and not able.languages:
             logger.warning(
-                "language %r changes nothing: %s writes the one it learnt",
+                "language %r has no effect: %s writes the language it was trained on",
                 self.options.language,
                 recogniser.name,
             )

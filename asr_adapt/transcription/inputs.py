@@ -228,7 +228,7 @@ def _folder(folder: Path, failures: list[Failure]) -> Iterator[Source]:
         if path.is_file() or path.is_symlink()  # a link to nowhere fails by name, and does not vanish
     ]
     if not found and len(failures) == before:
-        raise DataError("holds no audio or video file; name the folder that does.", path=folder)
+        raise DataError("contains no audio or video files; name another folder.", path=folder)
     for path in found:
         yield Source(writable(str(path)), str(path.relative_to(folder).with_suffix("")), path)
 
@@ -246,10 +246,10 @@ def _list(path: Path, spool: Path, failures: list[Failure]) -> Iterator[Source]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise DataError("is not a UTF-8 list of audio paths, one a line; correct it.", path=path) from error
+        raise DataError("is not a UTF-8 list of audio paths, one per line.", path=path) from error
     entries = [(n, line.strip()) for n, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
     if not entries:
-        raise DataError("lists no audio file; write one path a line.", path=path)
+        raise DataError("lists no audio files; write one path per line.", path=path)
     for number, entry in entries:
         target = path.parent / entry
         if target.suffix.lower() in LIST_SUFFIXES:
@@ -290,7 +290,7 @@ def _pipe(name: str, spool: Path) -> Source:
             os.set_blocking(descriptor, True)
             shutil.copyfileobj(pipe, handle)
     if target.stat().st_size == 0:
-        raise DataError("is a pipe that nothing was written to; pipe an audio file into it.", path=name)
+        raise DataError("is an empty pipe; pipe an audio file into it.", path=name)
     return Source(label=writable(name), name=Path(name).name, path=target)
 
 

@@ -201,7 +201,7 @@ def checked_samples(samples: np.ndarray, label: str) -> np.ndarray:
     array = np.asarray(samples)
     if array.ndim != 1 or array.size == 0 or array.dtype.kind != "f":
         raise AudioError(
-            f"an array of shape {array.shape} and type {array.dtype} is no waveform; "
+            f"an array of shape {array.shape} and type {array.dtype} is not a waveform; "
             "give float samples (n,) between -1 and 1.",
             path=label,
         )

@@ -41,10 +41,10 @@ def say_unobeyed(recogniser: Recogniser, asked: str | None, rows: Iterable[Utter
         return
     told = ", ".join(f"{code} ({count} rows)" for code, count in sorted(ignored.items()))
     if asked:
-        logger.warning("language %r is given, so the rows' own lang is not used: %s.", asked, told)
+        logger.warning("language %r is given and overrides the rows' lang: %s.", asked, told)
     else:
         logger.warning(
-            "%s does not list a lang that rows say, so the model's own language is used for them: %s.",
+            "%s does not list the lang of some rows, so the model's own language is used for them: %s.",
             recogniser.name,
             told,
         )

@@ -85,7 +85,7 @@ def test_a_model_that_hears_whole_clips_refuses(
     manifest.write_text('{"audio_filepath": "0.wav", "text": "bad"}\n')
     call = ["evaluate", str(manifest), "--model", str(tone_model), "--json"]
     assert run([*call, "--context", "both"]) == 3
-    assert "hears whole clips: leave --context out" in capfd.readouterr().err
+    assert "always sees whole clips: remove --context" in capfd.readouterr().err
     assert run(call) == 0
     assert "context" not in json.loads(capfd.readouterr().out)
 

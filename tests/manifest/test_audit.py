@@ -151,7 +151,7 @@ def test_split_then_audit_on_the_command_line(tmp_path: Path, capsys: pytest.Cap
 def test_a_closed_set_of_sentences_is_refused(tmp_path: Path) -> None:
     rows = [Utterance(f"{n}.wav", text=str(n % 3), speaker=f"s{n // 3}", duration=1.0) for n in range(12)]
     parts = split_rows(rows, SplitOptions({"train": 0.5, "test": 0.5}))
-    with pytest.raises(DataError, match="say --shared-text"):
+    with pytest.raises(DataError, match="use --shared-text"):
         left_over(parts, fingerprint(rows))
 
 

@@ -176,7 +176,7 @@ def test_a_table_without_transcripts_says_which_columns_it_has(tmp_path: Path) -
 
 def test_auto_refuses_what_it_does_not_know(tmp_path: Path) -> None:
     (tmp_path / "notes.md").write_text("# hello")
-    with pytest.raises(DataError, match="no layout that --format auto knows"):
+    with pytest.raises(DataError, match="has no layout that --format auto recognises"):
         open_build(tmp_path / "notes.md", BuildOptions())
     with pytest.raises(DataError, match="does not exist"):
         open_build(tmp_path / "nothing", BuildOptions())

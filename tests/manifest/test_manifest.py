@@ -58,7 +58,7 @@ def test_fields_are_typed_and_unknown_ones_kept(tmp_path: Path) -> None:
         (b'{"audio_filepath": "a\\u0000b"}', r"NUL"),
         (b'{"audio_filepath": "x", "duration": "3"}', r"m\.jsonl:2: duration: must be a number"),
         (b'{"audio_filepath": "x", "duration": NaN}', r"NaN is not a JSON value"),
-        (b'{"audio_filepath": "x", "duration": -1}', r"duration: -1 is no number of seconds"),
+        (b'{"audio_filepath": "x", "duration": -1}', r"duration: -1 is not a number of seconds"),
         (b'{"audio_filepath": "x", "offset": true}', r"offset: must be a number of seconds"),
         (b'{"audio_filepath": "x", "text": ["a"]}', r"text: must be a string, not a list"),
         (b'{"audio_filepath": "x", "text": "\\ud800"}', r"text: holds half of a surrogate pair"),

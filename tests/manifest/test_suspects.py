@@ -54,7 +54,7 @@ def test_swapped_transcripts_are_the_worst(tmp_path: Path, tone_model: Path, cap
     rows = {row.id: row.text for row in Manifest.open(manifest)}
     assert heard["7"] == rows["30"]
     assert run("check", manifest, "--model", tone_model, "--align", "--no-cache") in (0, 3)
-    assert "transcripts that fit their audio worst" in capsys.readouterr().out
+    assert "worst-aligned transcripts" in capsys.readouterr().out
 
 
 def test_rows_that_are_too_long_are_split_where_the_speaker_pauses(
@@ -89,7 +89,7 @@ def test_rows_that_are_too_long_are_split_where_the_speaker_pauses(
 def test_align_needs_a_model(tmp_path: Path) -> None:
     from asr_adapt.errors import UsageError
 
-    with pytest.raises(UsageError, match="say --model"):
+    with pytest.raises(UsageError, match="needs a model"):
         run("check", spoken_corpus(tmp_path, 31), "--align")
 
 

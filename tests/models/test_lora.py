@@ -161,7 +161,7 @@ def test_an_adapter_whose_base_is_gone_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"adapter_config\.json: base_model_name_or_path: .*/gone/model"):
         load_recogniser(folder)
     (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(ModelError, match="names no base"):
+    with pytest.raises(ModelError, match="does not name its base"):
         load_recogniser(folder)
 
 

@@ -132,7 +132,7 @@ def test_a_prompt_is_refused_and_changes_nothing(
 @pytest.mark.parametrize(
     ("asked", "named"),
     [
-        (DecoderSettings(language="de"), "writes one language and cannot be asked for 'de'"),
+        (DecoderSettings(language="de"), "writes one language and cannot write 'de'"),
         (DecoderSettings(task="translate"), "cannot use decoder.task"),
         (DecoderSettings(context="dynamic", timestamps_share=0.5), "context or decoder.timestamps_share"),
         (DecoderSettings(language="de", language_from="mean"), "decoder.language_from"),

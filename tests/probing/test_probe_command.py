@@ -89,7 +89,7 @@ def test_the_table_shows_majority_and_the_corrected_choice(
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["--label", "accent"], 3, "fewer than two values are spoken by two or more speakers"),
+        (["--label", "accent"], 3, "fewer than two values have two or more speakers"),
         (["--label", "text", "--group", "session"], 3, "keywords.jsonl:1: session: no 'session'"),
         (["--label", "text", "--layers", "9"], 2, "there is no layer '9'"),
         (["--label", "text", "--pool", "max"], 2, "pooling 'max' is unknown"),

@@ -96,7 +96,7 @@ def test_gate_of_unlike_runs_exits_4_until_accepted(rows, baseline, tmp_path, ca
         (["score", "{predictions}", "--normalise", "fancy"], 2, "unknown normalisation profile"),
         (["score", "{predictions}", "--export", "html"], 2, "unknown layout"),
         (["gate", "{predictions}", "--baseline", "none.json"], 3, "there is no baseline"),
-        (["gate", "{predictions}", "--baseline", "{baseline}", "--rise", "much"], 2, "is no rise"),
+        (["gate", "{predictions}", "--baseline", "{baseline}", "--rise", "much"], 2, "is not a rise"),
         (
             ["gate", "{predictions}", "--baseline", "{baseline}", "--rules", "none.yaml"],
             3,

@@ -86,7 +86,7 @@ def test_a_run_does_not_set_its_own_tolerance(rows):
     assert "noise_floor" not in stored.settings
     assert not gate(spoiled, stored).passed
     silent = gate(Predictions.of(rows), stored)
-    assert any("do not say how they were decoded" in note for note in silent.notes)
+    assert any("do not record how they were decoded" in note for note in silent.notes)
 
 
 def test_the_noise_floor_is_tolerated(rows):

@@ -118,7 +118,7 @@ def test_a_damaged_memory_of_the_batch_is_named_and_found_anew(
     path = tmp_path / "one.json"
     path.write_text(content)
     assert batch_size._remembered(path) is None
-    assert caplog.messages == [f"{path}: the remembered batch size cannot be read; it is found anew."]
+    assert caplog.messages == [f"{path}: the saved batch size cannot be read; it will be measured again."]
     assert batch_size._remembered(tmp_path / "none.json") is None
 
 
@@ -129,7 +129,7 @@ def test_a_batch_size_that_cannot_be_remembered_is_used(
     own_cache.write_text("a file where the folder should be")
     found = limited(auto | {"schedule": {"steps": 1}}, tmp_path / "run", 1 << 40)
     assert found["origin"] == "trials" and (tmp_path / "run" / "summary.json").is_file()
-    assert any("the batch size is not remembered for the next run" in said for said in caplog.messages)
+    assert any("the batch size cannot be saved for the next run" in said for said in caplog.messages)
 
 
 def test_less_memory_gives_smaller_batches(auto: dict[str, Any], tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_less_memory_gives_smaller_batches(auto: dict[str, Any], tmp_path: Path)
 
 
 def test_no_room_for_one_clip_is_said(auto: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="not even one clip"):
+    with pytest.raises(RecipeError, match="does not fit into the memory"):
         limited(auto, tmp_path / "none", 0)
 
 

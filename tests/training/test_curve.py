@@ -35,7 +35,7 @@ def test_another_seed_draws_other_rows() -> None:
 
 @pytest.mark.parametrize("text", ["", "half", "0,1", "0.5,1.5"])
 def test_fractions_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no list of fractions"):
+    with pytest.raises(UsageError, match="not a list of fractions"):
         parse_fractions(text)
     assert parse_fractions("1, 0.25,0.5") == [0.25, 0.5, 1.0]
 

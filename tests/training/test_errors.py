@@ -37,7 +37,7 @@ ROWS: dict[str, tuple[Spoil, list[str]]] = {
     "moved audio": (_set("audio_filepath", "gone.wav"), ["train.jsonl:3", "gone.wav", "moved"]),
     "unknown character": (_set("text", "cafe ñ"), ["train.jsonl:3", "'ñ'", "extend"]),
     "too long": (_set("text", "cab " * 60), ["train.jsonl:3", "needs", "frames", "invalid_rows"]),
-    "only punctuation": (_set("text", "…!"), ["train.jsonl:3", "nothing is left"]),
+    "only punctuation": (_set("text", "…!"), ["train.jsonl:3", "empty after normalisation"]),
 }
 
 

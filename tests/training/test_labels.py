@@ -206,7 +206,7 @@ def learnt(tree: dict[str, Any], folder: Path) -> tuple[set[str], list[str]]:
         (str.upper, "0 of 24 rows have capitals, 0 punctuation; the model writes both: training takes them"),
         (
             lambda text: f"{text}.",
-            "24 punctuation; the model writes both and is taught the transcripts as written",
+            "24 punctuation; the model writes both and learns the transcripts as written",
         ),
     ],
     ids=["capitals only", "as written"],

@@ -54,4 +54,4 @@ def test_a_language_that_the_model_does_not_list_stops_the_run(recipe, whisper):
 def test_rows_that_do_not_say_are_a_warning(recipe, whisper, caplog):
     with caplog.at_level(logging.WARNING):
         assert in_language(recipe, whisper, rows(None)) is recipe
-    assert "no row says its language" in caplog.text
+    assert "neither the rows (lang) nor the recipe name a language" in caplog.text

@@ -102,7 +102,7 @@ def test_a_cache_that_cannot_be_made_costs_nothing_but_time(
     summary = adapt(recipe, tmp_path / "run").summary()
     assert summary["steps"] == 2 and (tmp_path / "run" / "model.safetensors").is_file()
     said = "\n".join(caplog.messages)
-    assert "predictions are not kept" in said and "prefix cache" in said
+    assert "predictions cannot be saved" in said and "prefix cache" in said
 
 
 def test_evaluate_says_that_it_uses_them(

@@ -49,7 +49,7 @@ def test_a_wer_below_the_floor_is_out_of_reach() -> None:
     found = extrapolate(HOURS, *errors_for(0.3 + 0.02 * HOURS**-1.0, speakers=200))
     need = found.need(0.1)
     assert (need.hours, need.low, need.high) == (None, None, None)
-    assert "out of reach" in need.sentence
+    assert "not reachable" in need.sentence
 
 
 def test_a_noisy_curve_says_at_least_but_not_at_most() -> None:

@@ -94,7 +94,7 @@ def test_a_run_that_changed_nothing_has_one_point(turned: dict[str, Any], tmp_pa
     [
         ({"guard": None}, "needs guard"),
         ({"vocabulary": "extend"}, "needs vocabulary keep"),
-        ({"retention": {"guard_budget": "ten"}}, "is no rise; write 5%"),
+        ({"retention": {"guard_budget": "ten"}}, "is not a rise; write 5%"),
     ],
 )
 def test_a_budget_that_cannot_be_kept_is_refused(

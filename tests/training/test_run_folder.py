@@ -112,7 +112,7 @@ def test_a_checkpoint_without_its_best_weights_is_not_resumed(copy: Path, killed
         set_damaged_aside(copy / "checkpoints")
         assert newest_checkpoint(copy / "checkpoints") == steps[0]
         best_path(copy / "checkpoints", best[0]).write_bytes(b"half")
-    with pytest.raises(DataError, match="no checkpoint is whole any more: start anew with --overwrite"):
+    with pytest.raises(DataError, match="no checkpoint is intact: start again with --overwrite"):
         adapt(build_recipe(killed[1]), copy, resume=True, quiet=True)
 
 
@@ -129,7 +129,7 @@ def test_a_run_that_lost_its_newest_checkpoint_ends_like_one_that_did_not(
 def test_a_run_without_a_whole_checkpoint_does_not_begin_anew_unasked(copy: Path, killed: Any) -> None:
     for path in (copy / "checkpoints").glob("step_*/optimizer.pt"):
         path.write_bytes(b"")
-    with pytest.raises(DataError, match="no checkpoint is whole"):
+    with pytest.raises(DataError, match="no checkpoint is intact"):
         adapt(build_recipe(killed[1]), copy, resume=True, quiet=True)
 
 

@@ -142,5 +142,5 @@ def test_timestamps_refuse_a_change_of_speed(whisper_tree: dict[str, Any]) -> No
 
 def test_a_ctc_model_refuses_the_section(tree: dict[str, Any], tmp_path: Path) -> None:
     tree["decoder"] = {"language": "de"}
-    with pytest.raises(Exception, match="leave decoder out of the recipe"):
+    with pytest.raises(Exception, match="remove decoder from the recipe"):
         adapt(build_recipe(tree), tmp_path / "out", quiet=True)

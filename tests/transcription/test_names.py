@@ -73,7 +73,7 @@ def test_a_pipe_that_nobody_writes_to_is_named_and_not_waited_for(tmp_path, monk
     monkeypatch.setattr("asr_adapt.transcription.inputs._PIPE_SECONDS", 0.1)
     os.mkfifo(tmp_path / "pipe")
     (failure,) = expand([str(tmp_path / "pipe")], spool=tmp_path).failures
-    assert "is a pipe that nothing was written to" in failure.message
+    assert "is an empty pipe" in failure.message
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252", "utf-8"])

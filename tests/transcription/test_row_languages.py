@@ -66,7 +66,7 @@ def test_each_row_is_decoded_in_its_language(
     call = ["--model", str(model), "--device", "cpu", "-q", "-o"]
     assert run(["evaluate", str(rows), *call, str(output)]) == 0
     assert in_order(told) == ["en", "de", None, None, "de"]
-    assert "does not list a lang that rows say" in caplog.text and "xx (1 rows)" in caplog.text
+    assert "does not list the lang of some rows" in caplog.text and "xx (1 rows)" in caplog.text
     assert json.loads((tmp_path / "p.settings.json").read_text())["language"] == "de, en"
     told.clear()
     assert run(["transcribe", str(rows), *call, str(tmp_path / "texts"), "--batch-size", "2"]) == 0

@@ -33,7 +33,7 @@ class AcrossRows:
     def find(self, limits: ModelLimits | None, profile: str = "basic") -> None:
         """Add them all; ``profile`` normalises the texts whose labels are counted."""
         self._texts()
-        self._duplicates("duplicate-id", self.columns.ids, "the id is that of {other}; ids must differ.")
+        self._duplicates("duplicate-id", self.columns.ids, "same id as {other}; ids must be unique.")
         repeated = self._duplicates(
             "duplicate-row", self.columns.places, "the same segment of the same file as {other}."
         )
@@ -105,7 +105,7 @@ class AcrossRows:
         low, high = math.exp(middle - _RATE_BOUND * spread), math.exp(middle + _RATE_BOUND * spread)
         outside = np.flatnonzero((rates < low) | (rates > min(high, 60.0)))
         for row in outside.tolist():
-            text = f"{rates[row]:.1f} characters a second; the others have {low:.1f} to {high:.1f}."
+            text = f"{rates[row]:.1f} characters per second; the others have {low:.1f} to {high:.1f}."
             self._add("speaking-rate", row, text)
 
     def _limits(self, limits: ModelLimits, profile: str) -> None:

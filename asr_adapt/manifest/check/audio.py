@@ -43,7 +43,7 @@ def audio_findings(row: Utterance, health: AudioHealth) -> Iterator[tuple[str, s
             f"claims {health.sample_rate} Hz but holds nothing above 4 kHz ({health.high_band:.0f} dB).",
         )
     if health.channel_gap > OPPOSITE_GAP:
-        yield "opposite-channels", "the channels cancel each other when averaged; the first is heard."
+        yield "opposite-channels", "the channels cancel each other when averaged; the first is used."
     elif health.channel_gap > CHANNEL_GAP and health.channels > 1:
         yield "different-channels", f"the {health.channels} channels carry different sound."
 

@@ -87,7 +87,8 @@ class HealthCache:
         with suppress(sqlite3.Error):
             self.close()
         self._tell(
-            f"{self.path}: measurements are not kept ({error}); the check goes on without them: delete "
+            f"{self.path}: measurements cannot be cached ({error}); the check continues without a "
+            "cache: delete "
             "the file, make room, or name another with --cache."
         )
 

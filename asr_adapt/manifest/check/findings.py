@@ -30,11 +30,11 @@ KINDS: Mapping[str, Kind] = {
     "bad-row": Kind("error", "the line cannot be read as a row", "drop"),
     "missing-audio": Kind("error", "the audio file is not there", "drop"),
     "unreadable-audio": Kind("error", "the audio cannot be decoded", "drop"),
-    "truncated-audio": Kind("error", "the file ends before its header says; words are lost", "drop"),
-    "segment-past-end": Kind("error", "the segment reaches behind the end of its file", "drop"),
+    "truncated-audio": Kind("error", "the file ends before its header says; words are missing", "drop"),
+    "segment-past-end": Kind("error", "the segment reaches beyond the end of its file", "drop"),
     "invalid-samples": Kind("error", "NaN or infinite samples turn the loss into NaN", "drop"),
-    "silent": Kind("error", "nothing is audible, yet a transcript would be learnt from it", "drop"),
-    "missing-duration": Kind("error", "batches are made by duration", "measure"),
+    "silent": Kind("error", "nothing is audible, but the row has a transcript", "drop"),
+    "missing-duration": Kind("error", "batching needs durations", "measure"),
     "duration-mismatch": Kind("error", "batches and hours are computed from a wrong length", "measure"),
     "duplicate-id": Kind("error", "scores and caches are kept by id", "rename"),
     "duplicate-row": Kind("error", "the same segment of the same file counts twice", "drop"),
@@ -53,18 +53,18 @@ KINDS: Mapping[str, Kind] = {
     "dc-offset": Kind("warning", "the recording has a constant offset", "none"),
     "different-channels": Kind("warning", "averaging mixes two signals; choose one channel", "none"),
     "opposite-channels": Kind(
-        "warning", "averaging would cancel the signal, so the first channel is heard; name one", "none"
+        "warning", "averaging would cancel the signal, so the first channel is used; name one", "none"
     ),
     "duplicate-audio": Kind("warning", "the same sound occurs twice; it leaks if split apart", "none"),
     "conflicting-audio": Kind("error", "the same sound has two transcripts; one is wrong", "drop"),
     "speaking-rate": Kind(
-        "warning", "far more or fewer characters a second than its peers: wrong text?", "none"
+        "warning", "speaking rate far from that of other rows: possibly the wrong text", "none"
     ),
     "markup": Kind("warning", "tags and entities are learnt as if spoken", "none"),
     "invisible-characters": Kind("warning", "control or zero-width characters become labels", "normalise"),
     "decomposed-text": Kind("warning", "NFD beside NFC gives one letter two spellings", "normalise"),
     "mixed-scripts": Kind("warning", "a look-alike letter from another script hides in a word", "normalise"),
-    "suspect-transcript": Kind("warning", "the transcript fits the audio badly", "none"),
+    "suspect-transcript": Kind("warning", "the transcript does not match the audio well", "none"),
 }
 
 

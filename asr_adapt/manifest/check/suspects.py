@@ -1,4 +1,4 @@
-"""Transcripts that fit their audio worst, and rows that are too long cut at their pauses.
+"""The worst-aligned transcripts, and rows that are too long cut at their pauses.
 
 Knows scores and word times that an aligner hands in, as plain numbers. Does not know any model and needs no
 torch.
@@ -76,7 +76,7 @@ def add_suspects(
     for suspect in suspects:
         if suspect.score > bound:
             row = manifest[suspect.row]
-            message = f"score {suspect.score:.2f}: {row.text!r} was heard as {suspect.heard!r}."
+            message = f"score {suspect.score:.2f} for {row.text!r}; the model wrote {suspect.heard!r}."
             findings.add(Finding("suspect-transcript", suspect.row, message, row.source, row.line, row.id))
     return bound
 

@@ -53,7 +53,8 @@ def recognise(source: Path) -> tuple[Layout, str]:
         if reason is not None:
             return layout, reason
     raise DataError(
-        f"is no layout that --format auto knows ({', '.join(LAYOUTS)}); name one with --format.", path=source
+        f"has no layout that --format auto recognises ({', '.join(LAYOUTS)}); name one with --format.",
+        path=source,
     )
 
 

@@ -55,7 +55,7 @@ def plan_columns(header: Sequence[str], wanted: Mapping[str, str], place: Place)
             taken[found] = ours
     if "audio_filepath" not in taken.values():
         raise DataError(
-            f"no column names the audio (columns: {', '.join(header)}); say --column THEIRS=audio_filepath.",
+            f"no column names the audio (columns: {', '.join(header)}); use --column THEIRS=audio_filepath.",
             path=place.source,
             line=1,
         )
@@ -66,7 +66,7 @@ def require_text(plan: Mapping[str, str], place: Place) -> None:
     """Raise DataError when no column was recognised as the transcript."""
     if "text" not in plan.values():
         raise DataError(
-            f"no column holds the transcript (columns: {', '.join(plan)}); say --column THEIRS=text.",
+            f"no column holds the transcript (columns: {', '.join(plan)}); use --column THEIRS=text.",
             path=place.source,
             line=1,
         )
@@ -100,7 +100,7 @@ def _seconds(value: Any, column: str, place: Place, line: int | None) -> float:
         seconds = math.nan
     if not math.isfinite(seconds):
         raise DataError(
-            f"{str(value)[:40]!r} is no number of seconds.", path=place.source, line=line, field=column
+            f"{str(value)[:40]!r} is not a number of seconds.", path=place.source, line=line, field=column
         )
     return seconds
 

@@ -40,7 +40,9 @@ class LibriSpeechLayout:
             for line, content in read_lines(path):
                 name, _, text = content.partition(" ")
                 if name not in audio:
-                    raise DataError(f"utterance {name!r} has no audio beside the file.", path=path, line=line)
+                    raise DataError(
+                        f"utterance {name!r} has no audio file next to the transcript.", path=path, line=line
+                    )
                 speaker = name.split("-")[0]
                 row: dict[str, str | None] = {
                     "audio_filepath": str(audio[name].relative_to(folder)),

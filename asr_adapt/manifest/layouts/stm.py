@@ -81,7 +81,7 @@ def _lines(source: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
 def _channel(text: str, path: Path, line: int) -> int:
     channel = _CHANNELS.get(text.upper())
     if channel is None:
-        raise DataError(f"{text!r} is no channel: write 1, 2 … or A, B.", path=path, line=line)
+        raise DataError(f"{text!r} is not a channel: write 1, 2 … or A, B.", path=path, line=line)
     return channel
 
 
@@ -94,4 +94,4 @@ def _seconds(text: str, path: Path, line: int) -> float:
     try:
         return float(text)
     except ValueError as error:
-        raise DataError(f"{text!r} is no time in seconds.", path=path, line=line) from error
+        raise DataError(f"{text!r} is not a time in seconds.", path=path, line=line) from error

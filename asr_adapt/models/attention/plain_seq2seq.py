@@ -90,14 +90,13 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     def _refuse(self, *unknown: tuple[str, bool]) -> None:
         asked = [what for what, given in unknown if given]
         if asked:
-            raise ModelError(f"{self.title} cannot use {' or '.join(asked)}: leave that out.", path=self.name)
+            raise ModelError(f"{self.title} cannot use {' or '.join(asked)}: remove it.", path=self.name)
 
     def language_id(self, language: str) -> int:
         """Id of a language's token; raises :class:`UsageError` for one that the model has not."""
         if not self.languages:
             raise UsageError(
-                f"{self.name} writes one language and cannot be asked for {language!r}: "
-                "leave the language out."
+                f"{self.name} writes one language and cannot write {language!r}: remove the language."
             )
         code = language.strip().lower()
         code = code if code in self.languages else code.partition("-")[0]

@@ -42,8 +42,7 @@ def set_vocabulary(recogniser: Recogniser, characters: Iterable[str], mode: str)
         raise ModelError(f"vocabulary mode {mode!r} is unknown: use one of {', '.join(MODES)}.")
     if recogniser.writes_phonemes:
         raise ModelError(
-            "writes phonemes, among which letters have no place: write the transcripts in its phonemes, or "
-            "use vocabulary replace.",
+            "writes phonemes, not letters: write the transcripts in its phonemes, or use vocabulary replace.",
             path=recogniser.name,
         )
     return _extended(recogniser, wanted)

@@ -48,7 +48,7 @@ class CtcRecogniser(EncoderRecogniser):
             model.config.pad_token_id = processor.tokenizer.pad_token_id
         if model.config.pad_token_id is None:
             raise ModelError(
-                "names no blank: write its id into config.json.", path=name, field="pad_token_id"
+                "has no blank token: set pad_token_id in config.json.", path=name, field="pad_token_id"
             )
         self.stack = self._stack()
         #: Whether transcripts are phonemes with spaces between them, as the espeak models write.

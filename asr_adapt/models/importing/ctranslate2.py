@@ -202,7 +202,7 @@ def _read_settings(path: Path) -> dict[str, Any]:
         if tree.get("alignment_heads"):
             found["alignment_heads"] = [[int(layer), int(head)] for layer, head in tree["alignment_heads"]]
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ModelError("these are no settings of a CTranslate2 Whisper.", path=path) from error
+        raise ModelError("these are not the settings of a CTranslate2 Whisper.", path=path) from error
     return found
 
 

@@ -34,7 +34,7 @@ def read_ggml(path: str | Path) -> Checkpoint:
     place = Path(path)
     with BinaryFile(place) as file:
         if file.number("I", "the magic number") != MAGIC:
-            raise ModelError("this is no whisper.cpp model: it does not start with ggml.", path=place)
+            raise ModelError("this is not a whisper.cpp model: it does not start with ggml.", path=place)
         sizes = {name: file.number("i", name) for name in _SIZES}
         if sizes["ftype"] not in _TYPES:
             raise _quantised(place)

@@ -49,7 +49,7 @@ def read_foreign(path: Path, vocabulary: Callable[[int], WhisperVocabulary]) -> 
     if kind == "ggml":
         return read_ggml(path)
     raise ModelError(
-        "this is no Whisper of another runtime: give a CTranslate2 folder with model.bin, an OpenAI .pt "
+        "this is not a Whisper of another runtime: give a CTranslate2 folder with model.bin, an OpenAI .pt "
         "or a whisper.cpp ggml-*.bin.",
         path=path,
     )

@@ -79,11 +79,11 @@ def _parts(tree: Any, path: Path) -> tuple[dict[str, int], dict[str, torch.Tenso
     if not isinstance(sizes, dict) or not all(type(sizes.get(name)) is int for name in wanted):
         raise _fault(path, f"dims must give {', '.join(sorted(wanted))} as whole numbers")
     if not isinstance(weights, dict):
-        raise _fault(path, "model_state_dict is no table")
+        raise _fault(path, "model_state_dict is not a dict")
     kept = {}
     for name, tensor in weights.items():
         if not (isinstance(name, str) and isinstance(tensor, torch.Tensor)) or tensor.is_sparse:
-            raise _fault(path, f"{name!r} is no weight")
+            raise _fault(path, f"{name!r} is not a tensor")
         if not tensor.is_floating_point():
             raise _fault(path, f"{name!r} is {tensor.dtype}, not floating-point")
         if name.endswith(".mask") or name == "mask":
@@ -96,4 +96,4 @@ def _parts(tree: Any, path: Path) -> tuple[dict[str, int], dict[str, torch.Tenso
 
 
 def _fault(path: Path, what: str) -> ModelError:
-    return ModelError(f"this is no OpenAI Whisper checkpoint: {what}.", path=path)
+    return ModelError(f"this is not an OpenAI Whisper checkpoint: {what}.", path=path)

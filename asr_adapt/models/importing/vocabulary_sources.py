@@ -58,7 +58,9 @@ def from_tokens(tokens: Sequence[str], multilingual: bool, path: Path) -> Vocabu
     try:
         pieces = [bytes(letters[letter] for letter in token) for token in tokens[:first]]
     except KeyError as error:
-        raise ModelError(f"the vocabulary has the letter {error} that no byte has.", path=path) from error
+        raise ModelError(
+            f"the vocabulary has the character {error}, which encodes no byte.", path=path
+        ) from error
     specials, times = _apart({token: index for index, token in enumerate(tokens[first:], first)})
     return replace(from_pieces(pieces, path), specials=specials, multilingual=multilingual, timestamps=times)
 

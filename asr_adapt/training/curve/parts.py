@@ -75,7 +75,7 @@ def parse_fractions(text: str) -> list[float]:
     except ValueError:
         found = []
     if not found or not 0 < found[0] <= found[-1] <= 1:
-        raise UsageError(f"--curve {text!r} is no list of fractions such as 0.1,0.25,0.5,1.0.")
+        raise UsageError(f"--curve {text!r} is not a list of fractions such as 0.1,0.25,0.5,1.0.")
     return found
 
 

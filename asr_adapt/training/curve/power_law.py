@@ -139,7 +139,9 @@ class Extrapolation:
 def _sentence(wer: float, known: tuple[float | None, ...], largest: float) -> str:
     best, low, high = known
     if low is None:
-        return f"WER {wer:.1%}: out of reach of {FARTHEST:g} times the data at hand, if the curve goes on."
+        return (
+            f"WER {wer:.1%}: not reachable with {FARTHEST:g} times the data you have, if the curve continues."
+        )
     if best is None or high is None:
         return (
             f"WER {wer:.1%}: at least {low:.2g} h ({low / largest:.1f} times what is there); how much at "
@@ -183,6 +185,6 @@ def _why_not(hours: Numbers, rates: Numbers) -> str | None:
     if np.quantile(rates[:, 0] - rates[:, -1], (1 - LEVEL) / 2) <= 0:
         return (
             "the data cannot say: from the least to the most data the WER does not fall by more than the "
-            "uncertainty of the test."
+            "uncertainty of the test set."
         )
     return None

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 LENGTH_JITTER = 0.02
 #: Lengths are rounded up to this many seconds before they are added up, so that few batch shapes occur.
 LENGTH_STEP = 0.32
-#: Replayed rows are drawn among this many times as many rows of the nearest length …
+#: Candidate pool of replay: this factor times the rows needed, of the nearest length …
 REPLAY_POOL = 8
 #: … but from no more than this share of all, lest a small replay set bring in clips of any length.
 REPLAY_SPREAD = 0.125

@@ -143,7 +143,7 @@ def check_rows(
             raise row.error(f"{problem.sentence} {advice}", problem.field)
     if not rows:
         sources = dict.fromkeys(row.source for row in manifest if row.source)
-        raise DataError("no row is left to learn from.", path=", ".join(sources) or None)
+        raise DataError("no training rows are left.", path=", ".join(sources) or None)
     return Corpus(rows, labels, recogniser.sample_rate), problems
 
 
@@ -179,7 +179,7 @@ def check_characters(manifest: Manifest, recogniser: Recogniser) -> None:
     other = (
         "set vocabulary: extend"
         if recogniser.capabilities.extendable_vocabulary
-        else "correct it: this model takes no new ones"
+        else "correct it (this model cannot take new characters)"
     )
     raise DataError(
         f"characters outside the model's vocabulary: {shown}, first in {example!r}; "
@@ -213,7 +213,7 @@ class _Problem(NamedTuple):
 
 def _infeasible(row: Utterance, ids: list[int], recogniser: Recogniser, shortest: float) -> _Problem | None:
     if not ids or not normalise(row.text or ""):
-        return _Problem("text", "nothing is left of the transcript after normalisation.")
+        return _Problem("text", "the transcript is empty after normalisation.")
     limits = recogniser.limits()
     duration = row.duration or 0.0
     if limits.max_seconds is not None and duration > limits.max_seconds:

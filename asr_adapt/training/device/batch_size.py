@@ -142,7 +142,7 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
         most = largest(holds, float(costs.max()), ceiling)
     if most is None:
         raise RecipeError(
-            f"not even one clip of {lengths.max():.1f} s fits into the memory of {memory.name}: leave out "
+            f"one clip of {lengths.max():.1f} s does not fit into the memory of {memory.name}: leave out "
             "long clips or let fewer layers learn.",
             field="batch.seconds",
         )
@@ -151,7 +151,7 @@ def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
     try:
         write_json(path, {"seconds": seconds, "trials": len(tried), **shown})
     except OSError as error:
-        logger.warning("%s: the batch size is not remembered for the next run (%s).", path, error)
+        logger.warning("%s: the batch size cannot be saved for the next run (%s).", path, error)
     return BatchSize(seconds, "trials", len(tried))
 
 
@@ -165,7 +165,7 @@ def _remembered(path: Path) -> float | None:
         seconds = math.nan
     if 0 < seconds < math.inf:
         return seconds
-    logger.warning("%s: the remembered batch size cannot be read; it is found anew.", path)
+    logger.warning("%s: the saved batch size cannot be read; it will be measured again.", path)
     return None
 
 

@@ -93,9 +93,9 @@ def _cannot_style(recipe: Recipe, recogniser: Recogniser) -> str:
     if not recogniser.limits().cased:
         return "the base writes neither capitals nor punctuation"
     if recipe.initialise == "random":
-        return "a model that starts from random weights has nothing to say yet"
+        return "a model with random weights cannot transcribe yet"
     if recipe.vocabulary.mode != "keep":
-        return "a model with a changed vocabulary cannot be heard before it has learnt it"
+        return "a model with a changed vocabulary cannot transcribe before training"
     return ""
 
 

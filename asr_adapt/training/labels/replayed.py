@@ -30,11 +30,11 @@ def self_labelled(recipe: Recipe, rows: Manifest, hear: Hear) -> Manifest:
     ]
     if not kept:
         raise DataError(
-            "the base hears no word in any replay row: give other speech or labels: text.",
+            "the base finds no words in any replay row: use other speech, or labels: text.",
             path=", ".join(map(str, rows.paths)),
             field="replay.labels",
         )
     silent = len(rows) - len(kept)
     if silent:
-        logger.warning("%d of %d replay rows are left out: the base hears no word in them", silent, len(rows))
+        logger.warning("%d of %d replay rows are dropped: the base finds no words in them", silent, len(rows))
     return Manifest.of(kept)

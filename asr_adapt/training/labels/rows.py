@@ -41,7 +41,7 @@ def labelled_rows(
 ) -> LabelledRows:
     """Check and label every row; the style of each manifest is chosen by itself.
 
-    Labels in the base's style are kept in ``folder``; ``hear`` gives what the base hears in rows.
+    Labels in the base's style are kept in ``folder``; ``hear`` gives transcripts of the base in rows.
     Raises :class:`~asr_adapt.errors.DataError` naming the first row that cannot be learnt from, before the
     base is heard.
     """

@@ -66,7 +66,7 @@ def finish(
     if known is None:
         if not forced and not learn_style(hear(spread(taught.rows, SAMPLE_ROWS))).written:
             return _plain(taught, spell)
-        logger.info("the base transcribes %d rows for their capitals and punctuation", len(taught.rows))
+        logger.info("the base transcribes %d rows, for capitals and punctuation", len(taught.rows))
         known = _styled(taught.rows, hear(taught.rows), spell)
         if Processes.current().main:
             file.write(recogniser.name, taught.rows, known)

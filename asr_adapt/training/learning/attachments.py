@@ -80,7 +80,7 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
     chosen = strategy.lora
     if chosen.head and recogniser.capabilities.tied_head:
         raise ModelError(
-            "the head is the input embedding too: leave strategy.lora.head out.", path=recogniser.name
+            "the head is also the input embedding: remove strategy.lora.head.", path=recogniser.name
         )
     learns_head = not recogniser.capabilities.tied_head if chosen.head is None else chosen.head
     head = _head(recogniser) if learns_head else frozenset[str]()

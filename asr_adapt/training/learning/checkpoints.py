@@ -76,7 +76,7 @@ class Learning:
         own = {n: p for n, p in self.model.named_parameters() if n in self.names}
         if stored.keys() != own.keys():
             raise DataError(
-                "the checkpoint trains other parameters than the recipe: start anew.", path=source
+                "the checkpoint trains other parameters than the recipe: start a new run.", path=source
             )
         with torch.no_grad():
             for name, parameter in own.items():
@@ -127,20 +127,20 @@ def oldest_checkpoint(folder: Path) -> Path | None:
 
 
 def set_damaged_aside(folder: Path) -> None:
-    """Rename checkpoints that are not as they were written, so that the newest whole one is resumed.
+    """Rename checkpoints that have changed since they were written, so that the newest whole one is resumed.
 
     Raises :class:`DataError` when none is whole: a run must not begin anew unasked.
     """
     damaged = [path for path in _whole(folder) if not is_intact(path)]
     if damaged and len(damaged) == len(_whole(folder)):
         raise DataError(
-            "no checkpoint is whole any more: start anew with --overwrite or another --output.", path=folder
+            "no checkpoint is intact: start again with --overwrite or another --output.", path=folder
         )
     for path in damaged:
         aside = path.with_name(f"{path.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         path.replace(aside)
-        logger.warning("%s is damaged: going on from the one before it.", path)
+        logger.warning("%s is damaged: resuming from the one before it.", path)
 
 
 def is_intact(path: Path) -> bool:

@@ -43,7 +43,7 @@ def kept_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError) as error:
         raise _lost(path, "cannot be read") from error
     if any(checksum(tensor) != sums.get(name, checksum(tensor)) for name, tensor in state.items()):
-        raise _lost(path, "are not as they were written")
+        raise _lost(path, "have changed since they were written")
     return state
 
 
@@ -58,6 +58,6 @@ def is_whole(path: Path) -> bool:
 
 def _lost(path: Path, how: str) -> DataError:
     return DataError(
-        f"the weights that this run kept {how}: start it anew with --overwrite or another --output.",
+        f"the weights that this run kept {how}: start again with --overwrite or another --output.",
         path=path,
     )

@@ -48,7 +48,7 @@ def require_shardable(recipe: Recipe) -> None:
     for field, present in refused.items():
         if present:
             raise RecipeError(
-                "does not go with FSDP: leave it out or launch without --use_fsdp.", field=field
+                "is not supported with FSDP: remove it, or launch without --use_fsdp.", field=field
             )
 
 

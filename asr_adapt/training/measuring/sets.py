@@ -83,7 +83,7 @@ class Measuring:
 
     def heard(self, recogniser: Recogniser, rows: Manifest) -> list[str]:
         """What the base, as it was pretrained, writes for rows whose labels come from it."""
-        with as_pretrained(recogniser), self._phase("what the base hears", len(rows)) as phase:
+        with as_pretrained(recogniser), self._phase("transcripts of the base", len(rows)) as phase:
             known = Known(self.prefix.of(recogniser, rows), self.base)
             seconds = self.recipe.evaluation.batch_seconds
             return transcribed(recogniser, rows, seconds, known, phase, self.language).hypotheses

@@ -151,7 +151,7 @@ class PrefixCache:
         except DataError as problem:
             if store is not None:
                 store.close()
-            logger.warning("the frozen prefix is computed in every step: %s", problem)
+            logger.warning("the frozen prefix is not cached but computed in every step: %s", problem)
             return replace(found, pays=False, reason=f"the cache cannot be used: {problem}")
         self._store = store
         self.corpus.prefix = _Reader(store, shards, self.copies)

@@ -144,7 +144,7 @@ class MeasuredPrefix:
                 self._stores[key] = open_store(self.cache, key)
             build(self._stores[key], shards, int(found.gigabytes * GIGABYTE), compute, told)
         except DataError as problem:
-            logger.warning("rows are measured from the sound: %s", problem)
+            logger.warning("measured rows are not cached but computed from the audio: %s", problem)
             self._decide(replace(found, pays=False, reason=f"the cache cannot be used: {problem}"), 0.0)
             return False
         self._decide(found, time.perf_counter() - started)

@@ -125,7 +125,7 @@ def build(
 
     def make_room() -> None:
         if processes.main and absent and not store.make_room(needed):
-            raise DataError("other runs hold what room there is below the cap (cache.gigabytes).")
+            raise DataError("other runs use all space below the limit (cache.gigabytes).")
 
     _together(make_room)
     _together(lambda: compute(store, processes.share(absent)))

@@ -212,7 +212,7 @@ def checksum(tensor: Tensor) -> int:
 
 
 def _discard(path: Path) -> None:
-    logger.warning("%s: the kept output of the frozen prefix is damaged: it is computed anew.", path)
+    logger.warning("%s: the cached output of the frozen prefix is damaged; it will be computed again.", path)
     with suppress(OSError):
         path.unlink()
 

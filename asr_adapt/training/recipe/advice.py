@@ -62,26 +62,36 @@ def advise(found: Situation, steps: int) -> Advice:
     if not found.tuned:
         first = max(1, steps // 3)
         gradual = Gradual(layers=found.layers, every=first)
-        why = "the output head is new: until it has learnt something, its gradients would spoil the layers"
+        why = "the output head is new: its first gradients would damage the layers"
         return Advice(Strategy(name="gradual", gradual=gradual), why)
     if found.decoder:
         return _decoder(found, spoken)
     if found.hours < HALF_HOURS:
         third = found.hours < THIRD_HOURS
         layers = max(1, round(found.layers / (3 if third else 2)))
-        why = f"{spoken} of speech suit {layers} of {found.layers} layers; more would forget the old accent"
+        why = (
+            f"{spoken} of speech are enough for {layers} of {found.layers} layers; more would "
+            "forget the old accent"
+        )
         return Advice(Strategy(name="top_layers", top_layers=layers), why)
-    return Advice(Strategy(name="full"), f"{spoken} of speech suffice for all layers, lower ones more slowly")
+    return Advice(
+        Strategy(name="full"), f"{spoken} of speech are enough for all layers, with lower rates below"
+    )
 
 
 def _decoder(found: Situation, spoken: str) -> Advice:
     if found.small:
-        return Advice(Strategy(name="full"), "accents are in the sounds, and this encoder is quick to train")
+        return Advice(
+            Strategy(name="full"), "an accent is mostly acoustic, and this encoder is quick to train"
+        )
     if found.hours >= HALF_HOURS:
-        return Advice(Strategy(name="full"), f"{spoken} of speech suffice for encoder and decoder")
+        return Advice(Strategy(name="full"), f"{spoken} of speech are enough for encoder and decoder")
     if found.hours < LORA_HOURS and found.lora:
-        return Advice(Strategy(name="lora"), f"{spoken} of speech are too little to move whole weights")
-    return Advice(Strategy(name="top_layers"), f"{spoken} of speech suit the decoder; the encoder stays")
+        return Advice(Strategy(name="lora"), f"{spoken} of speech are not enough to change all weights")
+    return Advice(
+        Strategy(name="top_layers"),
+        f"{spoken} of speech are enough for the decoder; the encoder stays frozen",
+    )
 
 
 def advised(recipe: Recipe, recogniser: Recogniser, hours: float) -> tuple[Recipe, str | None]:

@@ -16,8 +16,10 @@ from asr_adapt.training.recipe.section import Positive, Probability, Section
 class Speed(Section):
     """Play faster or slower, pitch included."""
 
-    factors: tuple[Positive, ...] = Field((0.9, 1.0, 1.1), description="One is drawn for each row and epoch.")
-    probability: Probability = Field(1.0, description="How often it is applied at all.")
+    factors: tuple[Positive, ...] = Field(
+        (0.9, 1.0, 1.1), description="One is chosen for each row and epoch."
+    )
+    probability: Probability = Field(1.0, description="Probability of applying it to a row.")
 
 
 class Noise(Section):
@@ -25,35 +27,35 @@ class Noise(Section):
 
     folder: str = Field(description="Folder of noises, searched recursively.")
     snr: tuple[float, float] = Field((5.0, 20.0), description="Signal-to-noise ratio range in dB.")
-    probability: Probability = Field(0.5, description="How often it is applied at all.")
+    probability: Probability = Field(0.5, description="Probability of applying it to a row.")
 
 
 class Room(Section):
     """Room impulse responses from a folder."""
 
     folder: str = Field(description="Folder of impulse responses, searched recursively.")
-    probability: Probability = Field(0.3, description="How often it is applied at all.")
+    probability: Probability = Field(0.3, description="Probability of applying it to a row.")
 
 
 class Gain(Section):
     """Level changes."""
 
     decibels: tuple[float, float] = Field((-12.0, 6.0), description="Range in dB; never beyond full scale.")
-    probability: Probability = Field(0.5, description="How often it is applied at all.")
+    probability: Probability = Field(0.5, description="Probability of applying it to a row.")
 
 
 class BandLimit(Section):
     """Down to a lower rate and back, as through a telephone."""
 
     rate: int = Field(8_000, ge=4_000, description="Sampling rate passed through, Hz.")
-    probability: Probability = Field(0.2, description="How often it is applied at all.")
+    probability: Probability = Field(0.2, description="Probability of applying it to a row.")
 
 
 class Codec(Section):
     """Encode and decode with a lossy codec."""
 
     codecs: tuple[str, ...] = Field(("mp3", "vorbis", "opus"), description="mp3, vorbis, opus, gsm, ulaw.")
-    probability: Probability = Field(0.2, description="How often it is applied at all.")
+    probability: Probability = Field(0.2, description="Probability of applying it to a row.")
 
 
 class Augment(Section):

@@ -54,7 +54,7 @@ def build_recipe(
     """A checked recipe from plain values."""
     for field in _with_null(tree):
         raise RecipeError(
-            "holds a null character, which no name and no text has: write it anew.",
+            "contains a null character: write the file again.",
             path=path,
             line=(lines or {}).get(field),
             field=field,

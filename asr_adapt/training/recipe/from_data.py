@@ -94,7 +94,7 @@ def gather(data: Data) -> Parts:
     parts.rows = {name: chosen[name] for name in ("train", "dev", "test", *GUARD_SHARES) if name in chosen}
     for name, found in parts.rows.items():
         if not len(found):
-            raise DataError(f"no row is left for {name}: give more speech, or name --{name} yourself.")
+            raise DataError(f"no rows are left for {name}: give more speech, or name --{name} yourself.")
     return parts
 
 
@@ -135,11 +135,11 @@ def _without_repeats(rows: Manifest, numbers: dict[str, Any], notes: list[str]) 
     try:
         repeats = left_over(numbers, fingerprint(rows, None))
     except DataError:
-        notes.append("the parts share sentences: they are a closed set (digits, commands).")
+        notes.append("the parts share sentences, because the sentences are a closed set (digits, commands).")
         return numbers
     dropped = sum(map(len, repeats.values()))
     if dropped:
-        notes.append(f"{dropped} rows are left out because they repeat a sentence of a smaller part.")
+        notes.append(f"{dropped} rows are dropped because they repeat a sentence of a smaller part.")
     return {name: np.setdiff1d(chosen, repeats[name]) for name, chosen in numbers.items()}
 
 

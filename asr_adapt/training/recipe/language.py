@@ -31,23 +31,25 @@ def in_language(recipe: Recipe, recogniser: Recogniser, rows: Manifest) -> Recip
     short = Counter(listed(row.lang, recogniser.capabilities.spoken_languages) for row in rows if row.lang)
     if not short:
         logger.warning(
-            "no row says its language (lang) and the recipe names none: %s is taught the one saved with it, "
-            "else English; say decoder.language",
+            "neither the rows (lang) nor the recipe name a language: %s learns the one saved with it, "
+            "else English; set decoder.language",
             recogniser.name,
         )
         return recipe
     if len(short) > 1:
         told = ", ".join(f"{name} ({count})" for name, count in short.most_common(5))
         raise RecipeError(
-            f"the training rows are of several languages ({told}): name one, or train on one at a time.",
+            f"the training rows are of several languages ({told}): set decoder.language, or train on "
+            "one language at a time.",
             field="decoder.language",
         )
     (language,) = short
     if language not in recogniser.capabilities.spoken_languages:
         raise RecipeError(
-            f"the training rows are in {language!r}, which {recogniser.name} does not list: name a language, "
-            "and decoder.language_from for one to start from.",
+            f"the training rows are in {language!r}, which {recogniser.name} does not list: set "
+            "decoder.language, "
+            "and decoder.language_from for a language to start from.",
             field="decoder.language",
         )
-    logger.info("%s is taught in the rows' language: %s", recogniser.name, language)
+    logger.info("%s learns the language of the rows: %s", recogniser.name, language)
     return recipe.model_copy(update={"decoder": recipe.decoder.model_copy(update={"language": language})})

@@ -21,14 +21,14 @@ def remarks(recipe: Recipe) -> Iterator[str]:
     for name, chosen in (("dev", dev), ("test", test)):
         if shared := _shared(train, chosen):
             yield (
-                f"{name} holds {shared}, which train holds too: its WER is of rows that were learnt, not of "
+                f"{name} holds {shared}, which is also in train: its WER is that of training rows, not of "
                 "unheard speech; split the manifest first (asr-adapt manifest split)."
             )
     for name, chosen in (("guard", guard), ("guard_test", guard_test)):
         if shared := _shared(train | dev | test, chosen):
             yield (
-                f"{name} holds {shared}, which is of the target: it cannot show what is forgotten; name rows "
-                "of what the base was good at before."
+                f"{name} holds {shared}, which belongs to the target and cannot show forgetting; use speech "
+                "that the base already knew."
             )
 
 

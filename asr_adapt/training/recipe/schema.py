@@ -29,37 +29,39 @@ class Optimiser(Section):
         description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch.",
     )
     learning_rate: Positive = Field(
-        2e-4, description="Peak rate of the top trainable layer; left out: chosen for the model."
+        2e-4, description="Peak learning rate of the top trainable layer. Default: chosen for the model."
     )
     head_learning_rate: Positive | None = Field(
-        None, description="Peak rate of the head; default: learning_rate."
+        None, description="Peak learning rate of the head. Default: learning_rate."
     )
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="Rate of each layer as a share of the one above it."
+        1.0, description="Learning rate of each layer, as a factor of the one above it."
     )
     rates: dict[str, Positive] = Field(
         {},
         description="Name → factor on the rate; a glob or regular expression for whole parameter or stage "
         "names. Factors of several matches multiply.",
     )
-    weight_decay: Annotated[float, Field(ge=0.0)] = Field(0.01, description="Not on norms and biases.")
+    weight_decay: Annotated[float, Field(ge=0.0)] = Field(
+        0.01, description="Weight decay; not applied to norms and biases."
+    )
     betas: tuple[Share, Share] = Field((0.9, 0.98), description="Adam's decay rates.")
     gradient_clip: Annotated[float, Field(ge=0.0)] = Field(
-        1.0, description="Largest gradient norm; 0 is off."
+        1.0, description="Maximum gradient norm; 0 disables clipping."
     )
 
 
 class Schedule(Section):
     """How long, and how the rate moves."""
 
-    steps: Count = Field(400, description="Optimiser steps; left out: chosen for the model.")
+    steps: Count = Field(400, description="Optimiser steps. Default: chosen for the model.")
     kind: Literal["tri_stage", "linear", "cosine", "constant"] = Field(
         "tri_stage",
         description="After warm-up: hold then exponential decay, linear or cosine to zero, or constant.",
     )
-    warmup: Share = Field(0.1, description="Share of the steps in which the rate rises from zero.")
+    warmup: Share = Field(0.1, description="Share of the steps used for warm-up.")
     hold: Share = Field(0.4, description="Share of the steps at the peak (tri_stage).")
-    final: Share = Field(0.05, description="Last rate as a share of the peak (tri_stage, cosine).")
+    final: Share = Field(0.05, description="Final rate as a share of the peak (tri_stage, cosine).")
 
     @model_validator(mode="after")
     def _fits(self) -> Schedule:
@@ -88,23 +90,23 @@ class Batch(Section):
     quadratic_seconds: Positive = Field(
         60.0, description="Length q at which attention doubles a clip's cost: cost = d + d²/q."
     )
-    rows: Count | None = Field(None, description="Most rows in one micro-batch.")
+    rows: Count | None = Field(None, description="Maximum rows in a micro-batch.")
     accumulate: Count = Field(1, description="Micro-batches per optimiser step and process.")
     pack: Literal["auto"] | bool = Field(
         "auto",
         description="Join clips, with pauses, into windows that are filled to a random share. auto: where "
         "the network computes 30 s for any clip (Whisper) and layers of its encoder learn.",
     )
-    prefetch: Count = Field(4, description="Micro-batches decoded ahead, each on a thread.")
+    prefetch: Count = Field(4, description="Micro-batches to decode ahead, one thread each.")
 
 
 class SpecAugmentation(Section):
     """SpecAugment at the boundary of the frozen prefix."""
 
     time_share: Share = Field(0.08, description="Expected share of frames masked.")
-    time_length: Count = Field(8, description="Frames a span.")
+    time_length: Count = Field(8, description="Frames per span.")
     feature_share: Share = Field(0.02, description="Expected share of features masked.")
-    feature_length: Count = Field(8, description="Features a span.")
+    feature_length: Count = Field(8, description="Features per span.")
 
 
 class Regularisation(Section):
@@ -114,12 +116,14 @@ class Regularisation(Section):
     attention_dropout: Share | None = Field(None, description="Dropout on attention weights.")
     activation_dropout: Share | None = Field(None, description="Dropout inside the feed-forward block.")
     final_dropout: Share | None = Field(None, description="Dropout before the head.")
-    layer_drop: Share | None = Field(None, description="Chance to skip a trainable layer in a step.")
+    layer_drop: Share | None = Field(None, description="Probability of skipping a trainable layer in a step.")
     label_smoothing: Share = Field(
         0.0, description="Share of the target spread over all labels (sequence-to-sequence models only)."
     )
     pull: Annotated[float, Field(ge=0.0)] = Field(
-        0.0, description="L2 pull of what learns to its start, decoupled: each step moves rate · pull back."
+        0.0,
+        description="Decoupled L2-SP strength: each step moves trained weights back to their start "
+        "by rate · pull.",
     )
     spec_augment: SpecAugmentation = SpecAugmentation()
 
@@ -133,21 +137,23 @@ class Cache(Section):
     """The output of the frozen prefix, computed once a row and read from disk from then on."""
 
     mode: Annotated[Literal["auto", "on", "off"], BeforeValidator(_switch)] = Field(
-        "auto", description="auto: where counted arithmetic and the room on disk say that it pays."
+        "auto", description="auto: use the cache if it saves work and fits on the disk."
     )
-    folder: str | None = Field(None, description="Where it lies; default: the user's cache folder.")
+    folder: str | None = Field(None, description="Folder of the cache. Default: the user's cache folder.")
     gigabytes: Positive = Field(
-        20.0, description="Most room for all runs together; the least recently used goes first."
+        20.0,
+        description="Maximum size for all runs together; the least recently used entries are removed first.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="auto: the type of the run's precision."
     )
     transcripts: bool = Field(
         True,
-        description="Use what the base wrote for equal rows in earlier runs, and keep it for later ones.",
+        description="Reuse the base's transcripts of the same rows from earlier runs, and save them "
+        "for later ones.",
     )
     copies: Count = Field(
-        4, description="Versions of each row where waveforms are augmented; epochs take turns."
+        4, description="Versions of each row if waveforms are augmented; used in turn by the epochs."
     )
 
 
@@ -158,7 +164,7 @@ class Replay(Section):
     share: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(0.3, description="Share of each batch's rows.")
     labels: Literal["text", "base"] = Field(
         "text",
-        description="text: the manifest's transcripts; base: what the base itself hears in the rows, which "
+        description="text: the manifest's transcripts; base: the base's own transcripts; the rows "
         "need no transcript.",
     )
 
@@ -182,10 +188,8 @@ class Evaluation(Section):
     patience: Count | None = Field(
         None, description="Stop after this many evaluations without a better dev WER; empty: never."
     )
-    batch_seconds: Positive = Field(160.0, description="Padded audio seconds in one evaluation batch.")
-    rows: Count | None = Field(
-        None, description="Only the first rows of dev and guard, evenly spread; empty: all."
-    )
+    batch_seconds: Positive = Field(160.0, description="Padded audio in an evaluation batch, in seconds.")
+    rows: Count | None = Field(None, description="Maximum rows of dev and guard, evenly spread. Empty: all.")
 
 
 class Vocabulary(Section):
@@ -230,14 +234,14 @@ class Recipe(Section):
     """One training run."""
 
     model: str = Field("nano-en", description="Model name, directory or file, or hub id.")
-    train: Paths = Field(description="Manifest(s) to learn from: a path, a list or a glob.")
-    dev: Paths = Field(description="Manifest(s) that choose the best model and stop early.")
+    train: Paths = Field(description="Training manifest(s): a path, a list or a glob.")
+    dev: Paths = Field(description="Manifest(s) for choosing the best step and early stopping.")
     test: Paths | None = Field(
-        None, description="Manifest(s) for before/after in summary.json; default: dev."
+        None, description="Manifest(s) for before/after in summary.json. Default: dev."
     )
-    guard: Paths | None = Field(None, description="Old-accent manifest(s), watched for forgetting.")
+    guard: Paths | None = Field(None, description="Manifest(s) of the old accent, to measure forgetting.")
     guard_test: Paths | None = Field(
-        None, description="Old-accent manifest(s) for before/after; default: guard."
+        None, description="Manifest(s) of the old accent for before/after. Default: guard."
     )
     replay: Replay | None = None
     silence: Silence = Silence()
@@ -247,11 +251,11 @@ class Recipe(Section):
     )
     labels: Annotated[Labels, BeforeValidator(_labels)] = Labels()
     normalise: Literal["none", "basic", "whisper-en", "alnum-en", "spelled-en"] = Field(
-        "basic", description="Profile applied to both sides of WER; labels are not changed by it."
+        "basic", description="Text profile for WER; does not change labels."
     )
     vocabulary: Annotated[Vocabulary, BeforeValidator(_vocabulary)] = Vocabulary()
     invalid_rows: Literal["error", "drop"] = Field(
-        "error", description="What to do with rows that cannot be learnt from: stop, or leave out and list."
+        "error", description="What to do with unusable rows: stop, or drop and list them."
     )
     strategy: Annotated[Strategy, BeforeValidator(_strategy)] = Strategy()
     optimiser: Optimiser = Optimiser()
@@ -266,21 +270,23 @@ class Recipe(Section):
     checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Type in which steps compute; weights that learn are float32. auto: bfloat16 where the "
-        "device computes it fast, float16 with scaled losses on older GPUs, else float32.",
+        description="Precision of training steps; trained weights stay float32. auto: bfloat16 if it is fast on "
+        "the device, float16 with loss scaling on older GPUs, else float32.",
     )
     gradient_checkpointing: bool = Field(
         False,
-        description="Layers that learn keep their input alone and compute again for the gradient: far less "
+        description="Store only the inputs of trainable layers and recompute the rest for the gradient: far less "
         "memory, the same numbers, steps a third slower.",
     )
     compile: bool = Field(
         False,
-        description="Run the layers that learn through torch.compile: quicker steps behind a slow first one; "
+        description="Compile trainable layers with torch.compile: a slow first step, then faster ones; "
         "needs a C++ compiler on a CPU, Triton on a GPU.",
     )
     device: str = Field("auto", description="auto, cpu, cuda, mps.")
-    seed: Annotated[int, Field(ge=0)] = Field(0, description="Fixes order, masks, dropout and new weights.")
+    seed: Annotated[int, Field(ge=0)] = Field(
+        0, description="Seed of data order, masks, dropout and new weights."
+    )
 
     @model_validator(mode="after")
     def _one_way_to_run_layers(self) -> Recipe:
@@ -301,19 +307,19 @@ class Recipe(Section):
         if self.guard_test and not self.guard:
             raise ValueError("guard_test needs guard")
         if self.decoder.language_from and not self.decoder.language:
-            raise ValueError("decoder.language_from needs decoder.language: whose token starts from it?")
+            raise ValueError("decoder.language_from needs decoder.language, the language that starts from it")
         if self.decoder.timestamps_share and self.augment.speed:
-            raise ValueError("decoder.timestamps_share needs augment.speed off: it moves the times")
+            raise ValueError(
+                "decoder.timestamps_share needs augment.speed off, which would shift the timestamps"
+            )
         if self.retention.guard_budget is not None:
             if not self.guard:
                 raise ValueError("retention.guard_budget needs guard: the budget is of its WER")
             if self.vocabulary.mode != "keep" or self.initialise == "random":
                 raise ValueError(
                     "retention.guard_budget needs vocabulary keep and initialise pretrained: "
-                    "only weights that grew out of the base's can be blended with them"
+                    "only weights that started from the base's can be blended with them"
                 )
         if self.initialise == "random" and self.strategy.name != "full":
-            raise ValueError(
-                "initialise random needs strategy.name full: frozen random layers cannot recognise"
-            )
+            raise ValueError("initialise random needs strategy.name full: frozen random layers are useless")
         return self

@@ -136,7 +136,7 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
         if field not in getattr(recipe, name).model_fields_set
     ]
     if shown:
-        logger.info("the recipe leaves out, and this model takes: %s", ", ".join(shown))
+        logger.info("defaults of this model: %s", ", ".join(shown))
     return recipe.model_copy(update=sections)
 
 

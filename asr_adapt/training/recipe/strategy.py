@@ -19,22 +19,21 @@ class Gradual(Section):
     """When the next layers are freed, from the head down, and how they begin (gradual only)."""
 
     trigger: Literal["steps", "plateau"] = Field(
-        "steps", description="Free the next layers after so many steps, or when dev WER stops falling."
+        "steps",
+        description="Unfreeze the next layers after a number of steps, or when dev WER stops falling.",
     )
     every: Count | None = Field(
-        None, description="Steps between two unfreezings; empty: all is free after half of the steps."
+        None, description="Steps between unfreezings. Empty: everything is unfrozen after half of the steps."
     )
     patience: Count = Field(
-        1, description="Evaluations without a better dev WER that free the next layers (plateau)."
+        1, description="Evaluations without a better dev WER before the next layers are unfrozen (plateau)."
     )
-    layers: Count = Field(1, description="Layers freed at a time.")
+    layers: Count = Field(1, description="Layers to unfreeze at a time.")
     depth: Count | None = Field(
-        None, description="How many top layers are free in the end; empty: all, and what lies below them."
+        None, description="Top layers to unfreeze in total. Empty: all, and everything below them."
     )
-    warmup: Annotated[int, Field(ge=0)] = Field(
-        20, description="Steps in which the rate of newly freed layers rises."
-    )
-    factor: Positive = Field(1.0, description="Rate of layers freed late, as a share of what depth gives.")
+    warmup: Annotated[int, Field(ge=0)] = Field(20, description="Warm-up steps of newly unfrozen layers.")
+    factor: Positive = Field(1.0, description="Multiplier on the learning rate of later-unfrozen layers.")
 
 
 class LoraSection(Section):
@@ -43,13 +42,13 @@ class LoraSection(Section):
     rank: Count = Field(32, description="Rank of each update.")
     alpha: Positive = Field(64.0, description="Scale of the updates, times 1 / rank.")
     dropout: Share = Field(0.05, description="Dropout on the input of an update.")
-    dora: bool = Field(False, description="Learn the weights' magnitudes too (DoRA): slower, forgets less.")
+    dora: bool = Field(False, description="Also train the weights' magnitudes (DoRA): slower, forgets less.")
     head: bool | None = Field(
-        None, description="The output head learns too; empty: where it is not the input embedding as well."
+        None, description="Also train the output head. Empty: unless it is also the input embedding."
     )
-    layers: Count | None = Field(None, description="Only this many top layers; empty: all.")
+    layers: Count | None = Field(None, description="Number of top layers to adapt. Empty: all.")
     targets: tuple[str, ...] = Field(
-        (), description="Which linear maps (names or globs); empty: attention and feed-forward, all of them."
+        (), description="Linear layers to adapt (names or globs). Empty: all of attention and feed-forward."
     )
 
 
@@ -76,7 +75,7 @@ class Strategy(Section):
         "lies above its encoder. Empty: 3, or the whole decoder.",
     )
     feature_encoder: bool = Field(
-        False, description="Let the convolutional feature encoder learn too (full only; rarely right)."
+        False, description="Also train the convolutional feature encoder (full only; rarely useful)."
     )
     frozen: tuple[str, ...] = Field(
         (),
@@ -93,9 +92,9 @@ class Averaging(Section):
 
     ema: Annotated[float, Field(gt=0.0, lt=1.0)] | None = Field(
         None,
-        description="Decay of a moving average of the weights, which is measured and saved in their place.",
+        description="Decay of a moving average of the weights, which is evaluated and saved instead of them.",
     )
     best: Count = Field(
         1,
-        description="Average the weights of this many best evaluations; kept unless its dev WER is worse.",
+        description="Average the weights of this many best evaluations; used unless its dev WER is worse.",
     )

@@ -167,7 +167,7 @@ def _search(decoding: Decoding, own: Search) -> Search:
     """``own`` with what is asked for, for a model whose decoder is a language model itself."""
     told = decoding.told("search")
     if "language_model" in told:
-        raise UsageError("--lm needs a CTC model: this one writes with its own decoder; use --prompt.")
+        raise UsageError("--lm needs a CTC model: this one has its own decoder; use --prompt.")
     changes = {ours: read(told[name]) for name, (ours, read) in _SEARCHED.items() if name in told}
     if decoding.boosts:
         boosts = with_boosts(decoding.boosts, decoding.hotwords_weight, TOKEN_BOOST)

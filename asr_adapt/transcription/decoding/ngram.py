@@ -100,7 +100,7 @@ def load_language_model(path: str | Path) -> LanguageModel:
             return read_arpa(handle, path)
     except (UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
         raise DataError(
-            f"is no ARPA language model ({error}); build one with asr-adapt lm.", path=path
+            f"is not an ARPA language model ({error}); build one with asr-adapt lm.", path=path
         ) from error
 
 
@@ -118,7 +118,7 @@ def read_arpa(lines: Iterable[str] | IO[str], path: str | Path) -> NgramModel:
         elif line and current:
             grams.update([_entry(line, current, path, number)])
     if not grams:
-        raise DataError("is no ARPA language model: it has no \\1-grams: section.", path=path)
+        raise DataError("is not an ARPA language model: it has no \\1-grams: section.", path=path)
     return NgramModel(grams, order)
 
 

@@ -40,7 +40,9 @@ def never_unheard(
         yield Piece(0, np.concatenate(start.held))
     else:
         seconds = start.samples / rate
-        remark(f"no speech was found in {seconds:.1f} s of sound: --segmenter windows hears all of it.")
+        remark(
+            f"no speech was detected in {seconds:.1f} s of sound: --segmenter windows transcribes everything."
+        )
 
 
 class _Start:

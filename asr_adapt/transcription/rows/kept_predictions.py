@@ -56,14 +56,17 @@ class KeptPredictions:
             try:
                 found.update(_read(path))
             except (OSError, ValueError) as error:
-                text = "%s: predictions of an earlier run cannot be read (%s); its rows are heard again."
+                text = (
+                    "%s: predictions of an earlier run cannot be read (%s); these rows will be "
+                    "transcribed again."
+                )
                 logger.warning(text, path, error)
         if not found:
             return {}
         prints = {number: self._print(row) for number, row in enumerate(rows)}
         known = {number: found[name] for number, name in prints.items() if name in found}
         if known:
-            text = "%d of %d rows: transcripts of an earlier run are used (not with --fresh)"
+            text = "%d of %d rows: transcripts of an earlier run are reused (--fresh disables this)"
             logger.info(text, len(known), len(rows))
         return known
 
@@ -78,7 +81,7 @@ class KeptPredictions:
                 json.dump(prints, handle, ensure_ascii=False, sort_keys=True)
             self._prune()
         except OSError as error:
-            logger.warning("%s: predictions are not kept for the next run (%s).", self.folder, error)
+            logger.warning("%s: predictions cannot be saved for the next run (%s).", self.folder, error)
 
     def _print(self, row: Utterance) -> str:
         """What a row's prediction is kept under: its sound, as its file is now, and the row's language."""

@@ -84,7 +84,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
     def use_context(self, name: str) -> None:
         """Raises UsageError for the trimmed context: CTranslate2 hears whole windows."""
         if name != "full":
-            raise UsageError("the CTranslate2 runtime hears whole windows: leave --context out.")
+            raise UsageError("the CTranslate2 runtime has one context only: remove --context.")
 
     def bias(self, search: Search) -> PhraseBias | None:
         """None; raises UsageError for hot words: CTranslate2 lets nobody change the scores of its search."""
@@ -102,11 +102,11 @@ class Ctranslate2Recogniser(WhisperRecogniser):
 
     def encode(self, batch: Hidden, boundary: int) -> NoReturn:
         """Raises ModelError: CTranslate2 computes the encoder as a whole."""
-        raise ModelError("computes from the sound only, and cannot be trained: use torch.", path=self.name)
+        raise ModelError("works on audio only and cannot be trained: use torch.", path=self.name)
 
     def transcribe_hidden(self, *_: Any, **__: Any) -> NoReturn:
         """Raises ModelError, as :meth:`encode` does."""
-        raise ModelError("computes from the sound only: give waveforms.", path=self.name)
+        raise ModelError("works on audio only: give waveforms.", path=self.name)
 
     def aligned(
         self,

@@ -66,7 +66,7 @@ class OnnxRecogniser(CtcRecogniser):
 
     def transcribe_hidden(self, *_: Any, **__: Any) -> list[Hypothesis]:
         """Raises ModelError: the graph begins with the sound."""
-        raise ModelError("computes from the sound only: give waveforms.", path=self.name)
+        raise ModelError("works on audio only: give waveforms.", path=self.name)
 
     def logits(self, batch: Hidden) -> Hidden:
         """Logits (batch, frames, vocabulary); frames behind a row's end are zero."""

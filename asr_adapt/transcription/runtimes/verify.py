@@ -43,7 +43,7 @@ class Verified:
             f"{self.graph}: {'WORSE than torch' if self.worse else 'verified'} on {rows} rows: "
             f"WER {100 * difference.wer_a:.2f} → {100 * difference.wer_b:.2f} % "
             f"({100 * difference.delta:+.2f} points, {low:+.2f} to {high:+.2f}; "
-            f"{self.tolerance:g} are allowed)"
+            f"{self.tolerance:g} allowed)"
         )
 
     def to_json(self) -> dict[str, Any]:

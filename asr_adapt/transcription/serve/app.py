@@ -62,7 +62,7 @@ class TranscriptionForm(TranslationForm):
     def asked(self) -> Asked:
         """What is asked for; raises :class:`Refused` for what is not offered."""
         if self.stream:
-            raise Refused(HTTPStatus.BAD_REQUEST, "stream is not offered: leave it out.")
+            raise Refused(HTTPStatus.BAD_REQUEST, "stream is not supported: remove it.")
         hot = _listed(self.hotwords)
         plain = super().asked()
         language = self.language or None

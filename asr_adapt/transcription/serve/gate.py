@@ -31,7 +31,7 @@ _EVERYWHERE = frozenset(("0.0.0.0", "::", ""))
 #: Bytes of a form besides the recording: boundaries and fields.
 FORM_BYTES = 1 << 16
 #: What a client is told about a fault of ours.
-FAILED = "The server failed; its console says why."
+FAILED = "The server failed; see its console."
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "connect-src 'self'; media-src blob:; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -85,7 +85,7 @@ class Gate:
     def _check(self, scope: Message, headers: dict[str, str]) -> None:
         host = headers.get("host", "")
         if not answers_for(_name(host), self.settings.names):
-            raise Refused(HTTPStatus.FORBIDDEN, f"This server does not answer for {host[:80]!r}.")
+            raise Refused(HTTPStatus.FORBIDDEN, f"This server does not answer requests for {host[:80]!r}.")
         origin = headers.get("origin")
         own = origin is None or origin.partition("://")[2].lower() == host.lower()
         if not own or (headers.get("sec-fetch-site") == "cross-site" and scope["method"] != "GET"):

@@ -65,7 +65,9 @@ class SileroDetector:
 
     def __init__(self, sample_rate: int) -> None:
         if sample_rate != SILERO_RATE:
-            raise UsageError(f"silero-vad hears 16 kHz, the model {sample_rate} Hz: use --segmenter energy.")
+            raise UsageError(
+                f"silero-vad needs 16 kHz, the model uses {sample_rate} Hz: use --segmenter energy."
+            )
         self._network = SileroNetwork()
         self._context = np.zeros(SILERO_CONTEXT, np.float32)
         self._state: Any = None

@@ -43,7 +43,9 @@ def test_a_short_clip_is_heard_whole_where_the_detector_hears_nobody(segmenter: 
 def test_longer_sound_without_speech_is_named(segmenter: str, timed: bool) -> None:
     pieces, remarks = cut(rustle(7.5), segmenter, timed)
     assert not pieces
-    assert remarks == ["no speech was found in 7.5 s of sound: --segmenter windows hears all of it."]
+    assert remarks == [
+        "no speech was detected in 7.5 s of sound: --segmenter windows transcribes everything."
+    ]
 
 
 @pytest.mark.parametrize("seconds", [1.4, 7.5])

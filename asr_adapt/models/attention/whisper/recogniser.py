@@ -81,7 +81,7 @@ class WhisperRecogniser(WhisperParts):
         if settings.context not in CONTEXTS:
             raise UsageError(f"context {settings.context!r} is unknown: use {' or '.join(CONTEXTS)}.")
         if settings.timestamps_share and self.tokens.first_timestamp is None:
-            raise ModelError("has no timestamp tokens: leave timestamps_share out.", path=self.name)
+            raise ModelError("has no timestamp tokens: remove timestamps_share.", path=self.name)
         if settings.language and settings.language_from:
             self._learn_language(settings.language, settings.language_from)
         settings = replace(settings, task=settings.task or self.tokens.saved_task)

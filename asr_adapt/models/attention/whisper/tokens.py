@@ -31,7 +31,7 @@ class WhisperTokens:
         if own is not None and own != getattr(generation, "no_timestamps_token_id", own):
             raise ModelError(
                 "the tokeniser and the weights disagree on their special tokens: one is of an English-only "
-                "(.en), the other of a multilingual model; copy the tokeniser of the model that you tune.",
+                "(.en), the other of a multilingual model; copy the tokeniser of the model that you adapt.",
                 path=name,
             )
         self.start = int(generation.decoder_start_token_id or config.decoder_start_token_id)
@@ -101,7 +101,7 @@ class WhisperTokens:
             if code == "en":
                 return code
             raise UsageError(
-                f"{self.name} knows English only and cannot be asked for language {language!r}: "
+                f"{self.name} is English-only and cannot write language {language!r}: "
                 "use a multilingual checkpoint (one without .en)."
             )
         if code not in self.languages:
@@ -129,7 +129,7 @@ class WhisperTokens:
         if self.multilingual:
             ids += [self.languages[self.language_code(language or self.default_language)], self.task_id(task)]
         elif task not in (None, "transcribe"):
-            raise UsageError(f"{self.name} knows English only and cannot {task}: use a multilingual model.")
+            raise UsageError(f"{self.name} is English-only and cannot {task}: use a multilingual model.")
         elif language is not None:
             self.language_code(language)
         if not timestamps and self.no_timestamps is not None:

@@ -1,0 +1,100 @@
+"""What a new user does, recorded: the wheel in a new environment outside the repository, then docs/new-user.md.
+
+    python benchmarks/new_user.py --data DIR [--only 1] [--write docs/new-user.md]
+
+Builds the wheel from a copy of the sources, installs it into a new virtual environment (dependencies are taken from
+the environment that runs this script: what pip downloads says nothing about this project), and runs the page's
+commands there in order with ``docs/run_page.py``. ``--write`` puts what they printed into the page, and the table of
+commands and minutes between its markers.
+
+Knows how to install and what is counted. Does not know what the commands do. DIR holds ``speechocean762``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "new-user.md"
+sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks")]
+
+import run_page  # noqa: E402
+from report import replace_block  # noqa: E402
+
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
+
+
+def installed(folder: Path) -> Path:
+    """The programs of a new environment in ``folder`` that has the wheel."""
+    sources = folder / "sources"
+    sources.mkdir()
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, sources)
+    pip = [sys.executable, "-m", "pip"]
+    build = [*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", folder, "."]
+    subprocess.run(build, cwd=sources, check=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
+    python = folder / "env" / "bin" / "python"
+    packages = next((folder / "env" / "lib").glob("python3*")) / "site-packages"
+    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    command = [*pip, "--python", python, "install", "-q", "--no-index", "--no-deps", "--ignore-installed", wheel]
+    subprocess.run(command, check=True)
+    return python.parent
+
+
+def table(done: list[tuple[run_page.Step, list[run_page.Ran]]]) -> str:
+    """Commands and minutes of each section of the page, beside what the first version asked for."""
+    lines = ["| | commands | minutes |", "|---|--:|--:|"]
+    for heading, part in sections(done).items():
+        seconds = sum(ran.seconds for ran in part)
+        lines.append(f"| {heading} | {len(part)} | {seconds / 60:.1f} |")
+    cores = len(os.sched_getaffinity(0))
+    lines += ["", f"{cores} core of {platform.machine()}, Python {platform.python_version()}, no GPU."]
+    return "\n".join(lines)
+
+
+def sections(done: list[tuple[run_page.Step, list[run_page.Ran]]]) -> dict[str, list[run_page.Ran]]:
+    """What was run below each heading of the page; hidden preparations are not counted."""
+    found: dict[str, list[run_page.Ran]] = {}
+    for step, ran in done:
+        if step.kind != "prepare" and ran:
+            found.setdefault(step.heading, []).extend(ran)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, help="work here and keep it")
+    parser.add_argument("--write", type=Path, nargs="?", const=PAGE)
+    options = parser.parse_args()
+    os.environ["DATA"] = str(options.data.resolve())
+    os.environ.pop("PYTHONPATH", None)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (options.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        programs = installed(folder)
+        work = folder / "work"
+        work.mkdir()
+        page = run_page.read(PAGE)
+        done = run_page.run(page, work, programs=programs, told=run_page.tell)
+    if options.write:
+        options.write.write_text(run_page.written(page, done))
+        replace_block(options.write, "new-user", table(done))
+
+
+if __name__ == "__main__":
+    main()
