@@ -182,10 +182,15 @@ def main() -> None:
     parser.add_argument("page", type=Path)
     parser.add_argument("--write", action="store_true", help="put what was printed into the page")
     parser.add_argument("--short", action="store_true", help="as the tests run it")
+    parser.add_argument(
+        "--folder", type=Path, help="where the commands run; by default a folder that is deleted"
+    )
     options = parser.parse_args()
     page = read(options.page)
-    with tempfile.TemporaryDirectory() as folder:
-        done = run(page, Path(folder), short=options.short, told=_tell)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        done = run(page, folder.resolve(), short=options.short, told=_tell)
     if options.write:
         options.page.write_text(written(page, done))
 
