@@ -1,11 +1,11 @@
-"""What a new user does, recorded: the wheel in a new environment outside the repository, then docs/new-user.md.
+"""What a new user does, recorded: the wheel in a new environment elsewhere, then the page docs/new-user.md.
 
-    python benchmarks/new_user.py --data DIR [--only 1] [--write docs/new-user.md]
+    python benchmarks/new_user.py --data DIR [--write]
 
-Builds the wheel from a copy of the sources, installs it into a new virtual environment (dependencies are taken from
-the environment that runs this script: what pip downloads says nothing about this project), and runs the page's
-commands there in order with ``docs/run_page.py``. ``--write`` puts what they printed into the page, and the table of
-commands and minutes between its markers.
+Builds the wheel from a copy of the sources, installs it into a new virtual environment (dependencies are those
+of the environment that runs this script: what pip downloads says nothing about this project), and runs the
+page's commands there in order with ``docs/run_page.py``. ``--write`` puts what they printed into the page, and
+the table of commands and minutes between its markers.
 
 Knows how to install and what is counted. Does not know what the commands do. DIR holds ``speechocean762``.
 """
@@ -25,9 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "new-user.md"
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks")]
-
-import run_page  # noqa: E402
-from report import replace_block  # noqa: E402
+import run_page
+from report import replace_block
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
 
@@ -50,13 +49,13 @@ def installed(folder: Path) -> Path:
     python = folder / "env" / "bin" / "python"
     packages = next((folder / "env" / "lib").glob("python3*")) / "site-packages"
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
-    command = [*pip, "--python", python, "install", "-q", "--no-index", "--no-deps", "--ignore-installed", wheel]
-    subprocess.run(command, check=True)
+    install = [*pip, "--python", python, "install", "-q", "--no-index", "--no-deps", "--ignore-installed"]
+    subprocess.run([*install, wheel], check=True)
     return python.parent
 
 
 def table(done: list[tuple[run_page.Step, list[run_page.Ran]]]) -> str:
-    """Commands and minutes of each section of the page, beside what the first version asked for."""
+    """Commands and minutes of each section of the page."""
     lines = ["| | commands | minutes |", "|---|--:|--:|"]
     for heading, part in sections(done).items():
         seconds = sum(ran.seconds for ran in part)

@@ -24,12 +24,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 _MARK = re.compile(r"<!-- (prepare|not run|exit status|lines|in tests): (.*?) -->", re.DOTALL)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 PROMPT = "$ "
+#: Where the commands of a page are found, unless another environment is given.
+PROGRAMS = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Step:
     status: int = 0
     lines: int | None = None
     span: tuple[int, int] = (0, 0)  #: where the body lies in the page
+    heading: str = ""  #: the heading above it
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,11 @@ def read(path: Path) -> Page:
     found = sorted([*_MARK.finditer(page.text), *_FENCE.finditer(page.text)], key=lambda match: match.start())
     for match in found:
         line = page.text.count("\n", 0, match.start()) + 1
+        heading = next(reversed(_HEADING.findall(page.text, 0, match.start())), "")
         name, body = match.group(1), match.group(2)
         if match.re is _FENCE:
             if name in ("console", "python"):
-                page.steps.append(_block(name, body, line, marks, match.span(2)))
+                page.steps.append(replace(_block(name, body, line, marks, match.span(2)), heading=heading))
             marks = {}
         elif name == "in tests":
             long, _, short = body.partition(" => ")
@@ -113,9 +118,14 @@ def commands(body: str) -> Iterator[str]:
 
 
 def run(
-    page: Page, folder: Path, *, short: bool = False, told: Callable[[Ran], None] = lambda _: None
+    page: Page,
+    folder: Path,
+    *,
+    short: bool = False,
+    programs: Path = PROGRAMS,
+    told: Callable[[Ran], None] = lambda _: None,
 ) -> list[tuple[Step, list[Ran]]]:
-    """Run every step in ``folder``; ``told`` hears of each command.
+    """Run every step in ``folder`` with the commands of ``programs``; ``told`` hears of each.
 
     AssertionError names the first command that ends with another status.
     """
@@ -131,7 +141,7 @@ def run(
         ran = []
         for number, command in enumerate(todo):
             wanted = step.status if number == len(todo) - 1 else 0
-            ran.append(_run(step, command, folder))
+            ran.append(_run(step, command, folder, programs))
             told(ran[-1])
             if ran[-1].status != wanted:
                 raise AssertionError(_surprise(page, step, ran[-1], wanted))
@@ -139,10 +149,10 @@ def run(
     return done
 
 
-def _run(step: Step, command: str, folder: Path) -> Ran:
+def _run(step: Step, command: str, folder: Path, programs: Path) -> Ran:
     began = time.monotonic()
-    called = [sys.executable, "-c", command] if step.kind == "python" else ["bash", "-c", command]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    called = [str(programs / "python"), "-c", command] if step.kind == "python" else ["bash", "-c", command]
+    path = os.pathsep.join([str(programs), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": path, "COLUMNS": "100"}
     process = subprocess.run(
         called, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
@@ -173,7 +183,8 @@ def _shown(ran: Ran, most: int | None) -> str:
     return "\n".join([PROMPT + ran.command, *(line.rstrip() for line in lines)]) + "\n"
 
 
-def _tell(ran: Ran) -> None:
+def tell(ran: Ran) -> None:
+    """One line for a command that has ended."""
     print(f"{ran.seconds:7.1f} s  status {ran.status}  {ran.command.splitlines()[0]}", flush=True)
 
 
@@ -190,7 +201,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        done = run(page, folder.resolve(), short=options.short, told=_tell)
+        done = run(page, folder.resolve(), short=options.short, told=tell)
     if options.write:
         options.page.write_text(written(page, done))
 

@@ -32,7 +32,9 @@ class Retention(Section):
         description="How much guard WER may rise: 10% (of the base's), 0.01 (a point), or "
         "10% or 0.01 (the larger); empty: no blending. Left out: chosen for the model.",
     )
-    points: Annotated[int, Field(ge=2)] = Field(11, description="Number of mixtures to measure, both ends included.")
+    points: Annotated[int, Field(ge=2)] = Field(
+        11, description="Number of mixtures to measure, both ends included."
+    )
     refine: Annotated[int, Field(ge=0)] = Field(
         2,
         description="Mixtures measured besides, each halfway from the largest within the budget to the next.",

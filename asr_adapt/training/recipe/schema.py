@@ -270,12 +270,12 @@ class Recipe(Section):
     checkpoint_every: Count = Field(100, description="Steps between checkpoints for --resume.")
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Precision of training steps; trained weights stay float32. auto: bfloat16 if it is fast on "
+        description="Precision of training steps; trained weights stay float32. auto: bfloat16 if fast on "
         "the device, float16 with loss scaling on older GPUs, else float32.",
     )
     gradient_checkpointing: bool = Field(
         False,
-        description="Store only the inputs of trainable layers and recompute the rest for the gradient: far less "
+        description="Store only the inputs of trainable layers and recompute the rest: far less "
         "memory, the same numbers, steps a third slower.",
     )
     compile: bool = Field(
