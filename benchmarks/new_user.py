@@ -2,9 +2,9 @@
 
     python benchmarks/new_user.py --data DIR [--write]
 
-Builds the wheel from a copy of the sources, installs it into a new virtual environment (dependencies are those
-of the environment that runs this script: what pip downloads says nothing about this project), and runs the
-page's commands there in order with ``docs/run_page.py``. ``--write`` puts what they printed into the page, and
+Builds the wheel from a copy of the sources, installs it into a new virtual environment (dependencies are
+those of the environment that runs this script: what pip downloads says nothing about this project), and runs
+the page's commands there in order with ``docs/run_page.py``. ``--write`` puts what they printed into the page, and
 the table of commands and minutes between its markers.
 
 Knows how to install and what is counted. Does not know what the commands do. DIR holds ``speechocean762``.
@@ -25,8 +25,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "new-user.md"
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks")]
-import run_page
-from report import replace_block
+import run_page  # noqa: E402
+from report import replace_block  # noqa: E402
 
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
 

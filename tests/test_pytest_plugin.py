@@ -71,7 +71,7 @@ def test_unlike_rows_are_not_compared(pytester, baseline):
             ["broken.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:5%"],
             "broken.jsonl:1: the line is not valid JSON",
         ),
-        (["good.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:lots"], "'lots' is no rise"),
+        (["good.jsonl", "--wer-baseline=b.json", "--wer-rise=accent:lots"], "'lots' is not a rise"),
         (["good.jsonl", "--wer-baseline=none.json"], "there is no baseline"),
         (["good.jsonl", "--wer-update"], "needs --wer-baseline FILE"),
     ],

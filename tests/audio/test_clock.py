@@ -73,7 +73,7 @@ def test_the_default_track_is_heard_and_the_others_are_named(tmp_path, default, 
     path = two_tracks(tmp_path / "film.mkv", default)
     remarks: list[str] = []
     assert pitch_at(read_audio(path, remark=remarks.append), 1.0) == pytest.approx(pitch, abs=15)
-    assert remarks == [f"holds 2 audio tracks (0: fra, 1: eng); track {default} is heard"]
+    assert remarks == [f"holds 2 audio tracks (0: fra, 1: eng); track {default} is used"]
     assert probe(path).track == default
 
 

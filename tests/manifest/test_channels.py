@@ -47,7 +47,7 @@ def test_a_channel_that_is_no_number_is_a_finding(call, capsys):
     run(["manifest", "check", str(call), "--json"])
     found = [f for f in json.loads(capsys.readouterr().out)["findings"] if f["code"] == "unreadable-audio"]
     assert len(found) == 1
-    assert "'left' is no channel" in found[0]["message"]
+    assert "'left' is not a channel" in found[0]["message"]
 
 
 def test_a_channel_leaks_only_into_itself(call, tmp_path):

@@ -180,7 +180,7 @@ def test_rows_are_compared_with_each_other(corpus: Corpus) -> None:
     assert found == {"duplicate-row": [24], "duplicate-id": [25], "bad-row": [26]}
     sentences = {finding.code: str(finding) for finding in report.findings}
     assert "m.jsonl:27: bad-row: audio_filepath: must be a path" in sentences["bad-row"]
-    assert "m.jsonl:26: duplicate-id: the id is that of" in sentences["duplicate-id"]
+    assert "m.jsonl:26: duplicate-id: same id as" in sentences["duplicate-id"]
     assert "m.jsonl:4;" in sentences["duplicate-id"]
 
 
@@ -233,7 +233,9 @@ def test_a_useless_cache_is_named_left_alone_and_not_needed(
     before = spoil(cache, how)
     assert corpus.check(cache=cache).to_json() == alone
     (said,) = [record.getMessage() for record in caplog.records]
-    assert said.startswith(f"{cache}: measurements are not kept (") and "continues without a cache" in said
+    assert (
+        said.startswith(f"{cache}: measurements cannot be cached (") and "continues without a cache" in said
+    )
     assert cache.is_dir() if before is None else cache.read_bytes() == before
 
 

@@ -146,7 +146,7 @@ def test_relative_audio_is_found_at_the_root_the_source_or_above(tmp_path: Path)
     elsewhere = tmp_path / "elsewhere" / "m.json"
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(source.read_bytes())
-    with pytest.raises(DataError, match=r"m\.json:1: audio_filepath: .* say --root"):
+    with pytest.raises(DataError, match=r"m\.json:1: audio_filepath: .* use --root"):
         build(elsewhere, tmp_path / "m.jsonl")
     assert_same_speech(build(elsewhere, tmp_path / "m.jsonl", root=tmp_path / "corpus"), "id")
 

@@ -120,7 +120,7 @@ def test_wrong_languages_are_refused_in_a_sentence(ours: Recogniser, english_fol
     with pytest.raises(UsageError, match=r"'xx' is unknown .* one of de, en, ha"):
         ours.configure(DecoderSettings(language="xx"))
     english = load_recogniser(english_folder, device="cpu")
-    with pytest.raises(UsageError, match=r"knows English only .* without \.en"):
+    with pytest.raises(UsageError, match=r"is English-only .* without \.en"):
         english.configure(DecoderSettings(language="de"))
     with pytest.raises(UsageError, match="cannot translate"):
         english.configure(DecoderSettings(task="translate"))

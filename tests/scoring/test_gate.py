@@ -176,7 +176,7 @@ def test_rules_file(tmp_path):
     ("text", "message"),
     [
         ("ceilling: 0.3", "ceilling: unknown key; did you mean 'ceiling'"),
-        ("rise: lots", "rise: 'lots' is no rise"),
+        ("rise: lots", "rise: 'lots' is not a rise"),
         ("rise: 5", "did you mean 5%"),
         ("ceiling: 30", "ceiling: 30 must be a fraction"),
         ("groups: {us: 3}", "groups.us: must hold rise or ceiling"),
@@ -195,7 +195,7 @@ def test_bad_rules(tmp_path, text, message):
 def test_unknown_groups_and_rises(rows):
     with pytest.raises(UsageError, match="a group 'irish' that is not in the predictions"):
         gate(rows, baseline_of(rows), rules_from({"by": "accent", "guard": "irish"}))
-    with pytest.raises(UsageError, match="no rise"):
+    with pytest.raises(UsageError, match="not a rise"):
         parse_rise("5 points")
 
 

@@ -85,7 +85,7 @@ def test_budgets_allow_the_base_itself_and_nothing_above_their_limit(
 
 @pytest.mark.parametrize("text", ["", "ten", "-1%", "-0.1", "0.01 or 10%", "0.02 or 0.01", "10% or"])
 def test_a_budget_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"budget.*is no rise"):
+    with pytest.raises(UsageError, match=r"budget.*is not a rise"):
         parse_rise(text, place="budget")
 
 

@@ -98,7 +98,7 @@ def test_best_weights_that_are_not_as_they_were_kept_are_named_and_not_used(
     if harm == "gone":
         path.unlink()
     with pytest.raises(
-        DataError, match=r"step_000040\.safetensors: the weights that this run kept .*start it anew"
+        DataError, match=r"step_000040\.safetensors: the weights that this run kept .*start again"
     ):
         kept_weights(path)
 

@@ -79,7 +79,7 @@ def test_a_language_that_was_asked_for_wins_and_says_so(
     call = ["evaluate", str(rows), "--model", str(model), "--device", "cpu", "-q"]
     assert run([*call, "--language", "en"]) == 0
     assert in_order(told) == ["en"] * len(LANGS)
-    assert "'en' is given, so the rows' own lang is not used: de (2 rows), xx (1 rows)" in caplog.text
+    assert "'en' is given and overrides the rows' lang: de (2 rows), xx (1 rows)" in caplog.text
 
 
 def test_kept_transcripts_are_those_of_the_language(model: Path, rows: Path, told) -> None:

@@ -59,5 +59,5 @@ def test_the_command_says_what_it_heard_nobody_in(
     soundfile.write(tmp_path / "rain.wav", rustle(5.0), RATE)
     assert run(["transcribe", str(tmp_path / "rain.wav"), "--model", "nano-whisper", "-f", "json"]) == 0
     printed = json.loads(capsys.readouterr().out)
-    assert printed["text"] == "" and "no speech was found in 5.0 s" in printed["warnings"][0]
-    assert "rain.wav: no speech was found" in caplog.text
+    assert printed["text"] == "" and "no speech was detected in 5.0 s" in printed["warnings"][0]
+    assert "rain.wav: no speech was detected" in caplog.text
