@@ -4,7 +4,8 @@
 
 Builds the wheel from a copy of the sources and installs it into a new virtual environment. Dependencies
 are those of the environment that runs this script, because what pip downloads says nothing about this
-project; the cache is empty, so the model is downloaded. Then the page's commands run in order (``docs/run_page.py``).
+project; the cache is empty, so the model is downloaded. Then the page's commands run in order
+(``docs/run_page.py``).
 ``--write`` puts what they printed into the page, and the table of commands and minutes between its markers.
 
 Knows how to install and what is counted. Does not know what the commands do. DIR holds ``speechocean762``.
