@@ -50,6 +50,8 @@ class Shape:
     layers: int
     heads: int
     bands: int = 80
+    #: Layers of the decoder; None: as many as the encoder's.
+    decoder: int | None = None
 
 
 SHAPES = {
@@ -223,7 +225,8 @@ def whisper(shape: Shape) -> tuple[Any, Any]:
         words = t.WhisperTokenizer.from_pretrained(work)
     config = t.WhisperConfig(
         vocab_size=VOCABULARY, d_model=shape.width, encoder_layers=shape.layers, num_mel_bins=shape.bands,
-        decoder_layers=shape.layers, encoder_attention_heads=shape.heads, bos_token_id=END, pad_token_id=END,
+        decoder_layers=shape.layers if shape.decoder is None else shape.decoder, bos_token_id=END,
+        encoder_attention_heads=shape.heads, pad_token_id=END,
         decoder_attention_heads=shape.heads, encoder_ffn_dim=4 * shape.width, eos_token_id=END,
         decoder_ffn_dim=4 * shape.width, decoder_start_token_id=START, suppress_tokens=None,
         begin_suppress_tokens=None,
@@ -246,7 +249,7 @@ def wav2vec2(shape: Shape) -> tuple[Any, Any]:
         path = Path(work, "vocab.json")
         path.write_text(json.dumps({letter: i for i, letter in enumerate(letters)}), encoding="utf-8")
         words = t.Wav2Vec2CTCTokenizer(str(path), unk_token="<unk>", pad_token="<pad>")
-    large = shape.layers > 12
+    large = shape.width > 768
     config = t.Wav2Vec2Config(
         hidden_size=shape.width, num_hidden_layers=shape.layers, num_attention_heads=shape.heads,
         intermediate_size=4 * shape.width, vocab_size=len(letters), pad_token_id=0, layerdrop=0.0,

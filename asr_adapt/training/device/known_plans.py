@@ -1,0 +1,56 @@
+"""What training needs of memory for models that many people use, counted before and kept with the package.
+
+Knows the file, which ``benchmarks/bench_memory.py`` writes. Does not count; that is
+:mod:`memory_plan <asr_adapt.training.device.memory_plan>`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, StepBytes
+
+FILE = "memory.json"
+#: Length of the clips that the numbers of rows are for, in seconds.
+SECONDS = 10.0
+#: Ways to train: name → whether only LoRA learns, whether layers are computed again.
+WAYS = {
+    "full": (False, False),
+    "full, checkpointing": (False, True),
+    "LoRA": (True, False),
+    "LoRA, checkpointing": (True, True),
+}
+
+
+@dataclass(frozen=True)
+class Known:
+    """Plans of one model by way (:data:`WAYS`), and its millions of parameters."""
+
+    millions: float
+    plans: Mapping[str, MemoryPlan]
+
+    @staticmethod
+    def of(values: Mapping[str, Any]) -> Known:
+        """From plain values, as the file has them."""
+        plans = {}
+        for way, own in values["plans"].items():
+            parts = dict(own)
+            plans[way] = MemoryPlan(step=StepBytes(**parts.pop("step")), **parts)
+        return Known(float(values["millions"]), plans)
+
+    def rows(self, gigabytes: float) -> dict[str, int]:
+        """Clips of :data:`SECONDS` in a micro-batch that a GPU of so many gigabytes holds, by way."""
+        return {way: plan.rows(gigabytes * GIGABYTE, SECONDS) for way, plan in self.plans.items()}
+
+
+@cache
+def known_plans() -> dict[str, Known]:
+    """All models in the file, the smallest first."""
+    text = (resources.files("asr_adapt.assets") / FILE).read_text(encoding="utf-8")
+    found = {name: Known.of(values) for name, values in json.loads(text)["models"].items()}
+    return dict(sorted(found.items(), key=lambda item: item[1].millions))

@@ -1,0 +1,228 @@
+"""What training needs of a GPU's memory, and what fits: counted for well-known models, and measured.
+
+    python benchmarks/bench_memory.py --output runs/memory --only wav2vec2
+    python benchmarks/bench_memory.py --output runs/memory --write
+    python benchmarks/bench_memory.py --output runs/memory --measure --device cuda
+
+A step in bfloat16 (float32 weights, AdamW) is counted tensor by tensor, as a run counts its own before it
+starts (``training/device/memory_plan.py``). Every layer of a kind needs the same, so networks of their
+true width with one and two layers are counted, and the rest lies on a line; for the smaller models
+``--measure`` also runs the whole network and compares: with what torch's allocator held on a GPU, with
+how far the process grew on a CPU. Counts are kept under OUTPUT. With ``--write`` they go into
+``asr_adapt/assets/memory.json``, which ``asr-adapt doctor --memory`` reads, and the table into the
+document. ``--dry-run`` takes thin networks, to show that
+every part runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bench_gpu import RATE, TOKENS, Shape, wav2vec2, whisper
+from report import add_write, hardware, publish, table
+
+from asr_adapt.files import write_json
+from asr_adapt.models import Recogniser
+from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.ctc.recogniser import CtcRecogniser
+from asr_adapt.models.ctc.wav2vec2 import Wav2Vec2Anatomy
+from asr_adapt.models.lora import LoraSettings, add_lora
+from asr_adapt.training.device.known_plans import FILE, SECONDS, WAYS, Known
+from asr_adapt.training.device.memory import DeviceMemory, watched
+from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, count_step
+from asr_adapt.training.device.recomputing import recompute_layers
+from asr_adapt.training.device.speedups import Speedups
+
+ASSET = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets" / FILE
+CARDS = (8, 16, 24, 80)
+RANK = 32
+SHAPES = {
+    "whisper-tiny": Shape("whisper", 384, 4, 6),
+    "whisper-base": Shape("whisper", 512, 6, 8),
+    "whisper-small": Shape("whisper", 768, 12, 12),
+    "whisper-medium": Shape("whisper", 1024, 24, 16),
+    "whisper-large-v3": Shape("whisper", 1280, 32, 20, 128),
+    "whisper-large-v3-turbo": Shape("whisper", 1280, 32, 20, 128, 4),
+    "wav2vec2-base": Shape("wav2vec2", 768, 12, 12),
+    "wav2vec2-large": Shape("wav2vec2", 1024, 24, 16),
+    "mms-1b": Shape("wav2vec2", 1280, 48, 16),
+}
+#: Measured whole where it has at most so many layers, by device.
+SMALL = {"cpu": 6, "cuda": 24}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Count what is missing, measure if asked, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("runs/memory"))
+    parser.add_argument("--only", default="", help="models whose name matches this regular expression")
+    parser.add_argument("--measure", action="store_true", help="measure the small ones too")
+    parser.add_argument("--device", default="cpu")
+    add_write(parser, "memory")
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.dry_run:
+        SHAPES.update({n: replace(s, width=4 * s.heads, layers=min(s.layers, 6)) for n, s in SHAPES.items()})
+    device = torch.device(options.device)
+    names = [name for name in SHAPES if re.search(options.only, name)]
+    plans = {
+        name: kept(options.output / f"{name}.json", lambda name=name: counted(name, device)) for name in names
+    }
+    checks = []
+    for name in names if options.measure else ():
+        if SHAPES[name].layers <= SMALL[device.type]:
+            file = options.output / f"{name}.{device.type}.json"
+            checks += kept(file, lambda name=name: measured(name, plans[name], device))
+    if options.write:
+        write_json(ASSET, {"seconds": SECONDS, "models": plans})
+    publish("\n".join(written(plans, checks, device)), "memory", options.write)
+
+
+def kept(path: Path, make: Callable[[], Any]) -> Any:
+    """What is in the file, or is made and kept there."""
+    if not path.is_file():
+        print(path.stem, file=sys.stderr, flush=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, make())
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def counted(name: str, device: torch.device) -> dict[str, Any]:
+    """Plans of a model by way, extrapolated from networks of few layers."""
+    shape = SHAPES[name]
+    deep, high = shape.layers, shape.layers if shape.decoder is None else shape.decoder
+    plans, millions = {}, 0.0
+    for way, (lora, recompute) in WAYS.items():
+        one = _plan(replace(shape, layers=1, decoder=1), device, lora, recompute)
+        two = _plan(replace(shape, layers=2, decoder=1), device, lora, recompute)
+        total = {key: one[key] + (deep - 1) * (two[key] - one[key]) for key in one}
+        if shape.family == "whisper":
+            more = _plan(replace(shape, layers=1, decoder=2), device, lora, recompute)
+            total = {key: total[key] + (high - 1) * (more[key] - one[key]) for key in one}
+        millions = max(millions, total.pop("millions"))
+        step = {key: max(0.0, total.pop(key)) for key in ("fixed", "row", "second")}
+        plans[way] = {**total, "step": step}
+        if not lora:
+            whole = millions
+    return {"millions": whole, "plans": plans}
+
+
+def _plan(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> dict[str, float]:
+    """A plan's numbers by name, flat."""
+    recogniser = made(shape, device, lora, recompute)
+    step = count_step(losses(recogniser), recogniser.model, SECONDS / 2, SECONDS)
+    plan = MemoryPlan.of(recogniser.model, step).to_json()
+    millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
+    return {**plan.pop("step"), **plan, "millions": millions}
+
+
+def made(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> Recogniser:
+    """A recogniser of random weights, ready for steps in bfloat16."""
+    torch.manual_seed(0)
+    with torch.device(device):
+        model, processor = whisper(shape) if shape.family == "whisper" else wav2vec2(shape)
+    model = model.to(device).eval()
+    if shape.family == "whisper":
+        recogniser: Recogniser = WhisperRecogniser(model, processor, "shape")
+    else:
+        recogniser = CtcRecogniser(model, processor, "shape", anatomy=Wav2Vec2Anatomy)
+    stack = recogniser.stack
+    if lora:
+        names = add_lora(recogniser, LoraSettings(RANK, 2.0 * RANK), seed=0).names
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name in names)
+        Speedups(stack, compiled=False, half=True).on_boundary(stack.boundary)
+    else:
+        stack.freeze_except(range(0 if shape.family == "whisper" else 1, len(stack)))
+    stack.set_modes()
+    if recompute:
+        recompute_layers(model)
+    return recogniser
+
+
+def losses(recogniser: Recogniser) -> Callable[[int, float], torch.Tensor]:
+    """(rows, seconds) → loss of noise with as many tokens as such speech has."""
+    device, boundary = recogniser.device, recogniser.stack.boundary
+
+    def loss(rows: int, seconds: float) -> torch.Tensor:
+        noise = np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32)
+        labels = recogniser.labels(["a" * round(seconds * TOKENS)] * rows)
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            with torch.no_grad():
+                hidden = recogniser.encode(recogniser.inputs([0.1 * noise] * rows).to(device), boundary)
+            return recogniser.losses(hidden, boundary, labels).sum()
+
+    return loss
+
+
+def measured(name: str, found: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
+    """Peak of a real step of the whole network beside the plan's, in bytes; two sizes of batch, each way."""
+    known = Known.of(found)
+    lines = []
+    for way, (lora, recompute) in WAYS.items():
+        recogniser = made(SHAPES[name], device, lora, recompute)
+        loss, plan = losses(recogniser), known.plans[way]
+        whole = count_step(loss, recogniser.model, SECONDS / 2, SECONDS)
+        for rows in (2, 4) if device.type == "cpu" else (4, 16):
+            peak = _peak(lambda rows=rows, loss=loss: loss(rows, SECONDS).backward(), device)
+            recogniser.model.zero_grad(set_to_none=True)
+            own = {"planned": plan.step(rows, SECONDS), "counted": whole(rows, SECONDS), "peak": peak}
+            lines.append({"model": name, "way": way, "rows": rows, **own})
+    return lines
+
+
+def _peak(work: Callable[[], None], device: torch.device) -> float:
+    memory = DeviceMemory.of(device)
+    memory.clear()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return float(torch.cuda.max_memory_allocated(device) - before)
+    with watched() as grown:
+        work()
+    return float(grown())
+
+
+def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: torch.device) -> list[str]:
+    """The section."""
+    lines = [
+        "## What fits on a GPU",
+        "",
+        f"`benchmarks/bench_memory.py`. Clips of {SECONDS:g} s in one micro-batch, bfloat16, AdamW; counted,",
+        "with room for CUDA itself; – : not even one. Whisper computes 30 s for each. LoRA of rank",
+        f"{RANK} in every layer, its base in bfloat16. `accumulate` makes up for small micro-batches.",
+        "",
+    ]
+    heads = ("model", ">parameters", "way", *(f">{card} GB" for card in CARDS))
+    lines += table(heads, [row for name, own in plans.items() for row in _fits(name, Known.of(own))])
+    if checks:
+        where = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+        lines += ["", f"Planned against measured ({hardware(where)}), MB of a step:", ""]
+        rows = [
+            (c["model"], c["way"], c["rows"], *(f"{c[k] / 1e6:,.0f}" for k in ("planned", "counted", "peak")))
+            for c in checks
+        ]
+        lines += table(("model", "way", ">clips", ">planned", ">counted whole", ">measured"), rows)
+    return lines
+
+
+def _fits(name: str, known: Known) -> list[tuple[str, ...]]:
+    rows = []
+    for way, plan in known.plans.items():
+        fitting = [plan.rows(card * GIGABYTE, SECONDS) for card in CARDS]
+        rows.append((name, f"{known.millions:,.0f} M", way, *(f"{n:,}" if n else "–" for n in fitting)))
+    return rows
+
+
+if __name__ == "__main__":
+    main()
