@@ -27,7 +27,7 @@ from typing import Any
 import real_corpora as corpora
 from report import add_write, hardware, publish, table
 
-from asr_adapt import evaluate
+from asr_adapt import Decoding, evaluate
 from asr_adapt.errors import ModelError
 from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
@@ -170,8 +170,9 @@ class Bench:
         path = self.output / "predictions" / f"{name.replace(' ', '_').replace(',', '')}.jsonl"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
+            decoding = Decoding(batch_seconds=self.options.batch_seconds)
             with timed(f"test {name}"):
-                evaluate(self.test, model=load(), output=path, batch_seconds=self.options.batch_seconds)
+                evaluate(self.test, model=load(), output=path, decoding=decoding)
         rows = list(Manifest.open(path))
         return {
             part: score(

@@ -27,4 +27,4 @@ def recompute_layers(model: nn.Module, *, on: bool = True) -> None:
         raise RecipeError(f"{type(model).__name__} has no layers that can be computed again.", field=FIELD)
     for layer in layers:
         layer.gradient_checkpointing = on
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # type: ignore[assignment]
