@@ -35,6 +35,8 @@ SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
 def installed(folder: Path) -> Path:
     """The programs of a new environment in ``folder`` that has the wheel."""
     sources = folder / "sources"
+    for earlier in (sources, folder / "env", *folder.glob("*.whl")):
+        shutil.rmtree(earlier) if earlier.is_dir() else earlier.unlink(missing_ok=True)
     sources.mkdir()
     for name in SOURCES:
         source = ROOT / name
@@ -43,7 +45,7 @@ def installed(folder: Path) -> Path:
         else:
             shutil.copy(source, sources)
     pip = [sys.executable, "-m", "pip"]
-    build = [*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", folder, "."]
+    build = [*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(folder), "."]
     subprocess.run(build, cwd=sources, check=True)
     (wheel,) = folder.glob("*.whl")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
@@ -78,7 +80,7 @@ def sections(done: list[tuple[run_page.Step, list[run_page.Ran]]]) -> dict[str, 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, help="work here and keep it")
+    parser.add_argument("--folder", type=Path, help="work here, keep it, and go on there the next time")
     parser.add_argument("--write", type=Path, nargs="?", const=PAGE)
     options = parser.parse_args()
     os.environ["DATA"] = str(options.data.resolve())
@@ -90,9 +92,9 @@ def main() -> None:
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
         programs = installed(folder)
         work = folder / "work"
-        work.mkdir()
-        page = run_page.read(PAGE)
-        done = run_page.run(page, work, programs=programs, told=run_page.tell)
+        work.mkdir(exist_ok=True)
+        page, journal = run_page.read(PAGE), folder / "ran.jsonl"
+        done = run_page.run(page, work, programs=programs, told=run_page.tell, journal=journal)
     if options.write:
         options.write.write_text(run_page.written(page, done))
         replace_block(options.write, "new-user", table(done))

@@ -10,13 +10,14 @@ Comments, which readers do not see, say more:
 ``<!-- prepare: COMMAND -->``     run COMMAND here
 ``<!-- not run: REASON -->``      skip the next block
 ``<!-- exit status: N -->``       the last command of the next block ends with status N
-``<!-- lines: N -->``             --write keeps the first N lines that each command of the next block prints
+``<!-- lines: N -->``             --write keeps the first N lines of what each command prints (next block)
 ``<!-- in tests: A => B -->``     as the tests run the page (``short``), A is replaced by B in all commands
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import subprocess
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 _MARK = re.compile(r"<!-- (prepare|not run|exit status|lines|in tests): (.*?) -->", re.DOTALL)
@@ -124,11 +125,14 @@ def run(
     short: bool = False,
     programs: Path = PROGRAMS,
     told: Callable[[Ran], None] = lambda _: None,
+    journal: Path | None = None,
 ) -> list[tuple[Step, list[Ran]]]:
     """Run every step in ``folder`` with the commands of ``programs``; ``told`` hears of each.
 
-    AssertionError names the first command that ends with another status.
+    What ``journal`` (JSON lines) already holds is not run again. AssertionError names the first command that
+    ends with another status.
     """
+    known = _recorded(journal)
     done: list[tuple[Step, list[Ran]]] = []
     for step in page.steps:
         if step.skipped is not None:
@@ -141,12 +145,21 @@ def run(
         ran = []
         for number, command in enumerate(todo):
             wanted = step.status if number == len(todo) - 1 else 0
-            ran.append(_run(step, command, folder, programs))
+            ran.append(known.get(command) or _run(step, command, folder, programs))
             told(ran[-1])
             if ran[-1].status != wanted:
                 raise AssertionError(_surprise(page, step, ran[-1], wanted))
+            if journal is not None and command not in known:
+                with journal.open("a") as file:
+                    file.write(json.dumps(asdict(ran[-1])) + "\n")
         done.append((step, ran))
     return done
+
+
+def _recorded(journal: Path | None) -> dict[str, Ran]:
+    if journal is None or not journal.exists():
+        return {}
+    return {ran.command: ran for ran in (Ran(**json.loads(line)) for line in journal.open())}
 
 
 def _run(step: Step, command: str, folder: Path, programs: Path) -> Ran:
@@ -179,7 +192,7 @@ def written(page: Page, done: list[tuple[Step, list[Ran]]]) -> str:
 def _shown(ran: Ran, most: int | None) -> str:
     lines = ran.output.rstrip("\n").splitlines()
     if most is not None and len(lines) > most:
-        lines = [*lines[:most], "…"]
+        lines = [*lines[:most], "…"] if most else []
     return "\n".join([PROMPT + ran.command, *(line.rstrip() for line in lines)]) + "\n"
 
 

@@ -61,6 +61,13 @@ def wrong(page: Path) -> list[str]:
     return problems
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_machine_is_named(page):
+    """Recorded output holds no path of the machine that recorded it."""
+    text = page.read_text()
+    assert not [path for path in ("/work/", "/root/", str(Path.home()) + "/", "/tmp/") if path in text]
+
+
 def test_that_a_wrong_option_is_found(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("```console\n$ asr-adapt score p.jsonl --bye accent | head > x\n```\n")
