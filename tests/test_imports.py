@@ -20,7 +20,7 @@ PACKAGE = Path(asr_adapt.__file__).parent
 #: Rooms from the ground up; a module may import from its own room and from rooms before it.
 ROOMS = (
     "assets", "text", "audio", "manifest", "scoring", "decoding", "pretrained", "models", "transcription",
-    "probing", "training", "demo", "api", "cli",
+    "probing", "training", "publishing", "demo", "api", "cli",
 )  # fmt: skip
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {

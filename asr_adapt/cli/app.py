@@ -34,6 +34,7 @@ COMMAND_MODULES = (
     "asr_adapt.cli.transcribe",
     "asr_adapt.cli.evaluate",
     "asr_adapt.cli.calibrate",
+    "asr_adapt.cli.publish",
     "asr_adapt.cli.export",
     "asr_adapt.cli.lm",
     "asr_adapt.cli.serve",

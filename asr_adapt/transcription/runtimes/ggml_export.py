@@ -51,13 +51,18 @@ def ggml_name(recogniser: Recogniser, quantisation: str) -> str:
     return f"ggml-{stem}{end}.bin"
 
 
+def has_vocabulary(recogniser: WhisperRecogniser) -> bool:
+    """Whether whisper.cpp has constants for the model's vocabulary."""
+    return recogniser.model.config.vocab_size in _VOCABULARIES
+
+
 def write_ggml(recogniser: Recogniser, path: Path, quantisation: str = "float16") -> Written:
     """Write ``path``; raises ModelError for another family, type, or vocabulary than whisper.cpp knows."""
     if not isinstance(recogniser, WhisperRecogniser):
         raise ModelError("only Whisper models are exported to ggml.", path=recogniser.name)
     if quantisation not in _FILE_TYPES:
         raise ModelError(f"type {quantisation!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
-    if recogniser.model.config.vocab_size not in _VOCABULARIES:
+    if not has_vocabulary(recogniser):
         raise ModelError(
             f"whisper.cpp knows vocabularies of {', '.join(map(str, _VOCABULARIES))} tokens, and this one "
             f"has {recogniser.model.config.vocab_size}: export to ctranslate2 instead.",
