@@ -156,8 +156,9 @@ class _Update:
         if change is not None and not as_json:
             for line in change.lines():
                 typer.echo(line)
-        if markdown is not None and change is not None:
-            _write(markdown, change.markdown())
+        if markdown is not None:
+            first = f"### New WER baseline\n\n{len(self.made.ids)} rows, WER {100 * self.made.wer:.2f} %\n"
+            _write(markdown, first if change is None else change.markdown())
         agreed = yes or self._agreed(change, unreadable)
         if agreed:
             self.made.save(self.path)
