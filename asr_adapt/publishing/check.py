@@ -15,7 +15,7 @@ from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser
 from asr_adapt.publishing.result import Result, spread
 from asr_adapt.scoring import word_errors
-from asr_adapt.transcription import evaluate
+from asr_adapt.transcription import evaluate_rows
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def rows_to_hear(result: Result, manifest: str | None, most: int) -> list[Uttera
 
 def transcripts(recogniser: Recogniser, rows: Sequence[Utterance]) -> list[str]:
     """One text a row; raises :class:`DataError` for sound that cannot be read."""
-    found = evaluate(rows, model=recogniser)
+    found = evaluate_rows(rows, recogniser)
     if found.failures:
         raise DataError(found.failures[0].message)
     return list(found.hypotheses)
