@@ -53,6 +53,12 @@ def score_command(
     ),
     by: list[str] = BY,
     normalise: str = PROFILE,
+    spans: list[str] = typer.Option(
+        [],
+        "--spans",
+        metavar="FIELD",
+        help="Score parts of the text apart: spans or kinds in this field, or numbers (found by themselves).",
+    ),
     as_json: bool = JSON,
     seed: int = _SEED,
     top: int = typer.Option(20, "--top", help="Number of confusions of each kind in the JSON."),
@@ -74,7 +80,7 @@ def score_command(
         folder = output or Path()
         paths = export_paths(folder, export)
         require_new_names(paths, expanded(predictions), folder=folder, overwrite=overwrite)
-    result = score(predictions, by, normalise or None, seed=seed, top=top)
+    result = score(predictions, by, normalise or None, seed=seed, top=top, spans=spans)
     if export:
         from asr_adapt.scoring.interchange import export as export_files
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.conversations import SpeakerErrors
     from asr_adapt.scoring.gate import GateResult
     from asr_adapt.scoring.history import Point
+    from asr_adapt.scoring.spans import SpanScores
 
 _STYLES = {
     "better": "green",
@@ -66,6 +67,8 @@ def show_score(result: Score) -> None:
     if counts.looped_rows:
         out.print(loops(counts.looped_rows), style="yellow")
     print_lines(out, result.written.sentences())
+    if result.spans is not None:
+        out.print(_span_table(result.spans))
     if result.rtfx is not None:
         out.print(f"{result.rtfx:.1f} × real time")
     for by, groups in result.groups.items():
@@ -88,6 +91,18 @@ def spoken_by(found: SpeakerErrors) -> str:
 def loops(rows: int) -> str:
     """How many rows looped, in words."""
     return f"{rows} {'row' if rows == 1 else 'rows'} looped: the decoder repeated itself over and over"
+
+
+def _span_table(found: SpanScores) -> Table:
+    """Spans by kind; the last line is everything outside of them."""
+    table = _table("spans", "right", "95 % interval", "of", "WER inside", "words")
+    for kind, own in found.kinds.items():
+        low, high = 100 * (1 - own.interval.high), 100 * (1 - own.interval.low)
+        bounds = f"{low:.2f} … {high:.2f}{'*' if own.interval.unit == 'utterance' else ''}"
+        table.add_row(kind, percent(own.accuracy), bounds, str(own.spans), percent(own.wer), str(own.words))
+    if found.outside_words:
+        table.add_row("outside", "", "", "", percent(found.outside_wer), str(found.outside_words))
+    return table
 
 
 def _group_table(by: str, groups: Mapping[str, Estimate]) -> Table:

@@ -43,6 +43,8 @@ class Predictions:
     settings: Mapping[str, Any] = field(default_factory=dict)
     #: Rows that are conversations, with the words of each speaker.
     conversations: Sequence[Conversation] = ()
+    #: Fields that are lists of phrases or of objects with a place in the text: spans.
+    lists: SparseColumns = field(default_factory=SparseColumns)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -75,6 +77,7 @@ class Predictions:
             source,
             settings or {},
             reader.conversations,
+            reader.lists,
         )
 
     def column(self, name: str) -> list[Any]:
@@ -113,6 +116,7 @@ class Predictions:
             [self.audio[row] for row in picked],
             self.source,
             self.settings,
+            lists=self.lists.take(picked),
         )
 
 
@@ -128,6 +132,7 @@ class _Collector:
         self.references: list[str] = []
         self.hypotheses: list[str] = []
         self.columns = SparseColumns()
+        self.lists = SparseColumns()
         self.audio: list[str] = []
         self.conversations: list[Conversation] = []
 
@@ -142,6 +147,7 @@ class _Collector:
         self.references.append(_text(row, "text", path, line))
         self.hypotheses.append(_text(row, "pred_text", path, line))
         self.columns.add({name: value for name, value in row.items() if _scalar(name, value)})
+        self.lists.add({name: value for name, value in row.items() if _listed(name, value)})
         self.ids.append(str(row.get("id") or _default_id(row, number)))
         if (found := conversation(row, self.ids[-1], path, line)) is not None:
             self.conversations.append(found)
@@ -156,6 +162,14 @@ def _default_id(row: Mapping[str, Any], number: int) -> str:
 
 def _scalar(name: str, value: Any) -> bool:
     return name not in _BULKY and isinstance(value, str | int | float | bool)
+
+
+def _listed(name: str, value: Any) -> bool:
+    return name not in _BULKY and isinstance(value, list) and bool(value) and _names_text(value[0])
+
+
+def _names_text(item: Any) -> bool:
+    return isinstance(item, str) or (isinstance(item, dict) and bool({"text", "start"} & item.keys()))
 
 
 _MISSING = {

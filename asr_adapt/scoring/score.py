@@ -29,6 +29,7 @@ from asr_adapt.scoring.predictions import (
     profile_for,
     read_predictions,
 )
+from asr_adapt.scoring.spans import SpanScores, score_spans
 from asr_adapt.scoring.written import WrittenForm, written_form
 from asr_adapt.text import profile as profile_named
 
@@ -57,6 +58,8 @@ class Score(Rates):
     written: WrittenForm = field(default_factory=WrittenForm)
     #: Of conversations, where rows have the words of each speaker.
     speakers: SpeakerErrors | None = None
+    #: Of the spans that were asked for.
+    spans: SpanScores | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: counts and rates at the top level, see ``docs/scoring.md``."""
@@ -77,6 +80,7 @@ class Score(Rates):
             }
             | self.written.to_json()
             | ({} if self.speakers is None else {"speakers": self.speakers.to_json()})
+            | ({} if self.spans is None else {"spans": self.spans.to_json()})
         )
 
     def _repr_html_(self) -> str:
@@ -98,19 +102,22 @@ def score(
     *,
     seed: int = 0,
     top: int = 20,
+    spans: Sequence[str] = (),
 ) -> Score:
     """Score predictions: a path or glob of a predictions file, a :class:`Manifest`, or rows.
 
     ``by`` names fields to report apart; more than one also gives their cross, and ``"accent+gender"`` names a
     cross by itself. ``normalise`` is a profile of :mod:`asr_adapt.text`, by default the one that the file was
-    evaluated under, else ``basic``. ``top`` is the number of confusions.
+    evaluated under, else ``basic``. ``top`` is the number of confusions. ``spans`` names fields whose spans
+    are scored apart (:mod:`asr_adapt.scoring.spans`).
     Raises :class:`DataError` for rows without ``text`` or ``pred_text``, :class:`UsageError` for unknown
     fields and profiles.
     """
     predictions = read_predictions(source)
     profile = profile_for(normalise, predictions)
     table = count_errors(predictions.references, predictions.hypotheses, profile)
-    return score_table(predictions, table, by, profile, seed=seed, top=top)
+    found = score_table(predictions, table, by, profile, seed=seed, top=top)
+    return replace(found, spans=score_spans(predictions, spans, profile, seed=seed)) if spans else found
 
 
 def score_table(

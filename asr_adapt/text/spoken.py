@@ -98,6 +98,11 @@ def _is_number(token: str) -> bool:
     return _is_digit(token) or token in _UNITS or token in _TEENS or token in _TENS
 
 
+def is_number_word(token: str) -> bool:
+    """Whether a normalised word says a digit or a number: ``7``, ``42``, ``seven``, ``hundred``."""
+    return token.isdigit() or _is_number(token) or token in _SCALES
+
+
 def _is_letter(token: str) -> bool:
     return len(token) == 1 and token.isalpha() and token not in _ZERO
 
