@@ -16,7 +16,10 @@ __version__ = "0.1.0"
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
+    from asr_adapt.api.adapting import Adapted, adapt, estimate, train
     from asr_adapt.api.data import build, check, split
+    from asr_adapt.api.exporting import Exported, export
+    from asr_adapt.api.probing import probe
     from asr_adapt.api.transcribing import Transcriber, evaluate, load, stream, transcribe
     from asr_adapt.decoding import Decoding
     from asr_adapt.errors import (
@@ -33,13 +36,15 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.compare import compare
     from asr_adapt.scoring.gate import gate
     from asr_adapt.scoring.score import score
-    from asr_adapt.training import Recipe, adapt
+    from asr_adapt.training import Recipe
     from asr_adapt.transcription import Segment, Transcript
 
 _PUBLIC = {
+    "Adapted": "api.adapting",
     "AsrAdaptError": "errors",
     "DataError": "errors",
     "Decoding": "decoding",
+    "Exported": "api.exporting",
     "Manifest": "manifest",
     "MissingExtraError": "errors",
     "ModelError": "errors",
@@ -53,22 +58,28 @@ _PUBLIC = {
     "UsageError": "errors",
     "Utterance": "manifest",
     "Word": "models",
-    "adapt": "training",
+    "adapt": "api.adapting",
     "build": "api.data",
     "check": "api.data",
     "compare": "scoring",
+    "estimate": "api.adapting",
     "evaluate": "api.transcribing",
+    "export": "api.exporting",
     "gate": "scoring",
     "load": "api.transcribing",
+    "probe": "api.probing",
     "score": "scoring",
     "split": "api.data",
     "stream": "api.transcribing",
+    "train": "api.adapting",
     "transcribe": "api.transcribing",
 }
 __all__ = [
+    "Adapted",
     "AsrAdaptError",
     "DataError",
     "Decoding",
+    "Exported",
     "Manifest",
     "MissingExtraError",
     "ModelError",
@@ -87,12 +98,16 @@ __all__ = [
     "build",
     "check",
     "compare",
+    "estimate",
     "evaluate",
+    "export",
     "gate",
     "load",
+    "probe",
     "score",
     "split",
     "stream",
+    "train",
     "transcribe",
 ]
 

@@ -25,7 +25,7 @@ ROOMS = (
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {
     f"asr_adapt{name}"
-    for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen")
+    for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen", ".notebook")
 }
 #: Entry points above every room.
 ROOF = {

@@ -193,10 +193,10 @@ def adapt(
     parts = gathered(told)
     mark_folder(folder, KIND, FILES)
     recipe = write_plan(parts, told, model, folder, fields)
-    return train_recipe(recipe, folder / "model", quiet=quiet)
+    return _trained(recipe, folder / "model", quiet=quiet)
 
 
-def train_recipe(
+def train(
     recipe: str | Path | Recipe,
     output: str | Path,
     *,
@@ -215,6 +215,10 @@ def train_recipe(
     resolved = _resolved(recipe, overrides)
     carry_out(resolved, output, resume=resume, overwrite=overwrite, quiet=quiet)
     return Adapted(Path(output))
+
+
+#: :func:`adapt` has a parameter of that name.
+_trained = train
 
 
 def estimate(recipe: str | Path | Recipe, *, overrides: Iterable[str] = ()) -> Forecast:
@@ -271,8 +275,8 @@ def _packaged_guard(folder: Path, parts: Parts) -> dict[str, Path]:
 
     corpus = copy_recordings(folder)
     parts.notes.append(
-        "the guard and the replayed speech are recordings of one native speaker, which the package holds; "
-        "what else must not get worse, name with --guard."
+        "guard and replay are recordings of one native speaker that come with the package; "
+        "use --guard for other speech that must not get worse."
     )
     return {name: corpus.manifest(name) for name in ("guard_dev", "guard_test", "replay")}
 

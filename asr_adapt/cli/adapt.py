@@ -7,7 +7,6 @@ chosen (:mod:`asr_adapt.training.recipe.from_data`) or how a recipe is carried o
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from asr_adapt.api.adapting import FILES, KIND
 from asr_adapt.cli import panels
 from asr_adapt.cli.manifest_output import print_table
 from asr_adapt.cli.terminal import log_to_stderr
@@ -24,8 +24,6 @@ from asr_adapt.errors import UsageError
 if TYPE_CHECKING:
     from asr_adapt.training.recipe.from_data import Data, Parts
 
-KIND = "adapt"
-_FILES = ("data", "model", "recipe.yaml")
 #: Notes of one kind that are shown.
 _MOST_NOTES = 8
 
@@ -85,22 +83,15 @@ def adapt(
 
 def _prepared(told: Data, model: str, folder: Path, settings: list[str], *, keep: bool) -> Path:
     """Manifests and recipe in ``folder``, and the plan on the screen."""
-    from asr_adapt.training.adapting import estimate
-    from asr_adapt.training.recipe.file import load_recipe, write_recipe
-    from asr_adapt.training.recipe.from_data import gather, recipe_of
+    from asr_adapt.api.adapting import estimate, gathered, write_plan
 
-    parts = gather(told)
+    parts = gathered(told)
     if keep:
-        mark_folder(folder, KIND, _FILES)
-    paths: dict[str, Path] = parts.write(folder / "data")
-    if not told.guard and _english(model):
-        paths |= _packaged_guard(folder / "data" / "english", parts)
+        mark_folder(folder, KIND, FILES)
+    recipe = write_plan(parts, told, model, folder, {}, settings)
     _show_plan(parts)
-    relative = {name: os.path.relpath(path, folder) for name, path in paths.items()}
-    recipe = folder / "recipe.yaml"
-    write_recipe(recipe_of(model, relative, parts), recipe, settings)
     log_to_stderr(logging.WARNING)  # the run itself will say what it does
-    typer.echo(estimate(load_recipe(recipe)).sentence(), err=True)
+    typer.echo(estimate(recipe).sentence(), err=True)
     log_to_stderr(logging.INFO)
     return recipe
 
@@ -114,23 +105,6 @@ def _trained(recipe: Path, output: Path) -> int:
     summary = carry_out(load_recipe(recipe), output / "model").summary()
     show_outcome(summary, output / "model")
     return 0
-
-
-def _english(model: str) -> bool:
-    """Whether the name says so; a multilingual model may be adapted to any language."""
-    return model.rstrip("/").endswith(".en")
-
-
-def _packaged_guard(folder: Path, parts: Parts) -> dict[str, Path]:
-    """The native English that travels with the package, as guard and replay."""
-    from asr_adapt.demo.recordings import copy_recordings
-
-    corpus = copy_recordings(folder)
-    parts.notes.append(
-        "guard and replay are recordings of one native speaker that come with the package; "
-        "use --guard for other speech that must not get worse."
-    )
-    return {name: corpus.manifest(name) for name in ("guard_dev", "guard_test", "replay")}
 
 
 def _show_plan(parts: Parts) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asr_adapt.api.exporting import clips_of, quantisation_of, write_ggml_folder
 from asr_adapt.cli import options, panels
 from asr_adapt.cli.loading import scorable
 from asr_adapt.destinations import expanded, require_folder
@@ -20,8 +21,6 @@ from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from asr_adapt.manifest import Manifest
     from asr_adapt.models import Recogniser
 
@@ -83,16 +82,17 @@ def export(
         raise UsageError("--quantisation is for CTranslate2: use --int8 for ONNX.")
     if to is Target.ggml and (check or verify):
         raise UsageError("--check and --verify do not work for ggml: remove them.")
+    weights = quantisation_of(to.value, quantisation, int8=int8)
     rows = None if verify is None else scorable(verify)
     named = [name for name in (check, verify) if name is not None]
     require_folder(output, "export", [model, *expanded(*named)], again=True)
     made = _Export(model, output, check, as_json)
     with alone(output):
         if to is Target.ggml:
-            made.ggml(_ggml_type(quantisation, int8))
+            made.ggml(weights)
             return EXIT_OK
         if to is Target.ctranslate2:
-            exported = made.ctranslate2(_quantisation(quantisation, int8), opened=rows is not None)
+            exported = made.ctranslate2(weights, opened=rows is not None)
         else:
             exported = made.onnx(int8=int8, opened=rows is not None)
         if rows is None:
@@ -121,7 +121,7 @@ class _Export:
         from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
 
         recogniser = self.recogniser()
-        checks = export_onnx(recogniser, self.output, _clips(self.check, recogniser), int8=int8)
+        checks = export_onnx(recogniser, self.output, clips_of(self.check, recogniser.sample_rate), int8=int8)
         if self.as_json:
             print(json.dumps([asdict(one) for one in checks], indent=2))
         for one in [] if self.as_json else checks:
@@ -135,27 +135,19 @@ class _Export:
 
     def ggml(self, quantisation: str) -> None:
         """Write whisper.cpp's file into the folder."""
-        from asr_adapt.destinations import mark_folder
-        from asr_adapt.files import atomic_directory
-        from asr_adapt.transcription.runtimes.ggml_export import ggml_name, write_ggml
-
-        recogniser = self.recogniser()
-        name = ggml_name(recogniser, quantisation)
-        with atomic_directory(self.output, replace=True) as folder:
-            written = write_ggml(recogniser, folder / name, quantisation)
-            mark_folder(folder, "export")
+        name, weights = write_ggml_folder(self.recogniser(), self.output, quantisation)
         size = (self.output / name).stat().st_size / 1e6
         if self.as_json:
-            print(json.dumps([{"graph": name, "weights": written.weights, "megabytes": round(size, 1)}]))
+            print(json.dumps([{"graph": name, "weights": weights, "megabytes": round(size, 1)}]))
         else:
-            print(f"{name}: {size:.1f} MB, {written.weights} weights")
+            print(f"{name}: {size:.1f} MB, {weights} weights")
 
     def ctranslate2(self, quantisation: str, *, opened: bool) -> list[tuple[str, Recogniser]]:
         """The same for CTranslate2, computed in the type of its weights where the CPU has it."""
         from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
         recogniser = self.recogniser()
-        clips = _clips(self.check, recogniser)
+        clips = clips_of(self.check, recogniser.sample_rate)
         found = export_ctranslate2(recogniser, self.output, clips, quantisation=quantisation)
         if self.as_json:
             print(json.dumps([asdict(found)], indent=2))
@@ -191,39 +183,3 @@ def _verified(
     for one in [] if as_json else found:
         print(one.sentence)
     return EXIT_FAILED if any(one.worse for one in found) else EXIT_OK
-
-
-def _quantisation(asked: str | None, int8: bool) -> str:
-    """The type of the weights; raises :class:`UsageError` for one that CTranslate2 does not store."""
-    from asr_adapt.transcription.runtimes.ctranslate2_export import QUANTISATIONS
-
-    if asked is not None and int8 and asked != "int8":
-        raise UsageError(f"--int8 and --quantisation {asked} contradict each other: give one.")
-    if asked is not None and asked not in QUANTISATIONS:
-        raise UsageError(f"quantisation {asked!r} is unknown: use one of {', '.join(QUANTISATIONS)}.")
-    return asked or ("int8" if int8 else "float32")
-
-
-def _ggml_type(asked: str | None, int8: bool) -> str:
-    """The type of the weights of a ggml file; raises :class:`UsageError` for one that is not written."""
-    from asr_adapt.transcription.runtimes.ggml_export import QUANTISATIONS
-
-    if asked is not None and (int8 or asked not in QUANTISATIONS):
-        raise UsageError(f"for ggml give one --quantisation of {', '.join(QUANTISATIONS)}, not {asked}.")
-    return asked or ("q8_0" if int8 else "float16")
-
-
-def _clips(manifest: str | None, recogniser: Recogniser, most: int = 50) -> list[np.ndarray]:
-    if manifest is None:
-        return []
-    from asr_adapt.audio import read_audio
-    from asr_adapt.manifest import Manifest, require_rows
-
-    rows = require_rows(Manifest.open(manifest))[:most]
-    rate = recogniser.sample_rate
-    return [
-        read_audio(
-            row.audio_path, sample_rate=rate, offset=row.offset, duration=row.duration, channel=row.channel
-        )
-        for row in rows
-    ]

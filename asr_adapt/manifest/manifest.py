@@ -22,6 +22,9 @@ from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest.index import LineIndex, index_lines, read_at
 from asr_adapt.manifest.utterance import Place, Utterance, parse_line
 
+#: Rows that a notebook shows.
+MOST_SHOWN = 5
+
 
 class _FileShard:
     """One indexed JSONL file; rows are read with ``pread``, which is safe across forked workers."""
@@ -200,6 +203,15 @@ class Manifest(Sequence[Utterance]):
             if first < last:
                 yield from shard.scan(first, last)
             begin = end
+
+    def _repr_html_(self) -> str:
+        from asr_adapt.notebook import framed, table
+
+        shown = [row.to_row() for row in self[:MOST_SHOWN]]
+        names = list(dict.fromkeys(name for row in shown for name in row))
+        rows = [{name: row.get(name) for name in names} for row in shown]
+        hours = float(np.nan_to_num(self.durations).sum()) / 3600
+        return framed(table(rows, f"{len(self):,} rows, {hours:.2f} hours; the first {len(rows)}"))
 
     def __repr__(self) -> str:
         return f"Manifest({len(self)} rows from {', '.join(map(str, self.paths)) or 'memory'})"

@@ -100,6 +100,22 @@ class ProbeResult:
             "origin": asdict(self.classifier.origin),
         }
 
+    def _repr_html_(self) -> str:
+        from asr_adapt.notebook import framed, paragraph, table
+
+        rows = [
+            {
+                "layer": entry.stage,
+                "classifier": entry.kind,
+                "accuracy": f"{entry.figures.accuracy.value:.1%}",
+                "balanced": f"{entry.figures.balanced.value:.1%}",
+                "": "chosen" if entry is self.chosen else "",
+            }
+            for entry in self.entries
+        ]
+        usual = f"Always naming the most frequent label is right on {self.majority:.1%} of the rows."
+        return framed(table(rows, f"{self.options.label} by layer, on speakers not heard"), paragraph(usual))
+
     def save(self, output: str | Path, *, overwrite: bool = False) -> None:
         """Write the classifier, ``sweep.json`` and the plot into a folder.
 

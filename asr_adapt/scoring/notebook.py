@@ -1,15 +1,14 @@
-"""Results as a notebook shows them: HTML tables and the report page's charts, readable in light and dark.
+"""Results of scoring and training as a notebook shows them: tables, and the report page's charts.
 
-Knows the results of scoring and of training as plain values. Does not know notebooks, nor how anything was
-computed. Needs nothing but the standard library.
+Knows these results. Does not know how anything was computed, nor how a table is laid out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
+from asr_adapt.notebook import framed, paragraph, table
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
 
 if TYPE_CHECKING:
@@ -18,50 +17,6 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.estimate import Estimate
     from asr_adapt.scoring.gate import GateResult
     from asr_adapt.scoring.score import Score
-
-#: The charts' classes; they inherit the notebook's own colours for text.
-_STYLE = """<style>
-.asr-adapt table{border-collapse:collapse;margin:.4em 0}
-.asr-adapt td,.asr-adapt th{padding:.2em .7em;text-align:left}
-.asr-adapt .n{text-align:right;font-variant-numeric:tabular-nums}
-.asr-adapt svg{max-width:640px;width:100%}
-.asr-adapt svg text{fill:currentColor;font:12px sans-serif}
-.asr-adapt .grid{stroke:currentColor;opacity:.15}
-.asr-adapt .whisker{stroke:currentColor;fill:none}
-.asr-adapt .line{fill:none;stroke-width:2}
-.asr-adapt .fill0{fill:#8a8f98}.asr-adapt .stroke0{stroke:#8a8f98}
-.asr-adapt .fill1{fill:#2f7ed8}.asr-adapt .stroke1{stroke:#2f7ed8}
-.asr-adapt .fill2{fill:#d9822b}.asr-adapt .stroke2{stroke:#d9822b}
-</style>"""
-#: Rows of a table that are shown.
-MOST = 20
-
-
-def framed(*parts: str) -> str:
-    """Parts of one result with its style."""
-    return f'<div class="asr-adapt">{_STYLE}{"".join(parts)}</div>'
-
-
-def table(rows: Sequence[Mapping[str, object]], caption: str = "") -> str:
-    """Rows with the same keys; numbers stand right, and what is left out is said."""
-    if not rows:
-        return _paragraph(f"{caption}: nothing.") if caption else ""
-    names = list(rows[0])
-    heads = "".join(f"<th>{escape(name)}</th>" for name in names)
-    lines = "".join(f"<tr>{''.join(_cell(row.get(name)) for name in names)}</tr>" for row in rows[:MOST])
-    rest = _paragraph(f"… and {len(rows) - MOST:,} more.") if len(rows) > MOST else ""
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f"<table>{title}<thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{rest}"
-
-
-def _cell(value: object) -> str:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    text = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
-    return f"<td{' class=n' if number else ''}>{escape(text)}</td>"
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
 
 
 def _percent(value: float) -> str:
@@ -78,7 +33,7 @@ def show_score(score: Score) -> str:
     for name, groups in score.groups.items():
         parts.append(table([_score_row(value, estimate) for value, estimate in groups.items()], f"by {name}"))
         parts.append(_bars([(value, [_bar(value, 1, name, one)]) for value, one in groups.items()], name))
-    parts += [_paragraph(note) for note in score.notes]
+    parts += [paragraph(note) for note in score.notes]
     return framed(*parts)
 
 
@@ -137,7 +92,7 @@ def show_gate(found: GateResult) -> str:
         for check in sorted(found.checks, key=lambda check: check.passed)
     ]
     verdict = "The gate passed." if found.passed else "The gate failed."
-    return framed(_paragraph(verdict), table(rows), *(_paragraph(note) for note in found.notes))
+    return framed(paragraph(verdict), table(rows), *(paragraph(note) for note in found.notes))
 
 
 def show_summary(summary: Mapping[str, Any]) -> str:
@@ -163,8 +118,8 @@ def show_summary(summary: Mapping[str, Any]) -> str:
         table(rows, f"{summary['model']} adapted"),
         bar_chart(groups, "WER before and after"),
         learning_curve(summary["evaluations"]),
-        _paragraph(steps),
-        *(_paragraph(hint) for hint in summary["hints"]),
+        paragraph(steps),
+        *(paragraph(hint) for hint in summary["hints"]),
     )
 
 

@@ -116,7 +116,7 @@ class Transcript:
             handle.write(text)
 
     def _repr_html_(self) -> str:
-        from asr_adapt.scoring.notebook import framed, table
+        from asr_adapt.notebook import framed, table
 
         spoken = any(segment.speaker for segment in self.segments)
         rows = [

@@ -72,6 +72,20 @@ class Report:
         if self.writing is not None:
             self.writing += result.writing
 
+    def _repr_html_(self) -> str:
+        from asr_adapt.notebook import framed, table
+
+        rows = [
+            {
+                "finding": code,
+                "severity": KINDS[code].severity,
+                "rows": len(found),
+                "meaning": KINDS[code].meaning,
+            }
+            for code, found in sorted(self.findings.rows.items(), key=lambda item: -len(item[1]))
+        ]
+        return framed(table(rows, f"{self.rows:,} rows, {self.seconds / 3600:.2f} hours: findings"))
+
     def to_json(self) -> dict[str, Any]:
         """Plain values: totals by code with what each means, and the listed findings."""
         return {

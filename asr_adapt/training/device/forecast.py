@@ -16,6 +16,7 @@ import numpy as np
 from asr_adapt.manifest import read_waveform
 from asr_adapt.models import Recogniser
 from asr_adapt.training.device.batch_size import untouched
+from asr_adapt.training.device.memory import grown, held
 from asr_adapt.training.learning.loop import LossModule, Run
 from asr_adapt.training.measuring.sets import Measuring
 from asr_adapt.training.prefix.cache import PrefixCache
@@ -44,6 +45,8 @@ class Forecast:
     training_seconds: float
     decoding_seconds: float
     gigabytes: float
+    #: What a training step takes at its peak, all in all: on the GPU, else in main memory.
+    memory_gigabytes: float
 
     @property
     def seconds(self) -> float:
@@ -56,7 +59,8 @@ class Forecast:
             f"estimate: {self.training_rows} training rows; the frozen prefix of {self.encoded_rows} rows "
             f"{spoken(self.encoding_seconds)} and {self.gigabytes:.1f} GB of disk, {self.steps} steps at "
             f"{self.step_seconds:.2g} s {spoken(self.training_seconds)}, {self.decoded_rows} transcripts "
-            f"{spoken(self.decoding_seconds)}: about {spoken(self.seconds)} in all."
+            f"{spoken(self.decoding_seconds)}: about {spoken(self.seconds)} in all, in "
+            f"{self.memory_gigabytes:.1f} GB of memory."
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +80,7 @@ def forecast(run: Run, cache: PrefixCache, measuring: Measuring) -> Forecast:
     clip = read_waveform(measuring.dev[len(measuring.dev) // 2], recogniser.sample_rate)
     encoding = _timed(lambda: encoded(recogniser, [clip], boundary)) if boundary else 0.0
     decoding = _timed(lambda: recogniser.transcribe([clip])) - encoding
-    step = _step_seconds(run)
+    step, memory = _step(run)
     steps = run.recipe.schedule.steps - run.progress.step
     measured, decoded = measuring.counts(steps)
     kept = bool(boundary) and run.recipe.cache.mode != "off"
@@ -96,6 +100,7 @@ def forecast(run: Run, cache: PrefixCache, measuring: Measuring) -> Forecast:
         training_seconds=steps * step,
         decoding_seconds=max(decoding, 0.0) * decoded,
         gigabytes=states * (trained + measured),
+        memory_gigabytes=memory / GIGABYTE,
     )
 
 
@@ -126,8 +131,8 @@ def _flops_of_a_step(run: Run) -> float:
     return _rows_of_a_step(run) * float(costs.trained(seconds))
 
 
-def _step_seconds(run: Run) -> float:
-    """Of the part that learns, on silence with the labels of a part of a micro-batch."""
+def _step(run: Run) -> tuple[float, float]:
+    """Seconds of what learns, and bytes in all, on silence with labels of a part of a micro-batch."""
     recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
     batch = run.plan.epoch(0)[0]
     rows = _rows_of_a_step(run) / run.recipe.batch.accumulate
@@ -142,9 +147,21 @@ def _step_seconds(run: Run) -> float:
         def step() -> None:
             module(hidden, labels, None).sum().backward()
 
-        took = _timed(step)
+        with grown(recogniser.device) as peak:
+            took = _timed(step)
+        grew = peak()
         recogniser.model.zero_grad(set_to_none=True)
-    return took * _rows_of_a_step(run) / len(numbers)
+    whole = rows / len(numbers)
+    return took * _rows_of_a_step(run) / len(numbers), _memory(recogniser, grew, whole)
+
+
+def _memory(recogniser: Recogniser, grew: int, whole: float) -> float:
+    """Bytes of a micro-batch ``whole`` times as large as the one that was tried, while memory ``grew``.
+
+    What is held now (weights, library, rows), gradients and Adam's two moments, and activations.
+    """
+    learning = sum(p.numel() * p.element_size() for p in recogniser.model.parameters() if p.requires_grad)
+    return held(recogniser.device) + 3 * learning + max(grew - learning, 0) * whole
 
 
 def _gigabytes(run: Run, recogniser: Recogniser, boundary: int) -> float:

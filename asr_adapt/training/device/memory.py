@@ -77,6 +77,26 @@ class DeviceMemory:
 
 
 @contextmanager
+def grown(device: torch.device) -> Iterator[Callable[[], int]]:
+    """Yields a call that gives the bytes that the block has taken at its peak: the allocator's on CUDA, else
+    the growth of resident memory."""
+    if device.type != "cuda":
+        with watched() as peak:
+            yield peak
+        return
+    start = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    yield lambda: int(torch.cuda.max_memory_allocated(device)) - start
+
+
+def held(device: torch.device) -> int:
+    """Bytes that are taken now: by tensors on CUDA, else by this process."""
+    if device.type == "cuda":
+        return int(torch.cuda.memory_allocated(device))
+    return int(psutil.Process().memory_info().rss)
+
+
+@contextmanager
 def watched() -> Iterator[Callable[[], int]]:
     """Yields a call that gives the growth of resident memory in the block so far, in bytes."""
     process, done = psutil.Process(), threading.Event()

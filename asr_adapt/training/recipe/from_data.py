@@ -66,12 +66,12 @@ class Parts:
         return paths
 
     def table(self) -> list[dict[str, Any]]:
-        """Rows, minutes and speakers of each part."""
+        """Rows, hours and speakers of each part."""
         return [
             {
                 "part": name.replace("_", " "),
                 "rows": len(rows),
-                "minutes": round(float(np.nan_to_num(rows.durations).sum()) / 60, 1),
+                "hours": round(float(np.nan_to_num(rows.durations).sum()) / 3600, 3),
                 "speakers": len({row.speaker for row in rows} - {None}),
             }
             for name, rows in self.rows.items()
