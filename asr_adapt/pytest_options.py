@@ -45,7 +45,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a difference from the baseline that is wanted, e.g. rows, decoding; the failure names it",
+        help="a difference from the baseline to accept, e.g. rows, decoding; the failure names it",
     )
     for former in FORMER:  # names of before, still understood
         many = {"action": "append", "default": []} if former == "--wer-fail" else {"action": "store_true"}

@@ -66,7 +66,7 @@ class ChosenModel:
         if self.adapters and self.runtime is Runtime.ctranslate2:
             raise UsageError("--runtime ctranslate2 takes no adapter: export the merged model first.")
         if self.adapters and self.runtime in (Runtime.onnx, Runtime.onnx_int8):
-            raise UsageError(f"--runtime {self.runtime.value} takes no adapter: leave --runtime out.")
+            raise UsageError(f"--runtime {self.runtime.value} does not support adapters: remove --runtime.")
         if self.runtime in (Runtime.onnx, Runtime.onnx_int8):
             self._require_cpu()
         elif self.runtime is Runtime.torch and self.compute_type not in COMPUTE_TYPES:
@@ -75,7 +75,7 @@ class ChosenModel:
     def _require_cpu(self) -> None:
         if self.device not in ("auto", "cpu") or self.compute_type not in ("auto", "fast", "float32"):
             raise UsageError(
-                f"--runtime {self.runtime.value} computes on the CPU: leave --device and --compute-type."
+                f"--runtime {self.runtime.value} runs on the CPU: remove --device and --compute-type."
             )
         if self.decoding.task not in (None, "transcribe"):
             raise UsageError(
@@ -122,10 +122,10 @@ class ChosenModel:
             return output
         if self.name in bundled_models() or not user_path(self.name).is_dir():
             raise UsageError(
-                f"{self.name} has no directory of yours: say where the map goes with --output FILE."
+                f"{self.name} is not in a folder of yours: name the calibration file with --output FILE."
             )
         if not self.decoding.plain:
-            raise UsageError("the map in a model's directory is for plain decoding: give --output FILE.")
+            raise UsageError("the calibration in a model's folder is for plain decoding: give --output FILE.")
         return calibration_path(self.name)
 
     def files(self, *, without: Path) -> list[Path]:

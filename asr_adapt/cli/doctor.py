@@ -106,7 +106,7 @@ def _packages() -> Iterator[Finding]:
     if not required:
         yield Finding("asr-adapt", "warning", "not installed as a package", "pip install asr-adapt")
     elif not faults:
-        yield Finding("packages", "good", f"all {len(required)} required ones are there")
+        yield Finding("packages", "good", f"all {len(required)} required packages are installed")
 
 
 def _requirements(extra: str) -> list[Requirement]:
@@ -259,7 +259,7 @@ def _own_cache() -> Iterator[Finding]:
     seen = f"{names} ({size:.0f} MB) in {folder}" if held else f"none in {folder}"
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     if not os.access(nearest, os.W_OK):
-        yield Finding(subject, "warning", f"{seen}, not writable", "set XDG_CACHE_HOME to a folder of yours")
+        yield Finding(subject, "warning", f"{seen}, not writable", "set XDG_CACHE_HOME to a writable folder")
     else:
         yield Finding(subject, "good", seen)
 
@@ -272,7 +272,7 @@ def _cache() -> Iterator[Finding]:
     free = shutil.disk_usage(nearest).free / 1e9
     seen = f"{folder}, {free:.1f} GB free" + (", offline by HF_HUB_OFFLINE" if HF_HUB_OFFLINE else "")
     if not os.access(nearest, os.W_OK):
-        yield Finding("hub cache", "warning", f"{seen}, not writable", "set HF_HOME to a folder of yours")
+        yield Finding("hub cache", "warning", f"{seen}, not writable", "set HF_HOME to a writable folder")
     elif free < LEAST_FREE_GB:
         yield Finding("hub cache", "warning", seen, "free some space or set HF_HOME to another disk")
     else:
@@ -288,4 +288,4 @@ def _writing() -> Iterator[Finding]:
             with tempfile.NamedTemporaryFile(dir=folder):
                 yield Finding(subject, "good", f"{folder} can be written")
         except OSError as error:
-            yield Finding(subject, "broken", f"{folder}: {error.strerror}", "change to a folder of yours")
+            yield Finding(subject, "broken", f"{folder}: {error.strerror}", "change to a writable folder")

@@ -241,7 +241,7 @@ def history_command(
 def _page_kind(output: Path | None) -> str:
     kind = ".html" if output is None else output.suffix.lower()
     if kind not in (".html", ".svg", ".md"):
-        raise UsageError(f"{output} ends in none of .html, .svg, .md: the ending says what is written.")
+        raise UsageError(f"{output} must end in .html, .svg or .md.")
     return kind
 
 

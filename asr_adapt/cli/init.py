@@ -52,7 +52,7 @@ def init(
     given = {"train": train, "dev": dev, "test": test, "guard": guard, "replay": replay}
     require_file(recipe, [name for name in given.values() if name], option="RECIPE.yaml")
     if recipe.exists():
-        raise UsageError(f"{recipe} is there already: name another file.")
+        raise UsageError(f"{recipe} already exists: name another file.")
     if purpose is None:
         purpose, model, given = _asked(model, given)
     values = {name: seen_from(path, recipe.parent) for name, path in given.items() if path}
@@ -77,7 +77,7 @@ def _asked(
     from asr_adapt.training.recipe.ready import PURPOSES
 
     if not sys.stdin.isatty():
-        raise UsageError(f"say what the model is adapted to: --for {'|'.join(Purpose)}.")
+        raise UsageError(f"name the purpose: --for {'|'.join(Purpose)}.")
     for name, meaning in PURPOSES.items():
         typer.echo(f"  {name}: {meaning}", err=True)
     purpose = Purpose(_ask("Adapt to", Purpose.accent.value, tuple(Purpose)))

@@ -145,7 +145,7 @@ def sample(
     if (rows is None) == (hours is None):
         raise UsageError("give --rows or --hours.")
     if each is not None and rows is None:
-        raise UsageError(f"--each {each} needs --rows: so many rows of every value.")
+        raise UsageError(f"--each {each} needs --rows: the number of rows for each value.")
     require_file(output, expanded(*manifests))
     found = Manifest.open(manifests)
     left = matching(found, where)

@@ -47,7 +47,7 @@ def listing(context: typer.Context, as_json: JsonFlag = False) -> None:
     for state, heading in (
         ("bundled", "Bundled:"),
         ("cached", "On this machine:"),
-        ("imported", "Converted from files of yours, on this machine:"),
+        ("imported", "Converted from your files, on this machine:"),
         ("fetchable", "Fetched when first used, or by asr-adapt models fetch NAME:"),
     ):
         part = [row for row in rows if row["state"] == state]

@@ -80,7 +80,7 @@ def train(
     import logging
 
     if overwrite and (resume or curve is not None):
-        raise UsageError("--overwrite starts one run anew: leave out --resume and --curve.")
+        raise UsageError("--overwrite starts a new run: remove --resume and --curve.")
     file, given = _file_and_overrides(recipe, overrides or [])
     given += [*setting, *(["cache.transcripts=false"] if fresh else [])]
     fields = _fields(model, {"train": train_on, "dev": dev, "test": test, "guard": guard}, replay)

@@ -177,7 +177,7 @@ class Decoding:
             )
         if self.fallback and not self.guard:
             raise UsageError(
-                "--fallback tries again what the guard doubts: leave --fallback or --no-guard out."
+                "--fallback retries what the guard rejects: use either --fallback or --no-guard."
             )
         self._settle()
 

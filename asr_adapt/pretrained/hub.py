@@ -70,7 +70,7 @@ def snapshot(repository: str) -> Path:
         fix = "ask for access on its page, then run hf auth login"
         return _cached(repository, "the hub requires its conditions to be accepted", error, fix)
     except RepositoryNotFoundError as error:
-        fix = "check the spelling, or run hf auth login where it is private"
+        fix = "check the spelling, or run hf auth login if it is private"
         return _cached(repository, "the hub has no such model", error, fix)
     except (_HTTPError, OSError) as error:
         return _cached(repository, f"the hub cannot be reached ({type(error).__name__})", error)

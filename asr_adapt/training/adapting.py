@@ -486,7 +486,7 @@ def packing(recipe: Recipe, recogniser: Recogniser) -> Packing | None:
     whole = recogniser.capabilities.decoder and recogniser.heard_seconds(0.0) >= window
     kept = expected_boundary(recogniser.stack, recipe.strategy) >= recogniser.stack.prefix_limit
     if chosen is True and (not whole or kept):
-        why = "the encoder is frozen and computed once" if whole else "it hears a clip at its own length"
+        why = "the encoder is frozen and computed once" if whole else "it sees each clip at its own length"
         raise RecipeError(f"clips are not packed for {recogniser.name}: {why}.", field="batch.pack")
     cached = chosen == "auto" and recipe.cache.mode == "on"  # states of single clips cannot be joined
     if not chosen or not whole or kept or cached:

@@ -149,7 +149,7 @@ def settle_identity(folder: Path, identity: Identity, *, resume: bool, main: boo
         if found := identity.differences(stored):
             raise RecipeError(
                 f"was started with other inputs ({'; '.join(found)}): resume with the same inputs, or "
-                "start anew with another --output.",
+                "start a new run with another --output.",
                 path=folder,
             )
         return

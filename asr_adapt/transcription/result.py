@@ -111,7 +111,7 @@ class Transcript:
         target = Path(path)
         text = self._rendered(target.suffix.removeprefix(".").lower())
         if target.exists() and not overwrite:
-            raise UsageError(f"{target} is there already: give overwrite=True, or another name.")
+            raise UsageError(f"{target} already exists: give overwrite=True, or another name.")
         with atomic_write(target) as handle:
             handle.write(text)
 

@@ -86,7 +86,7 @@ def test_what_is_frozen_does_not_learn_and_a_pattern_has_to_match(tmp_path: Path
     assert left == {"model.decoder.embed_tokens.weight"}
     with pytest.raises(RecipeError, match=r"strategy\.frozen: 'layer_77' matches no parameter"):
         learning_plan(stack, Strategy(name="full", frozen=("layer_77",)))
-    with pytest.raises(RecipeError, match="nothing is left that learns"):
+    with pytest.raises(RecipeError, match="nothing is left to train"):
         learning_plan(stack, Strategy(name="full", frozen=("*",)))
 
 

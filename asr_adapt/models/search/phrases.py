@@ -34,7 +34,7 @@ def phrase_bias(
         open_ = UNSPACED.match(text[-1:]) is not None
         forms = {form: ids for form in written_forms(text) if (ids := spelled(form))}
         if not forms:
-            raise UsageError(f"the model's vocabulary cannot write the hot word {text!r}: leave it out.")
+            raise UsageError(f"the model's vocabulary cannot write the hot word {text!r}: remove it.")
         for form, ids in forms.items():
             phrases.append((ids, boost, open_))
             if UNSPACED.match(form) and len(ids) > 1 and not glued[ids[0]]:

@@ -144,7 +144,7 @@ def _sentence(wer: float, known: tuple[float | None, ...], largest: float) -> st
         )
     if best is None or high is None:
         return (
-            f"WER {wer:.1%}: at least {low:.2g} h ({low / largest:.1f} times what is there); how much at "
+            f"WER {wer:.1%}: at least {low:.2g} h ({low / largest:.1f} times what you have); how much at "
             "most the data cannot say."
         )
     return f"WER {wer:.1%}: about {best:.2g} h (95 %: {low:.2g} to {high:.2g}); there are {largest:.2g} h."

@@ -71,7 +71,7 @@ def choose_style(recipe: Recipe, recogniser: Recogniser, writing: Writing, name:
     if wanted == "model" and obstacle:
         raise RecipeError(f"{obstacle}: choose plain or as_written.", field="labels.style")
     if wanted != "auto":
-        return wanted, f"{found}; labels are {_TOLD[wanted]}, as the recipe says."
+        return wanted, f"{found}; labels are {_TOLD[wanted]}, as set in the recipe."
     if not cased:
         return "plain", f"{found}; labels are {_TOLD['plain']}."
     if writing.written:

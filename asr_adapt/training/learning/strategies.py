@@ -64,7 +64,7 @@ def frozen_names(stack: LayerStack, strategy: Strategy, learning: frozenset[str]
             )
         found |= own
     if learning == found:
-        raise RecipeError("nothing is left that learns: leave something out.", field="strategy.frozen")
+        raise RecipeError("nothing is left to train: remove some of it.", field="strategy.frozen")
     return frozenset(found)
 
 

@@ -64,7 +64,9 @@ class MergeResult:
         loaded = [updates_of(self._fresh(), folder) for folder in folders if folder is not None]
         if is_exact(loaded, self.summed.changed, frozenset(self._head)):
             return tuple(loaded)
-        logger.warning("the experts change more than LoRA's updates: the merged model is written whole.")
+        logger.warning(
+            "the experts change more than LoRA's updates: the merged model is written as a full model."
+        )
         return None
 
     def save(self, output: str | Path, *, overwrite: bool = False) -> None:

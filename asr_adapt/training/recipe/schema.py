@@ -291,7 +291,7 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _one_way_to_run_layers(self) -> Recipe:
         if self.compile and self.gradient_checkpointing:
-            raise ValueError("compile and gradient_checkpointing cannot be combined: leave one out")
+            raise ValueError("compile and gradient_checkpointing cannot be combined: remove one")
         return self
 
     @model_validator(mode="after")

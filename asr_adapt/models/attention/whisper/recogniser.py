@@ -265,7 +265,7 @@ class WhisperRecogniser(WhisperParts):
             self._told_untimed = True
             logger.warning(
                 "%s says no timestamps (its generation_config.json has it so; decoder.timestamps_share keeps "
-                "them in training): windows of long audio are heard without.",
+                "them in training): long audio is transcribed without them.",
                 self.name,
             )
         self.model.eval()
