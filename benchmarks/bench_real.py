@@ -151,7 +151,8 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
         "speakers are known. Guard: native English, 60 sentences of kathleen whose prompts nothing has heard",
         "and 30 of LibriSpeech test-other; the budget is kept on 30 others of kathleen and three other",
         "speakers of test-other. *Adapted*: all of the learnt weights; *after*: blended with the base's",
-        f"({BLENDS} shares tried, guard {BUDGET}). Of a language nothing is blended.",
+        f"({BLENDS} shares tried, and two more at the edge of the budget; guard {BUDGET}).",
+        "Of a language nothing is blended. Token embeddings learnt with the rest in all of these runs.",
     ]
     for result in results:
         lines += ["", f"### {result['model']}: {result['title']}", "", _told(result), ""]

@@ -46,11 +46,12 @@ def table(folder: Path, write: Path | None) -> None:
 
 
 def lines_of(result: dict[str, Any], base: dict[str, Any]) -> list[str]:
-    """A line for each measured share of the adapted weights, the whole first."""
+    """A line for all of the adapted weights, and one for the share that the budget allows."""
     start = base["blends"][0]
     if not result["cell"]:
         return [_line(result, start, start, "–")]
     chosen = choose(result, start)["share"]
+    shown = [blend for blend in result["blends"] if blend["share"] in (1.0, chosen)]
     return [
         _line(
             result,
@@ -58,7 +59,7 @@ def lines_of(result: dict[str, Any], base: dict[str, Any]) -> list[str]:
             start,
             f"**{blend['share']:g}**" if blend["share"] == chosen else f"{blend['share']:g}",
         )
-        for blend in reversed(result["blends"])
+        for blend in reversed(shown)
     ]
 
 
