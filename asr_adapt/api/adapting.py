@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         Regularisation,
         Replay,
         Schedule,
+        Silence,
         Vocabulary,
     )
     from asr_adapt.training.recipe.strategy import Averaging, Strategy, StrategyName
@@ -133,6 +134,7 @@ def adapt(
     schedule: Schedule | Fields | None = None,
     batch: Batch | Fields | None = None,
     augment: Augment | Fields | None = None,
+    silence: Silence | Fields | None = None,
     replay: Replay | Fields | None = None,
     guard_test: Sources | None = None,
     retention: Retention | Fields | None = None,
@@ -147,7 +149,8 @@ def adapt(
     invalid_rows: Literal["error", "drop"] | None = None,
     initialise: Literal["pretrained", "random"] | None = None,
     checkpoint_every: int | None = None,
-    precision: Literal["auto", "float32", "bfloat16"] | None = None,
+    precision: Literal["auto", "float32", "bfloat16", "float16"] | None = None,
+    gradient_checkpointing: bool | None = None,
     compile: bool | None = None,
     device: str | None = None,
 ) -> Adapted:
@@ -168,13 +171,13 @@ def adapt(
     from asr_adapt.training.recipe.from_data import Data
 
     given = {
-        "strategy": strategy, "optimiser": optimiser, "schedule": schedule, "batch": batch,
-        "augment": augment, "replay": replay, "guard_test": guard_test, "retention": retention,
-        "regularisation": regularisation, "averaging": averaging, "decoder": decoder,
-        "vocabulary": vocabulary, "labels": labels, "normalise": normalise, "evaluation": evaluation,
-        "cache": cache, "invalid_rows": invalid_rows, "initialise": initialise,
-        "checkpoint_every": checkpoint_every, "precision": precision, "compile": compile, "device": device,
-        "seed": seed,
+        "strategy": strategy, "optimiser": optimiser, "schedule": schedule, "batch": batch, "augment":
+        augment, "silence": silence, "replay": replay, "guard_test": guard_test, "retention": retention,
+        "regularisation": regularisation, "averaging": averaging, "decoder": decoder, "vocabulary":
+        vocabulary, "labels": labels, "normalise": normalise, "evaluation": evaluation, "cache": cache,
+        "invalid_rows": invalid_rows, "initialise": initialise, "checkpoint_every": checkpoint_every,
+        "precision": precision, "gradient_checkpointing": gradient_checkpointing, "compile": compile,
+        "device": device, "seed": seed,
     }  # fmt: skip
     fields = plain_fields(given)
     require_fields(model, fields)

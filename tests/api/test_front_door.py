@@ -47,10 +47,8 @@ def test_every_field_of_a_recipe_is_a_keyword_of_adapt() -> None:
 
 def test_every_option_of_decoding_is_on_the_command_line_or_speed_alone() -> None:
     given = {*MEASURED, *FILES, *BATCHES}
-    every = {name for part in ("search", "hearing", "speed") for name in names_of(part)}  # type: ignore[arg-type]
-    assert every - given == {"channel", "pool_seconds", "workers"}, (
-        "transcribe has --channels, which may be each"
-    )
+    every = {*names_of("search"), *names_of("hearing"), *names_of("speed")}
+    assert every - given == {"channel", "pool_seconds", "workers"}, "--channels may also be each"
     assert given <= every
 
 

@@ -66,16 +66,21 @@ class Parts:
         return paths
 
     def table(self) -> list[dict[str, Any]]:
-        """Rows, hours and speakers of each part."""
+        """Rows, minutes or hours of speech, and speakers of each part."""
         return [
             {
                 "part": name.replace("_", " "),
                 "rows": len(rows),
-                "hours": round(float(np.nan_to_num(rows.durations).sum()) / 3600, 3),
+                "speech": _spoken(float(np.nan_to_num(rows.durations).sum())),
                 "speakers": len({row.speaker for row in rows} - {None}),
             }
             for name, rows in self.rows.items()
         ]
+
+
+def _spoken(seconds: float) -> str:
+    """``29.9 min``, or from two hours on ``2.4 h``."""
+    return f"{seconds / 3600:.1f} h" if seconds >= 7200 else f"{seconds / 60:.1f} min"
 
 
 def gather(data: Data) -> Parts:
