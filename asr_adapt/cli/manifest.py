@@ -1,4 +1,4 @@
-"""``asr-adapt manifest``: build, check, stats, filter, sample, split, audit, export, move.
+"""``asr-adapt manifest``: build, check, stats, filter, sample, split, audit, export, move, label.
 
 Knows options and how results are printed. Does not know what the commands do; the manifest room does.
 """
@@ -12,6 +12,7 @@ import typer
 
 from asr_adapt.cli import panels
 from asr_adapt.cli.manifest_check import check
+from asr_adapt.cli.manifest_label import label
 from asr_adapt.cli.manifest_output import name_values, print_json, print_table, progress
 from asr_adapt.cli.manifest_parts import audit, split
 from asr_adapt.destinations import expanded, mark_folder, require_file, require_folder
@@ -37,6 +38,7 @@ def register(app: typer.Typer) -> None:
     panels.add(group, "audit", audit)
     panels.add(group, "export", export)
     panels.add(group, "move", move)
+    panels.add(group, "label", label)
     app.add_typer(group, name="manifest", rich_help_panel=panels.DATA)
 
 
