@@ -5,8 +5,8 @@ other.
 
 A row is kept where the model's confidence is high enough (Kahn et al., arXiv 1909.09116) and where a second
 hearing, of the same clip a little faster or by another model, differs in few words (agreement, as by dropout
-in Khurana et al., arXiv 2011.13439). A model is wrong in its own ways, so what is kept is still biased towards
-what it knew already: measure on speech with transcripts before you train on much of it.
+in Khurana et al., arXiv 2011.13439). A model is wrong in its own ways, so what is kept is biased towards what
+it knew already: measure on speech with transcripts before you train on much of it.
 """
 
 from __future__ import annotations
