@@ -77,10 +77,6 @@ class ChosenModel:
             raise UsageError(
                 f"--runtime {self.runtime.value} runs on the CPU: remove --device and --compute-type."
             )
-        if self.decoding.task not in (None, "transcribe"):
-            raise UsageError(
-                f"--runtime {self.runtime.value} cannot {self.decoding.task}: leave --runtime out."
-            )
 
     def load(self) -> Recogniser:
         """The recogniser; raises UsageError for a device or a task that the runtime lacks."""
@@ -103,9 +99,9 @@ class ChosenModel:
             from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 
             return open_ctranslate2(self.name, device=self.device, compute_type=self.compute_type)
-        from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
+        from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 
-        return OnnxRecogniser(self.name, int8=self.runtime is Runtime.onnx_int8)
+        return open_onnx(self.name, int8=self.runtime is Runtime.onnx_int8)
 
     def listening(self) -> Decoding:
         """The decoding with its map of word confidence read: the one named, else the model's own."""

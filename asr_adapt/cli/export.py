@@ -71,7 +71,7 @@ def export(
 ) -> int:
     """Convert a model for ONNX, CTranslate2 or whisper.cpp.
 
-    CTC models become ONNX graphs, Whisper becomes CTranslate2 or ggml; each is compared with torch.
+    Every family becomes ONNX graphs, Whisper also CTranslate2 or ggml; each is compared with torch.
 
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one with
     --runtime ctranslate2 or in faster-whisper; give that short clips filled to 30 s with silence, which it
@@ -118,7 +118,7 @@ class _Export:
     def onnx(self, *, int8: bool, opened: bool) -> list[tuple[str, Recogniser]]:
         """Write graphs, print their checks; the graphs ``opened`` by name."""
         from asr_adapt.transcription.runtimes.onnx_export import export_onnx
-        from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
+        from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 
         recogniser = self.recogniser()
         checks = export_onnx(recogniser, self.output, clips_of(self.check, recogniser.sample_rate), int8=int8)
@@ -131,7 +131,7 @@ class _Export:
                 f"log-probabilities within {one.largest_difference:.2g}"
             )
         graphs = checks if opened else []
-        return [(one.graph, OnnxRecogniser(self.output, int8="int8" in one.graph)) for one in graphs]
+        return [(one.graph, open_onnx(self.output, int8="int8" in one.graph)) for one in graphs]
 
     def ggml(self, quantisation: str) -> None:
         """Write whisper.cpp's file into the folder."""

@@ -97,10 +97,13 @@ class MoonshineNetwork:
         )
         return self.model.proj_out(out.last_hidden_state)
 
-    def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
-        """Logits (batch, vocabulary) behind the last of ``ids``."""
+    def step(
+        self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any, said: Tensor | None = None
+    ) -> Tensor:
+        """Logits (batch, vocabulary) behind the last of ``ids``; ``said`` as in the other networks."""
         out = self.decoder(
             input_ids=ids,
+            attention_mask=said,
             encoder_hidden_states=states,
             encoder_attention_mask=heard,
             past_key_values=cache,

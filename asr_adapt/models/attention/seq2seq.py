@@ -257,8 +257,7 @@ class Seq2SeqRecogniser(Recogniser):
         given, _ = self._padded([[*prefix, *row.ids, self.end] for prefix, row in rows])
         decoder = self.network.decoder
         heads = alignment_heads(self.model.generation_config, decoder)
-        with watched(decoder, heads) as caught:
-            self.network.decode(given, heard.states, heard.lengths)
+        caught = self.attending(given, heard, heads)
         found = []
         for row, said in enumerate(spoken):
             own = max(1, min(frames[row], heard.states.shape[1]))
@@ -266,6 +265,14 @@ class Seq2SeqRecogniser(Recogniser):
             weights = attention_of(decoder, caught, heads, row, own)[:, : first + len(said.ids)]
             found.append((said, token_times(weights, first - 1, self.frame_seconds)))
         return found
+
+    def attending(
+        self, given: Tensor, heard: Hidden, heads: Sequence[tuple[int, int]]
+    ) -> dict[int, dict[str, Tensor]]:
+        """Queries and keys of cross-attention in the layers of ``heads``, over ``given`` (batch, tokens)."""
+        with watched(self.network.decoder, heads) as caught:
+            self.network.decode(given, heard.states, heard.lengths)
+        return caught
 
 
 def described(search: Search) -> str:

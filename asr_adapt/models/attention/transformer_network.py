@@ -83,15 +83,21 @@ class TransformerNetwork(ABC):
                 hidden = layer(hidden, None, states, encoder_attention_mask=heard, use_cache=False)
         return self.head(hidden)
 
-    def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
-        """Logits (batch, vocabulary) behind the last of ``ids``, which follow the tokens in ``cache``."""
+    def step(
+        self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any, said: Tensor | None = None
+    ) -> Tensor:
+        """Logits (batch, vocabulary) behind the last of ``ids``, which follow the tokens in ``cache``.
+
+        ``said`` is an additive mask (1, 1, tokens, tokens and those in ``cache``); without one, ``ids`` are a
+        single token, or the first ones.
+        """
         hidden = self.embed(ids, cache.get_seq_length())
-        plain = token_step.applies(states)
+        plain = said is None and token_step.applies(states)
         for index, layer in enumerate(self.decoder.layers):
             if plain:
                 hidden = token_step.step_layer(layer, index, hidden, states, heard, cache)
             else:
-                hidden = layer(hidden, None, states, heard, past_key_values=cache, use_cache=True)
+                hidden = layer(hidden, said, states, heard, past_key_values=cache, use_cache=True)
         return self.head(hidden[:, -1])
 
     def head(self, hidden: Tensor) -> Tensor:

@@ -1,13 +1,14 @@
-"""A CTC model as an ONNX graph, checked against torch before anyone relies on it.
+"""A model as ONNX graphs, checked against torch before anyone relies on them.
 
-Knows the export, its dynamic axes, int8 quantisation and the check. Does not know how the graph is used
-(``onnx_runtime``).
+Knows the graph of a CTC model, int8 quantisation and the check. Does not know the graphs of a model with a
+decoder (``onnx_decoder_export``), nor how graphs are used (``onnx_runtime``).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,18 @@ from transformers import AutoModelForCTC
 from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import atomic_directory
-from asr_adapt.models import CtcRecogniser, Recogniser
-from asr_adapt.transcription.runtimes.onnx_runtime import GRAPH, GRAPH_INT8, OnnxRecogniser
+from asr_adapt.models import CtcRecogniser, Recogniser, WhisperRecogniser
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.search.decoder_cache import DecoderCache, HeardCache
+from asr_adapt.transcription.runtimes.onnx_decoder_export import (
+    DECODER,
+    GRAPHS,
+    OPSET,
+    graph_name,
+    write_graphs,
+)
+from asr_adapt.transcription.runtimes.onnx_runtime import GRAPH, GRAPH_INT8, open_onnx
 
-OPSET = 17
 #: Largest difference of log-probabilities that float32 rounding in another order explains.
 TOLERANCE = 1e-2
 
@@ -55,16 +64,16 @@ def export_onnx(
     """Write a folder with the graph, its int8 form where asked, and the processor; check each on ``clips``.
 
     ``clips`` are float32 mono waveforms at the recogniser's rate; without any, noise of several lengths is
-    taken. Raises ModelError for a model that is not CTC, and when the float32 graph differs from torch: then
-    nothing is left behind.
+    taken. A CTC model is one graph, one with a decoder three. Raises ModelError for a family that is not
+    exported, and when the float32 graphs differ from torch: then nothing is left behind.
     """
-    if not isinstance(recogniser, CtcRecogniser):
-        raise ModelError("only CTC models are exported to ONNX.", path=recogniser.name)
+    if not isinstance(recogniser, (CtcRecogniser, Seq2SeqRecogniser)):
+        raise ModelError("its family is not exported to ONNX: use the torch runtime.", path=recogniser.name)
     require_folder(directory, "export", [recogniser.name], again=True)
     clips = list(clips) or _noise(recogniser.sample_rate)
-    with atomic_directory(directory, replace=True) as folder:
-        _write_graph(recogniser, folder)
-        checks = [_check(recogniser, OnnxRecogniser(folder), clips)]
+    with atomic_directory(directory, replace=True) as folder, _full_context(recogniser):
+        _write(recogniser, folder)
+        checks = [_check(recogniser, folder, clips)]
         if checks[0].largest_difference > TOLERANCE:
             raise ModelError(
                 f"the exported graph differs from torch by {checks[0].largest_difference:.3g}; "
@@ -72,10 +81,43 @@ def export_onnx(
                 path=recogniser.name,
             )
         if int8:
-            _quantise(folder)
-            checks.append(_check(recogniser, OnnxRecogniser(folder, int8=True), clips))
+            for graph, small in _graphs(recogniser):
+                _quantise(folder / graph, folder / small)
+            checks.append(_check(recogniser, folder, clips, int8=True))
         mark_folder(folder, "export")
     return checks
+
+
+@contextmanager
+def _full_context(recogniser: Recogniser) -> Iterator[None]:
+    """Within, a Whisper hears whole windows: a graph has one length of them."""
+    if not isinstance(recogniser, WhisperRecogniser):
+        yield
+        return
+    before = recogniser.settings.context
+    recogniser.use_context("full")
+    try:
+        yield
+    finally:
+        recogniser.use_context(before)
+
+
+def _graphs(recogniser: Recogniser) -> list[tuple[str, str]]:
+    """Files of the graphs of such a recogniser, and of their int8 forms."""
+    if isinstance(recogniser, CtcRecogniser):
+        return [(GRAPH, GRAPH_INT8)]
+    return [(graph_name(graph), graph_name(graph, int8=True)) for graph in GRAPHS]
+
+
+def _write(recogniser: CtcRecogniser | Seq2SeqRecogniser, folder: Path) -> None:
+    """The graphs, and everything of the model's directory but its weights."""
+    if isinstance(recogniser, CtcRecogniser):
+        _write_graph(recogniser, folder)
+    else:
+        recogniser.save(folder)
+        write_graphs(recogniser, folder)
+    for weights in folder.glob("*.safetensors*"):
+        weights.unlink()
 
 
 def _write_graph(recogniser: CtcRecogniser, folder: Path) -> None:
@@ -99,41 +141,57 @@ def _write_graph(recogniser: CtcRecogniser, folder: Path) -> None:
             )
     except ImportError as error:
         raise MissingExtraError("Export to ONNX", "onnx") from error
-    for weights in folder.glob("*.safetensors*"):
-        weights.unlink()
 
 
-def _quantise(folder: Path) -> None:
+def _quantise(graph: Path, small: Path) -> None:
     """Matrix products in int8, activations scaled at run time; convolutions stay in float32."""
     try:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise MissingExtraError("Quantisation to int8", "onnx") from error
     quantize_dynamic(
-        folder / GRAPH,
-        folder / GRAPH_INT8,
+        graph,
+        small,
         weight_type=QuantType.QInt8,
         op_types_to_quantize=["MatMul", "Gemm"],
         per_channel=True,
     )
 
 
-def _check(recogniser: CtcRecogniser, exported: OnnxRecogniser, clips: Sequence[np.ndarray]) -> Check:
+def _check(
+    recogniser: CtcRecogniser | Seq2SeqRecogniser,
+    folder: Path,
+    clips: Sequence[np.ndarray],
+    *,
+    int8: bool = False,
+) -> Check:
+    exported = open_onnx(folder, int8=int8)
+    assert isinstance(exported, (CtcRecogniser, Seq2SeqRecogniser))  # as the one that it was made of
+    shown = (
+        (GRAPH_INT8 if int8 else GRAPH)
+        if isinstance(exported, CtcRecogniser)
+        else (graph_name(DECODER, int8=int8))
+    )
     largest, same = 0.0, 0
     for clip in clips:
         ours, theirs = _log_probabilities(recogniser, clip), _log_probabilities(exported, clip)
         if ours.shape != theirs.shape:
-            return Check(exported.graph.name, len(clips), 0, float("inf"))
+            return Check(shown, len(clips), 0, float("inf"))
         largest = max(largest, float((ours - theirs).abs().max()))
         same += recogniser.transcribe([clip])[0].text == exported.transcribe([clip])[0].text
-    return Check(exported.graph.name, len(clips), same, largest)
+    return Check(shown, len(clips), same, largest)
 
 
 @torch.inference_mode()
-def _log_probabilities(recogniser: CtcRecogniser, clip: np.ndarray) -> Tensor:
+def _log_probabilities(recogniser: CtcRecogniser | Seq2SeqRecogniser, clip: np.ndarray) -> Tensor:
+    """Of each frame's tokens, or of those behind a decoder's prefix (1, vocabulary)."""
     recogniser.model.eval()
-    out = recogniser.logits(recogniser.inputs([clip]).to(recogniser.device))
-    return out.states[0, : int(out.lengths[0])].float().log_softmax(-1).cpu()
+    if isinstance(recogniser, CtcRecogniser):
+        out = recogniser.logits(recogniser.inputs([clip]).to(recogniser.device))
+        return out.states[0, : int(out.lengths[0])].float().log_softmax(-1).cpu()
+    heard, given = recogniser.heard([clip]), torch.tensor([recogniser.prefix(None)], device=recogniser.device)
+    cache = DecoderCache(given.shape[1], HeardCache())
+    return recogniser.network.step(given, heard.states, None, cache).float().log_softmax(-1).cpu()
 
 
 def _noise(rate: int) -> list[np.ndarray]:

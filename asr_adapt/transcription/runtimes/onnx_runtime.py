@@ -1,7 +1,7 @@
-"""A CTC recogniser whose network onnxruntime computes.
+"""A CTC recogniser whose network onnxruntime computes, and which recogniser a folder of graphs holds.
 
 Knows the folder that ``onnx_export`` writes: a transformers directory without weights, and ``model.onnx``.
-Does not know how the graph was made.
+Does not know how the graph was made, nor the graphs of models with a decoder (``onnx_decoder_runtime``).
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
 
-from asr_adapt.errors import MissingExtraError, ModelError
-from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis
+from asr_adapt.errors import ModelError
+from asr_adapt.files import user_path
+from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser
+from asr_adapt.transcription.runtimes.onnx_decoder_runtime import is_decoder_export, open_decoder_export
+from asr_adapt.transcription.runtimes.onnx_session import open_session
 from asr_adapt.models.ctc.architecture import CtcArchitecture
 from asr_adapt.models.registry import architecture
 
@@ -78,15 +81,9 @@ class OnnxRecogniser(CtcRecogniser):
         return Hidden(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), lengths)
 
 
-def open_session(graph: Path, threads: int | None = None) -> Any:
-    """An onnxruntime session on the CPU; raises MissingExtraError without onnxruntime."""
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtraError("The ONNX runtime", "onnx") from error
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
-    try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no common class of their own
-        raise ModelError(f"onnxruntime cannot load it ({error}); export it again.", path=graph) from error
+def open_onnx(folder: str | Path, *, int8: bool = False) -> Recogniser:
+    """The recogniser that a folder of ``asr-adapt export`` holds; raises ModelError where it holds none."""
+    place = user_path(str(folder))
+    if is_decoder_export(place):
+        return open_decoder_export(place, int8=int8)
+    return OnnxRecogniser(place, int8=int8)
