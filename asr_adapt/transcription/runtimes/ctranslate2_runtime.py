@@ -97,7 +97,9 @@ class Ctranslate2Recogniser(WhisperRecogniser):
     def heard(self, waveforms: Sequence[np.ndarray]) -> Hidden:
         """The encoder's output (batch, frames, width)."""
         mels = self.inputs(waveforms).states.transpose(1, 2).contiguous().numpy()
-        states = _tensor(self.engine.encode(_view(mels), to_cpu=True))
+        rows = 1 if self.engine.device == "cpu" else len(mels)  # one window fills a core's cache
+        parts = [mels[first : first + rows] for first in range(0, len(mels), rows)]
+        states = torch.cat([_tensor(self.engine.encode(_view(part), to_cpu=True)) for part in parts])
         return Hidden(states, torch.full((len(states),), states.shape[1]))
 
     def encode(self, batch: Hidden, boundary: int) -> NoReturn:
@@ -165,8 +167,9 @@ class _Decoding(WhisperDecoding):
         if temperature == ladder[0] or temperature == 0:
             return self._generated(self.engine, heard, rules, search, temperature)
         if temperature == ladder[1]:
-            beams = max(search.beams, search.best_of)
-            return self._generated(self.engine, heard, rules, replace(search, beams=beams), 0.0)
+            if search.beams >= search.best_of:  # that beam is what the first attempt was
+                return [_NOTHING] * len(heard.states)
+            return self._generated(self.engine, heard, rules, replace(search, beams=search.best_of), 0.0)
         if temperature not in ladder[3::2]:  # draws at every temperature cost more than they find
             return [_NOTHING] * len(heard.states)
         found = []

@@ -197,7 +197,7 @@ class WhisperWindows:
         latest = getattr(self.recogniser.model.generation_config, "max_initial_timestamp_index", None)
         return TimedRules(
             end=plain.end,
-            most=plain.most,
+            most=min(plain.most, given + self.recogniser.positions // 2),  # as OpenAI's
             never=(*plain.never, self.tokens.no_timestamps),
             not_first=plain.not_first,
             bias=plain.bias,
