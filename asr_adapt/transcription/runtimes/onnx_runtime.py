@@ -16,10 +16,10 @@ from transformers import AutoConfig, AutoModelForCTC, AutoProcessor
 from asr_adapt.errors import ModelError
 from asr_adapt.files import user_path
 from asr_adapt.models import CtcRecogniser, Hidden, Hypothesis, Recogniser
-from asr_adapt.transcription.runtimes.onnx_decoder_runtime import is_decoder_export, open_decoder_export
-from asr_adapt.transcription.runtimes.onnx_session import open_session
 from asr_adapt.models.ctc.architecture import CtcArchitecture
 from asr_adapt.models.registry import architecture
+from asr_adapt.transcription.runtimes.onnx_decoder_runtime import is_decoder_export, open_decoder_export
+from asr_adapt.transcription.runtimes.onnx_session import open_session
 
 GRAPH = "model.onnx"
 GRAPH_INT8 = "model.int8.onnx"
