@@ -10,7 +10,9 @@ insertions, CPU seconds without loading, peak memory of the process, words writt
 
 ``--ctranslate2`` holds the same weights in CTranslate2's format (``asr-adapt export --to ctranslate2``).
 What is measured is written to ``--results`` row by row: a run that was stopped goes on where it was, and
-``--row`` adds rows to those that are there.
+``--row`` adds rows to those that are there. With ``--more-seeds`` other recordings are made, and what was
+measured on all of them is counted together: faster-whisper draws at random where it doubts, so that one
+recording says little.
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ import os
 import random
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import soundfile
 from long_audio import RATE, LongAudio, long_noise, long_speech
 from long_checks import killed_and_resumed
-from long_systems import MANY, ROWS
+from long_systems import MANY, QUIET, ROWS
 from report import add_write, hardware, publish, table
 
 #: Minutes of the twenty files in all, and the shortest and longest in seconds.
 MANY_FILES, SHORT, LONG = 20, 4.0, 240.0
+STARTED = time.monotonic()
 
 
 def main() -> None:
@@ -46,30 +51,37 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--more-seeds", type=int, nargs="+", default=[], help="further recordings")
+    parser.add_argument("--minutes-left", type=float, default=1e9, help="stop before a row after so long")
     parser.add_argument("--row", action="append", choices=ROWS, help="only these; may be repeated")
     parser.add_argument("--part", action="append", choices=("speech", "noise", "many", "resume"))
     add_write(parser, "long-audio")
     options = parser.parse_args()
     name = "long-audio" if options.minutes == 20.0 else f"long-audio-{options.minutes:g}-minutes"
-    publish(Bench(options).run(), name, options.write)
+    first, *others = [Bench(options, seed) for seed in (options.seed, *options.more_seeds)]
+    text = first.run()
+    for bench in others:
+        bench.run()
+    publish("\n".join([text, *together([first, *others])]), name, options.write)
 
 
 class Bench:
     """The recordings, and what was measured on them so far."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.options, self.folder = options, options.results
+    def __init__(self, options: argparse.Namespace, seed: int) -> None:
+        self.options, self.folder, self.seed = options, options.results, seed
         self.folder.mkdir(parents=True, exist_ok=True)
         seconds = 60 * options.minutes
-        self.speech = long_speech(options.data, seconds, options.seed)
-        self.noise = long_noise(options.data, seconds, options.seed)
-        self.many = cut(self.speech, options.seed)
+        self.speech = long_speech(options.data, seconds, seed)
+        self.noise = long_noise(options.data, seconds, seed)
+        self.many = cut(self.speech, seed)
         self.parts = options.part or ["speech", "noise", "many", "resume"]
 
     def run(self) -> str:
         """Measure what is not there yet; the section of the document."""
         for part in ("speech", "noise", "many"):
-            rows = [row for row in self.options.row or ROWS if part == "speech" or row in MANY]
+            heard = {"speech": tuple(ROWS), "noise": QUIET, "many": MANY}[part]
+            rows = [row for row in self.options.row or ROWS if row in heard]
             for row in rows if part in self.parts else []:
                 self.measured(row, part)
         if "resume" in self.parts:
@@ -84,7 +96,7 @@ class Bench:
         """The recordings of a part as files."""
         found = []
         for number, recording in enumerate(self.recordings(part)):
-            path = self.folder / f"{part}-{self.options.minutes:g}-{self.options.seed}-{number}.flac"
+            path = self.folder / f"{part}-{self.options.minutes:g}-{self.seed}-{number}.flac"
             if not path.is_file():
                 soundfile.write(path, recording.samples, RATE)
             found.append(path)
@@ -93,13 +105,15 @@ class Bench:
     def kept(self, row: str, part: str) -> Path:
         """Where the figures of a row are kept."""
         stem = row.replace(", ", "-").replace(" ", "-").replace("'", "")
-        return self.folder / f"{stem}.{part}-{self.options.minutes:g}-{self.options.seed}.json"
+        return self.folder / f"{stem}.{part}-{self.options.minutes:g}-{self.seed}.json"
 
     def measured(self, row: str, part: str) -> dict[str, Any]:
         """The figures of a row, measured in a process of its own where they are not kept."""
         path = self.kept(row, part)
         if path.is_file():
             return dict(json.loads(path.read_text(encoding="utf-8")))
+        if time.monotonic() - STARTED > 60 * self.options.minutes_left:
+            sys.exit(f"bench_long: the time is over before {row}; run again.")
         script = Path(__file__).with_name("long_systems.py")
         own = [row, self.options.model, str(self.options.ctranslate2), *map(str, self.files(part))]
         one = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -135,7 +149,8 @@ class Bench:
         if not path.is_file():
             return ["–"] * 5
         found = json.loads(path.read_text(encoding="utf-8"))
-        cost = [f"{found['seconds']:.0f}", f"{found['memory']:.2f}"]
+        memory = f"{found['memory']:.2f}" if found["memory"] else "–"
+        cost = [f"{found['seconds']:.0f}", memory]
         if part == "noise":
             return [str(sum(len(text.split()) for text in found["texts"])), *cost]
         references = [recording.reference for recording in self.recordings(part)]
@@ -152,8 +167,7 @@ class Bench:
             f"`benchmarks/bench_long.py`: `{Path(self.options.model).name}`, float32 unless said, one core;",
             f"{self.speech.seconds / 60:.1f} min made of {len(self.speech.texts)} utterances "
             f"({len(self.speech.reference.split())} words) of speechocean762 test (mild, medium), kathleen",
-            "and librispeech_other with pauses, ESC-10 noise, music and silence between, seed "
-            f"{self.options.seed};",
+            f"and librispeech_other with pauses, ESC-10 noise, music and silence between, seed {self.seed};",
             f"the last column is of {self.noise.seconds / 60:.1f} min in which nobody speaks. {hardware()}.",
             "",
             *table(
@@ -186,6 +200,34 @@ class Bench:
             f"and SRT are {told} to those of one run. Of {found['cues']} cues {found['short']} are shown for",
             f"less than 0.3 s, {found['overlapping']} overlap, {found['large']} are larger than 42 × 2.",
         ]
+
+
+def together(benches: Sequence[Bench]) -> list[str]:
+    """What was measured on the recordings of all ``benches``, counted together; lines of Markdown."""
+    if len(benches) < 2:
+        return []
+    from asr_adapt.scoring import word_errors
+
+    lines: list[str] = []
+    for part, about in (("speech", "whole"), ("many", "cut into twenty files each")):
+        cells = []
+        for row in ROWS if part == "speech" else MANY:
+            if not all(bench.kept(row, part).is_file() for bench in benches):
+                continue
+            found = [json.loads(bench.kept(row, part).read_text(encoding="utf-8")) for bench in benches]
+            references = [one.reference for bench in benches for one in bench.recordings(part)]
+            errors = word_errors(references, [text for one in found for text in one["texts"]], "whisper-en")
+            seconds = sum(one["seconds"] for one in found)
+            counts = (errors.wer, errors.deletions, errors.insertions)
+            cells.append((row, f"{counts[0]:.1%}", *map(str, counts[1:]), f"{seconds:.0f}"))
+        if cells:
+            minutes = sum(one.seconds for bench in benches for one in bench.recordings(part)) / 60
+            words = sum(len(one.reference.split()) for bench in benches for one in bench.recordings(part))
+            seeds = ", ".join(str(bench.seed) for bench in benches)
+            text = f"Recordings of seeds {seeds}, {about}: {minutes:.0f} min, {words} words."
+            heads = ["", ">WER", ">deleted", ">inserted", ">CPU s"]
+            lines += ["", text, "", *table(heads, cells)]
+    return lines
 
 
 def cut(speech: LongAudio, seed: int) -> list[LongAudio]:

@@ -54,10 +54,16 @@ ROWS: dict[str, dict[str, Any]] = {
 MANY = (
     "ours, torch",
     "ours, CTranslate2",
+    "ours, CTranslate2, beam 5",
     "ours, CTranslate2 int8",
+    "ours, CTranslate2 int8, beam 5",
     "faster-whisper, VAD",
+    "faster-whisper, beam 5, VAD",
     "faster-whisper int8, VAD",
+    "faster-whisper int8, beam 5, VAD",
 )
+#: Rows that are asked to write where nobody speaks.
+QUIET = ("ours, torch", "ours, CTranslate2", "ours, CTranslate2 int8", "faster-whisper int8, VAD")
 
 
 def main() -> None:

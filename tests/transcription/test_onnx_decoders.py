@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_adapt import transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.cli.app import run
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser, Search
+from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
-from asr_adapt.transcription import transcribe
 from asr_adapt.transcription.runtimes.onnx_export import export_onnx
 from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
@@ -44,7 +44,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.importorskip("sentencepiece")
     folder = tmp_path_factory.mktemp(request.param)
     model = MAKERS[request.param](folder / "model")
-    (check,) = export_onnx(Recogniser.load(model, device="cpu"), folder / "onnx")
+    (check,) = export_onnx(load_recogniser(model, device="cpu"), folder / "onnx")
     assert check.same_text == check.clips == 4 and check.largest_difference < 1e-3
     return model, folder / "onnx"
 
@@ -59,7 +59,7 @@ def clips(count: int = 4) -> list[np.ndarray]:
     "search", [Search(), Search(beams=3), Search(hotwords=(("he", 2.0),)), Search(guard=False)]
 )
 def test_batches_say_the_same_as_torch(pair: tuple[Path, Path], search: Search) -> None:
-    plain, exported = Recogniser.load(pair[0], device="cpu"), open_onnx(pair[1])
+    plain, exported = load_recogniser(pair[0], device="cpu"), open_onnx(pair[1])
     for recogniser in (plain, exported):
         recogniser.set_search(search)
     expected, found = plain.transcribe(clips(), words=True), exported.transcribe(clips(), words=True)
@@ -105,7 +105,7 @@ def test_int8_graphs_are_made_and_used(tmp_path: Path, capfd: pytest.CaptureFixt
 def test_a_real_whisper_says_the_same_of_real_clips_and_long_audio(
     whisper_tiny_en: Path, real_data: Path, tmp_path: Path
 ) -> None:
-    plain = Recogniser.load(whisper_tiny_en, device="cpu", compute_type="float32")
+    plain = load_recogniser(whisper_tiny_en, device="cpu", compute_type="float32")
     export_onnx(plain, tmp_path / "onnx")
     exported = open_onnx(tmp_path / "onnx")
     assert isinstance(plain, Seq2SeqRecogniser) and isinstance(exported, Seq2SeqRecogniser)
