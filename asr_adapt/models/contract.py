@@ -44,7 +44,7 @@ class DecoderSettings:
     ``context`` is ``full`` (the whole window, as pretrained), ``silence`` (the same, the silence behind a
     clip computed once for all) or ``dynamic`` (the clip's own length and a margin); ``language_from`` is a
     listed language, or ``mean``, from which an unlisted one's token starts; ``timestamps_share`` of the
-    training rows have timestamps.
+    training rows have timestamps. ``learnt_silence``: see :meth:`Recogniser.learnt`; None: all.
     """
 
     language: str | None = None
@@ -52,6 +52,7 @@ class DecoderSettings:
     task: str | None = None
     context: str = "full"
     timestamps_share: float = 0.0
+    learnt_silence: float | None = 1.28
 
 
 @dataclass(frozen=True)
@@ -280,6 +281,14 @@ class Recogniser(ABC):
         """How many of each row's frames ``lengths`` (batch,) hold the clip itself: all, unless a family hears
         a window longer than the clip. ``samples`` counts each clip's samples."""
         return lengths
+
+    def learnt(self, hidden: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
+        """The part of the states at ``boundary`` that training hears: all, unless a family hears a window
+        longer than the clip, whose silence teaches little. ``samples`` counts each clip's samples. What is
+        measured hears everything.
+        """
+        del boundary, samples
+        return hidden
 
     @abstractmethod
     def losses(

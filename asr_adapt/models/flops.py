@@ -65,7 +65,7 @@ def _costs(recogniser: Recogniser, boundary: int, *, learns: bool) -> Costs:
     """Two lengths counted; one where the network computes the same window for every clip."""
     short = long = _count(recogniser, boundary, SHORT, learns=learns)
     whole = recogniser.heard_seconds(SHORT) == recogniser.heard_seconds(LONG)
-    if not whole or recogniser.settings.context != "full":
+    if learns or not whole or recogniser.settings.context != "full":
         long = _count(recogniser, boundary, LONG, learns=learns)
         if short[0] > long[0]:  # the first clip also paid for what is computed once and kept
             short = _count(recogniser, boundary, SHORT, learns=learns)
@@ -83,6 +83,8 @@ def _count(
             return recogniser.encode(inputs, boundary)
 
     below, hidden = _counted(prefix)
+    if learns:
+        hidden = recogniser.learnt(hidden, boundary, [len(sound)])
     labels = recogniser.labels(["a e"])
 
     def above() -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr_adapt.models.attention import token_step
+from asr_adapt.models.attention import token_step, window_layer
 from asr_adapt.models.masking import valid_frames
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
@@ -65,7 +65,9 @@ class TransformerNetwork(ABC):
         mask = self.mask(states, lengths)
         for index in indices:
             layer = self.encoder.layers[index]
-            if not _dropped(layer, drop):
+            if mask is None and window_layer.applies(layer, states):
+                states, _ = window_layer.encode_layer(layer, states)
+            elif not _dropped(layer, drop):
                 states = layer(states, mask)
         return states
 

@@ -143,6 +143,7 @@ def _step(run: Run) -> tuple[float, float]:
     module = LossModule(recogniser, boundary, run.recipe.regularisation.label_smoothing)
     with untouched(run), run.accelerator.autocast():
         hidden = encoded(recogniser, silence, boundary)
+        hidden = recogniser.learnt(hidden, boundary, [samples] * len(numbers))
 
         def step() -> None:
             module(hidden, labels, None).sum().backward()

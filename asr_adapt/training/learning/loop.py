@@ -230,8 +230,10 @@ def row_losses(run: Run, wrapped: nn.Module, boundary: int, batch: list[Example]
         return [row_seed(recipe.seed, epoch, example.number) for example in examples]
 
     def encode(examples: Sequence[Example]) -> Hidden:
-        inputs = recogniser.inputs([example.samples for example in examples], seeds=seeds(examples))
-        return recogniser.encode(inputs.to(device), boundary)
+        waves = [example.samples for example in examples]
+        inputs = recogniser.inputs(waves, seeds=seeds(examples))
+        hidden = recogniser.encode(inputs.to(device), boundary)
+        return recogniser.learnt(hidden, boundary, [len(wave) for wave in waves])
 
     with torch.no_grad(), run.accelerator.autocast():
         hidden = prefix_output(batch, encode, device) if boundary else encode(batch)

@@ -5,7 +5,7 @@ Knows fields and ranges. Does not know which family has a decoder: one without r
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -32,6 +32,11 @@ class Decoder(Section):
         "full",
         description="full: 30 s, as pretrained; silence: the same, the silence behind a clip computed once "
         "for all, 4 times cheaper; dynamic: the clip and a margin, 7–9 times cheaper, must be learnt.",
+    )
+    learnt_silence: Annotated[float, Field(ge=0.0)] | None = Field(
+        1.28,
+        description="Seconds of the silence behind a clip that Whisper's decoder hears as it learns, where "
+        "the encoder is frozen; empty: all, up to 30 s. What is measured hears all.",
     )
     timestamps_share: Share = Field(
         0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."

@@ -213,6 +213,15 @@ class WhisperRecogniser(WhisperParts):
         states = self.silence(batch.states)
         return Hidden(states, torch.full_like(batch.lengths, states.shape[1]))
 
+    def learnt(self, hidden: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
+        """The clip and ``learnt_silence`` seconds behind it, where the encoder has heard the whole window."""
+        silence = self.settings.learnt_silence
+        if silence is None or boundary < self.stack.prefix_limit or self.settings.context == "dynamic":
+            return hidden  # layers of the encoder learn, and were pretrained on whole windows
+        behind = round(silence / self.frame_seconds)
+        lengths = torch.minimum(hidden.lengths, self.own_frames(hidden.lengths, samples) + behind)
+        return Hidden(hidden.states[:, : int(lengths.max())], lengths)
+
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Prefix, tokens behind a leading space (as Whisper was trained), end of text; no tokens where the
         text is empty."""

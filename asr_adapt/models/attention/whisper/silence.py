@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from asr_adapt.audio import read_audio
 from asr_adapt.models.attention.mel import LogMel
 from asr_adapt.models.attention.whisper.network import STRIDE, WhisperNetwork
+from asr_adapt.models.attention.window_layer import encode_layer
 
 #: Encoder frames (20 ms) computed behind a clip's end; fewer cost exactness.
 MARGIN = 128
@@ -90,7 +90,7 @@ class KeptSilence:
         lengths = torch.full((len(mels),), count, device=mels.device)
         states = self.network.front_end(mels[:, :count], lengths)[0][:, :own]
         for layer, (keys, values) in zip(self.network.encoder.layers, silence.heard, strict=True):
-            states = _layer(layer, states, keys[:, :, own:], values[:, :, own:])[0]
+            states = encode_layer(layer, states, keys[:, :, own:], values[:, :, own:])[0]
         behind = silence.states[:, own:].expand(len(states), -1, -1)
         return torch.cat([self.network.encoder_norm(states), behind], 1)
 
@@ -99,7 +99,7 @@ class KeptSilence:
         lengths = torch.full((len(mels),), mels.shape[1], device=mels.device)
         states, heard = self.network.front_end(mels, lengths)[0], []
         for layer in self.network.encoder.layers:
-            states, own = _layer(layer, states)
+            states, own = encode_layer(layer, states)
             heard.append(own)
         return self.network.encoder_norm(states), heard
 
@@ -128,34 +128,6 @@ class KeptSilence:
         if now != self._weights:
             self._kept.clear()
             self._weights = now
-
-
-def _layer(
-    layer: Any, states: Tensor, keys: Tensor | None = None, values: Tensor | None = None
-) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One encoder layer on ``states``, which also hear ``keys`` and ``values``; its own keys and values."""
-    attention = layer.self_attn
-    normed = layer.self_attn_layer_norm(states)
-    query, own_keys, own_values = (
-        _heads(project(normed), attention.num_heads)
-        for project in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    every_key, every_value = own_keys, own_values
-    if keys is not None and values is not None:
-        every_key = torch.cat([own_keys, keys.to(own_keys.dtype).expand(len(states), -1, -1, -1)], 2)
-        every_value = torch.cat([own_values, values.to(own_values.dtype).expand(len(states), -1, -1, -1)], 2)
-    heard = F.scaled_dot_product_attention(query, every_key, every_value)
-    states = states + attention.out_proj(heard.transpose(1, 2).reshape(states.shape))
-    inner = layer.activation_fn(layer.fc1(layer.final_layer_norm(states)))
-    states = states + layer.fc2(inner)
-    if states.dtype == torch.float16:  # as transformers' layer
-        most = torch.finfo(states.dtype).max - 1000
-        states = states.clamp(-most, most)
-    return states, (own_keys, own_values)
-
-
-def _heads(states: Tensor, heads: int) -> Tensor:
-    return states.view(*states.shape[:2], heads, -1).transpose(1, 2)
 
 
 @cache
