@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 Ended = Callable[[str, str, float], None]
 #: Seconds between two lines about one phase, where there is no terminal.
 EVERY_SECONDS = 15.0
+#: Seconds after which a phase first says how long it will take.
+FIRST_SECONDS = 3.0
 #: Shorter phases get no line when they end.
 WORTH_SECONDS = 2.0
 
@@ -137,7 +139,7 @@ class Watch:
                 self._bar.start()
             self._tasks[id(phase)] = self._bar.add_task(phase.label, total=phase.total or None, note="")
             return
-        self._spoken[id(phase)] = time.monotonic()
+        self._spoken[id(phase)] = time.monotonic() - max(0.0, EVERY_SECONDS - FIRST_SECONDS)
         if phase.total:
             logger.info("%s: %s", phase.label, _amount(phase.total, phase.unit))
 

@@ -28,6 +28,21 @@ def test_a_log_file_gets_a_line_at_the_beginning_every_so_often_and_at_the_end(
     assert len(lines) == 4
 
 
+def test_a_phase_says_early_how_long_it_will_take(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FIRST_SECONDS", 0.05)
+    with caplog.at_level(logging.INFO), Watch().phase("prefix", "frozen prefix", 40) as phase:
+        phase.add(1)
+        time.sleep(0.1)
+        phase.add(9)
+        phase.add(10)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "frozen prefix: 40 rows"
+    assert lines[1].startswith("frozen prefix: 10 of 40 rows, ") and lines[1].endswith(" left")
+    assert len(lines) == 2  # the next only after EVERY_SECONDS
+
+
 def test_lines_are_rare_and_quiet_has_none(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         with Watch().phase("training", "training", 1000, "steps") as phase:
