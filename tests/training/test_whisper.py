@@ -107,6 +107,49 @@ def test_cached_and_uncached_runs_have_the_same_losses(
     np.testing.assert_allclose(found["on"], found["off"], rtol=TOLERANCE)
 
 
+def test_a_decoder_learns_with_a_little_silence_and_is_measured_with_all(
+    whisper_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    """The same rows are learnt and measured, in float32: their states must not be taken for each other."""
+    rows = {"train": whisper_tree["dev"], "strategy": "head", "precision": "float32"}
+    found = {}
+    for name, silence in (("little", 1.28), ("all", None)):
+        told = {
+            "cache": {"mode": "on", "folder": str(tmp_path / "store")},
+            "decoder": {"learnt_silence": silence},
+        }
+        recipe = build_recipe(whisper_tree | rows | told)
+        found[name] = adapt(recipe, tmp_path / name, quiet=True).summary()
+    kept = {name: summary["prefix_cache"][0]["gigabytes"] for name, summary in found.items()}
+    assert kept["little"] < kept["all"] / 3
+    measured = [sum(part["gigabytes"] for part in summary["measured_prefix"]) for summary in found.values()]
+    assert measured[0] == measured[1]
+    assert predicted(tmp_path / "little", "before") == predicted(tmp_path / "all", "before")
+    losses = [
+        [
+            json.loads(line).get("loss")
+            for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        ]
+        for name in found
+    ]
+    assert losses[0] != losses[1]
+
+
+def test_how_much_silence_is_learnt(base: Path) -> None:
+    ours = load_recogniser(base, device="cpu")
+    samples, limit = [16_000, 40_000], ours.stack.prefix_limit
+    waves = [np.ones(count, dtype=np.float32) for count in samples]
+    with torch.no_grad():
+        hidden = ours.encode(ours.inputs(waves), limit)
+        heard = ours.learnt(hidden, limit, samples)
+        assert heard.lengths.tolist() == [50 + 64, 125 + 64]  # frames of 20 ms
+        assert torch.equal(heard.states, hidden.states[:, : 125 + 64])
+        below = ours.encode(ours.inputs(waves), limit - 1)
+        assert ours.learnt(below, limit - 1, samples).states.shape[1] == 1500, "the encoder hears all"
+        ours.configure(DecoderSettings(learnt_silence=None))
+        assert ours.learnt(hidden, limit, samples).lengths.tolist() == hidden.lengths.tolist()
+
+
 def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:
     from asr_adapt.training.learning.strategies import trainable_stages
     from asr_adapt.training.recipe.schema import Strategy
