@@ -44,7 +44,8 @@ def test_another_rate_finds_the_base_s_figures_and_fresh_does_without(
     assert figures == again == anew
     assert KEPT not in third
     assert f"6 of 6 rows: {KEPT}" in second
-    assert second.count(KEPT) == 2 * 2, "dev and guard, as tests and before the first step"
+    assert summary["best_step"] == 0, "so that the tests behind it are the base's too"
+    assert second.count(KEPT) == 3 * 2, "dev and guard, as tests before and after, and before the first step"
     assert first.count(KEPT) < second.count(KEPT)
     assert set(summary["time"]["seconds"]) >= {"other", "prefix", "measuring", "training"}
     assert 0 < summary["time"]["measuring_share"] < 1

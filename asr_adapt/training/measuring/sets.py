@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asr_adapt.manifest import Manifest
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, weights_fingerprint
 from asr_adapt.models.fingerprint import decoding_fingerprint
 from asr_adapt.training.measuring.encoder_context import as_pretrained
 from asr_adapt.training.measuring.wer import Measured, measure, transcribed
@@ -69,9 +69,10 @@ class Measuring:
         return values
 
     def whole(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Measured]:
-        """Figures of the tests, by name."""
+        """Figures of the tests, by name; a run that kept the base's weights does not transcribe them again."""
         label = "measuring the base" if as_base else "measuring the adapted model"
-        return self._measured(recogniser, self.tests, label, as_base=as_base)
+        unchanged = as_base or (self.base is not None and weights_fingerprint(recogniser) == self.base)
+        return self._measured(recogniser, self.tests, label, as_base=unchanged)
 
     def counts(self, steps: int) -> tuple[int, int]:
         """Rows that are measured, and transcripts of them in a run of ``steps``."""
