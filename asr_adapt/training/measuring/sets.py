@@ -69,7 +69,7 @@ class Measuring:
         return values
 
     def whole(self, recogniser: Recogniser, *, as_base: bool) -> dict[str, Measured]:
-        """Figures of the tests, by name; a run that kept the base's weights does not transcribe them again."""
+        """Figures of the tests, by name; where a run kept the base's weights they are read back."""
         label = "measuring the base" if as_base else "measuring the adapted model"
         unchanged = as_base or (self.base is not None and weights_fingerprint(recogniser) == self.base)
         return self._measured(recogniser, self.tests, label, as_base=unchanged)
