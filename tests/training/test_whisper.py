@@ -137,6 +137,7 @@ def test_a_decoder_learns_with_a_little_silence_and_is_measured_with_all(
 
 def test_how_much_silence_is_learnt(base: Path) -> None:
     ours = load_recogniser(base, device="cpu")
+    ours.configure(DecoderSettings(learnt_silence=1.28))
     samples, limit = [16_000, 40_000], ours.stack.prefix_limit
     waves = [np.ones(count, dtype=np.float32) for count in samples]
     with torch.no_grad():

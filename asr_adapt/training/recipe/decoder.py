@@ -34,7 +34,7 @@ class Decoder(Section):
         "for all, 4 times cheaper; dynamic: the clip and a margin, 7–9 times cheaper, must be learnt.",
     )
     learnt_silence: Annotated[float, Field(ge=0.0)] | None = Field(
-        1.28,
+        5.0,
         description="Seconds of the silence behind a clip that Whisper's decoder hears as it learns, where "
         "the encoder is frozen; empty: all, up to 30 s. What is measured hears all.",
     )
