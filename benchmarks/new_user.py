@@ -29,6 +29,8 @@ sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks")]
 import run_page  # noqa: E402
 from report import replace_block  # noqa: E402
 
+#: What brings the command jupyter.
+NOTEBOOKS = ("jupyter_core", "nbclient", "ipykernel")
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
 
 
@@ -54,6 +56,8 @@ def installed(folder: Path) -> Path:
     (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
     install = [*pip, "--python", python, "install", "-q", "--no-index", "--no-deps", "--ignore-installed"]
     subprocess.run([*install, wheel], check=True)
+    install.remove("--no-index")
+    subprocess.run([*install, *NOTEBOOKS], check=True)
     return python.parent
 
 
@@ -84,6 +88,7 @@ def main() -> None:
     parser.add_argument("--write", type=Path, nargs="?", const=PAGE)
     options = parser.parse_args()
     os.environ["DATA"] = str(options.data.resolve())
+    os.environ["REPOSITORY"] = str(ROOT)
     os.environ.pop("PYTHONPATH", None)
     os.environ.pop("HF_HUB_OFFLINE", None)
     with tempfile.TemporaryDirectory() as temporary:
