@@ -17,8 +17,6 @@ import argparse
 import os
 import platform
 import shutil
-import site
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -26,39 +24,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "new-user.md"
 sys.path[:0] = [str(ROOT / "docs"), str(ROOT / "benchmarks")]
+import installed_wheel  # noqa: E402
 import run_page  # noqa: E402
 from report import replace_block  # noqa: E402
 
 #: What brings the command jupyter.
 NOTEBOOKS = ("jupyter_core", "nbclient", "ipykernel")
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
-
-
-def installed(folder: Path) -> Path:
-    """The programs of a new environment in ``folder`` that has the wheel."""
-    sources = folder / "sources"
-    for earlier in (sources, folder / "env", *folder.glob("*.whl")):
-        shutil.rmtree(earlier) if earlier.is_dir() else earlier.unlink(missing_ok=True)
-    sources.mkdir()
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, sources / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, sources)
-    pip = [sys.executable, "-m", "pip"]
-    build = [*pip, "wheel", "-q", "--no-build-isolation", "--no-deps", "-w", str(folder), "."]
-    subprocess.run(build, cwd=sources, check=True)
-    (wheel,) = folder.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "env"], check=True)
-    python = folder / "env" / "bin" / "python"
-    packages = next((folder / "env" / "lib").glob("python3*")) / "site-packages"
-    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
-    install = [*pip, "--python", python, "install", "-q", "--no-index", "--no-deps", "--ignore-installed"]
-    subprocess.run([*install, wheel], check=True)
-    install.remove("--no-index")
-    subprocess.run([*install, *NOTEBOOKS], check=True)
-    return python.parent
 
 
 def table(done: list[tuple[run_page.Step, list[run_page.Ran]]]) -> str:
@@ -95,7 +66,11 @@ def main() -> None:
         folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
-        programs = installed(folder)
+        for earlier in (folder / "sources", folder / "env"):
+            shutil.rmtree(earlier, ignore_errors=True)
+        programs = installed_wheel.install(
+            installed_wheel.build(folder / "sources"), folder / "env", *NOTEBOOKS
+        )
         work = folder / "work"
         work.mkdir(exist_ok=True)
         page, journal = run_page.read(PAGE), folder / "ran.jsonl"

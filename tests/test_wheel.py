@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import site
 import subprocess
 import sys
 import zipfile
@@ -13,42 +11,27 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "asr_adapt")
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import installed_wheel  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """Built from a copy, so that no earlier build's files get in and none are left behind."""
-    folder = tmp_path_factory.mktemp("source")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, folder)
-    command = ["pip", "wheel", "-q", "--no-build-isolation", "--no-deps", "--no-index", "-w", "dist", "."]
-    subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True)
-    (built,) = (folder / "dist").glob("*.whl")
-    return built
+    return installed_wheel.build(tmp_path_factory.mktemp("source") / "copy")
 
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
     """Runs a command in a new environment that has the wheel; the dependencies are those of this one."""
     folder = tmp_path_factory.mktemp("elsewhere")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "env"], cwd=folder, check=True)
-    python = folder / "env" / "bin" / "python"
-    asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-    packages = Path(subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip())
-    (packages / "dependencies.pth").write_text("\n".join(site.getsitepackages()) + "\n")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-index", "--no-deps"]
-    subprocess.run([*pip, "--ignore-installed", wheel], check=True)
+    programs = installed_wheel.install(wheel, folder / "env")
     hidden = ("PYTHONPATH", "VIRTUAL_ENV")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
 
     def run(*command: str):
         program, *rest = command
-        called = [str(folder / "env" / "bin" / program), *rest]
+        called = [str(programs / program), *rest]
         return subprocess.run(called, cwd=folder, env=environment, capture_output=True, text=True)
 
     run.folder = folder
