@@ -38,7 +38,7 @@ def add_options(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="[FIELD:]RISE",
-        help="allowed rise: 5%% (relative) or 0.01 (absolute) [0]; accent:5%% for one field alone",
+        help="allowed rise: 5%% (relative) or 0.01 (absolute); accent:5%% for one field alone; default 0",
     )
     group.addoption(
         "--wer-accept",
@@ -54,10 +54,14 @@ def add_options(parser: pytest.Parser) -> None:
         "--wer-normalise",
         default="",
         metavar="PROFILE",
-        help="normalisation profile [the one of evaluate, else the baseline's, else basic]",
+        help="text profile; default: the one evaluate used, else the baseline's, else basic",
     )
-    group.addoption("--wer-level", type=float, default=0.05, metavar="P", help="false-alarm level [0.05]")
-    group.addoption("--wer-metric", choices=("wer", "cer"), default="wer", help="words or characters [wer]")
+    group.addoption(
+        "--wer-level", type=float, default=0.05, metavar="P", help="false-alarm level; default 0.05"
+    )
+    group.addoption(
+        "--wer-metric", choices=("wer", "cer"), default="wer", help="words or characters; default wer"
+    )
     group.addoption("--wer-model", default="", metavar="MODEL", help="transcribe manifests with this model")
 
 

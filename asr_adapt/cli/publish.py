@@ -45,26 +45,33 @@ def publish(
         ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="New folder to write [RESULT-published].")
+        Path | None, typer.Option("--output", "-o", help="New folder to write. Default: RESULT-published.")
     ] = None,
     variant: Annotated[
         list[str] | None,
         typer.Option("--variant", help="Also as ctranslate2, onnx, ggml, adapter; or all that it has."),
     ] = None,
     check: Annotated[
-        str | None, typer.Option("--check", help="Rows to compare transcripts on [the result's test rows].")
+        str | None,
+        typer.Option("--check", help="Manifest to compare transcripts on. Default: the result's test rows."),
     ] = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows that each form is compared on.")] = 8,
+    rows: Annotated[int, typer.Option(min=1, help="Number of rows that each form is compared on.")] = 8,
     no_report: Annotated[
         bool, typer.Option("--no-report", help="Leave out report.html, which holds the test's transcripts.")
     ] = False,
-    title: Annotated[str, _card("--title", help="Name of the model [the base's, with -adapted].")] = "",
+    title: Annotated[
+        str, _card("--title", help="Name of the model. Default: the base's, with -adapted.")
+    ] = "",
     licence: Annotated[
-        str | None, _card("--licence", "--license", help="Licence of the model [the base's].")
+        str | None, _card("--licence", "--license", help="Licence of the model. Default: the base's.")
     ] = None,
-    language: Annotated[str, _card("--language", help="Languages, with commas [what the rows say].")] = "",
-    data: Annotated[str, _card("--data", help="Who was recorded, how, and may it be used: a sentence.")] = "",
-    dataset: Annotated[str, _card("--dataset", help="Name of the corpus [private recordings].")] = "",
+    language: Annotated[
+        str, _card("--language", help="Languages, comma-separated. Default: those of the rows.")
+    ] = "",
+    data: Annotated[
+        str, _card("--data", help="Data statement: who was recorded, how, with what consent, in a sentence.")
+    ] = "",
+    dataset: Annotated[str, _card("--dataset", help="Name of the corpus. Default: private recordings.")] = "",
     push: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +80,9 @@ def publish(
     ] = None,
     public: Annotated[
         bool,
-        typer.Option("--public", help="Make a new repository public [private].", rich_help_panel=_HUB),
+        typer.Option(
+            "--public", help="Make a new repository public. Default: private.", rich_help_panel=_HUB
+        ),
     ] = False,
     pull_request: Annotated[
         bool,
