@@ -105,7 +105,7 @@ def publish(
     the result before the command says that it is done.
     """
     log_to_stderr(logging.WARNING if quiet else logging.INFO)
-    from asr_adapt.publishing.publish import KIND
+    from asr_adapt.publishing.files import KIND
     from asr_adapt.publishing.push import require_token
 
     if push is not None and not dry_run:
@@ -193,7 +193,7 @@ def _pushed(folder: Path, repository: str | None, public: bool, pull_request: bo
     """Send a folder that is ready."""
     if repository is None:
         raise UsageError(f"{folder} is published already: give --push OWNER/NAME to send it.")
-    from asr_adapt.publishing.contents import sizes
+    from asr_adapt.publishing.files import sizes
     from asr_adapt.publishing.push import push
 
     if dry_run:

@@ -124,10 +124,3 @@ def _kept(row: Utterance, name: str, speakers: dict[str, str]) -> dict[str, Any]
     if row.get("looped"):
         kept["looped"] = True
     return kept | {field: row.get(field) for field in _FIELDS if row.get(field)}
-
-
-def sizes(folder: Path) -> list[tuple[str, int]]:
-    """Every file of the folder by its path there, with its size in bytes; hidden ones are left out."""
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    told = [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in found]
-    return [(name, size) for name, size in told if not any(part.startswith(".") for part in name.split("/"))]

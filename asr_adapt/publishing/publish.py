@@ -18,12 +18,12 @@ from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.publishing.base import Base
 from asr_adapt.publishing.card import About, model_card
 from asr_adapt.publishing.check import Compared, compared, transcripts
-from asr_adapt.publishing.contents import sizes, write_about, write_model
+from asr_adapt.publishing.contents import write_about, write_model
+from asr_adapt.publishing.files import KIND, sizes
 from asr_adapt.publishing.result import Result
 from asr_adapt.publishing.variants import Variant
 
 logger = logging.getLogger(__name__)
-KIND = "publish"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from huggingface_hub import CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.publishing.contents import sizes
+from asr_adapt.publishing.files import sizes
 
 #: What a hub puts into a new repository by itself.
 _ITS_OWN = {".gitattributes"}
