@@ -214,7 +214,7 @@ def test_import_writes_a_new_folder_only(tmp_path: Path, capfd: pytest.CaptureFi
     assert [path.name for path in taken.iterdir()] == ["mine.txt"]
     capfd.readouterr()
     assert run(["models", "import", str(ggml), str(tmp_path / "new")]) == 0
-    assert "English-only" in capfd.readouterr().out
+    assert "English only" in capfd.readouterr().out
     assert load_recogniser(tmp_path / "new", device="cpu").family == "whisper"
     assert run(["models", "import", str(tmp_path / "nowhere"), str(tmp_path / "other")]) == 3
     assert not (tmp_path / "other").exists()
