@@ -16,7 +16,8 @@ __version__ = "0.1.0"
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 if TYPE_CHECKING:
-    from asr_adapt.api.adapting import Adapted, adapt, estimate, train
+    from asr_adapt.api.adapted import Adapted
+    from asr_adapt.api.adapting import adapt, estimate, train
     from asr_adapt.api.data import build, check, split
     from asr_adapt.api.exporting import Exported, export
     from asr_adapt.api.probing import probe
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from asr_adapt.transcription import Segment, Transcript
 
 _PUBLIC = {
-    "Adapted": "api.adapting",
+    "Adapted": "api.adapted",
     "AsrAdaptError": "errors",
     "DataError": "errors",
     "Decoding": "decoding",

@@ -7,19 +7,14 @@ Knows how recordings become a recipe and what a finished run left. Does not know
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from asr_adapt.errors import DataError
+from asr_adapt.api.adapted import Adapted
 
 if TYPE_CHECKING:
-    from asr_adapt.api.transcribing import Transcriber
-    from asr_adapt.scoring import Comparison, Score
     from asr_adapt.training.device.forecast import Forecast
     from asr_adapt.training.recipe.augmentation import Augment
     from asr_adapt.training.recipe.budget import Retention
@@ -47,73 +42,6 @@ KIND = "adapt"
 #: What the folder of an adaptation holds.
 FILES = ("data", "model", "recipe.yaml")
 Profile = Literal["none", "basic", "whisper-en", "alnum-en", "spelled-en"]
-
-
-@dataclass(frozen=True)
-class Adapted:
-    """A finished run; ``folder`` holds model, ``summary.json``, predictions, recipe, card and report."""
-
-    folder: Path
-
-    @classmethod
-    def open(cls, folder: str | Path) -> Adapted:
-        """The result in a folder of ``asr-adapt train`` or ``adapt``; DataError where none is whole."""
-        given = Path(folder)
-        for place in (given, given / "model"):
-            if (place / "summary.json").is_file():
-                return cls(place)
-        raise DataError("holds no finished run: it has no summary.json.", path=given)
-
-    @cached_property
-    def summary(self) -> dict[str, Any]:
-        """What ``summary.json`` holds: WER before and after as fractions, steps, seconds, hints."""
-        found: dict[str, Any] = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
-        return found
-
-    @cached_property
-    def model(self) -> Transcriber:
-        """The adapted model, loaded when it is first asked for."""
-        from asr_adapt.api.transcribing import load
-
-        return load(self.folder)
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """The recipe as it was carried out."""
-        from asr_adapt.training import load_recipe
-
-        return load_recipe(self.folder / "recipe.yaml")
-
-    @property
-    def report(self) -> Path:
-        """The report page."""
-        return self.folder / "report.html"
-
-    def predictions(self, when: Literal["before", "after"] = "after", of: str = "target") -> Path:
-        """The predictions file of a set (``target`` or ``guard``) before or after."""
-        path = self.folder / "predictions" / f"{of}.{when}.jsonl"
-        if not path.is_file():
-            raise DataError(f"the run did not measure {of} {when}.", path=path)
-        return path
-
-    def score(
-        self, when: Literal["before", "after"] = "after", *, of: str = "target", by: Sequence[str] = ()
-    ) -> Score:
-        """WER with its interval of a set, before or after; ``by`` are fields to report apart."""
-        from asr_adapt.scoring import score
-
-        return score(self.predictions(when, of), by)
-
-    def compare(self, *, of: str = "target", by: Sequence[str] = ()) -> Comparison:
-        """The paired difference between before and after on a set, with its verdict."""
-        from asr_adapt.scoring import compare
-
-        return compare(self.predictions("before", of), self.predictions("after", of), by)
-
-    def _repr_html_(self) -> str:
-        from asr_adapt.scoring.notebook import show_summary
-
-        return show_summary(self.summary)
 
 
 def adapt(
@@ -149,6 +77,7 @@ def adapt(
     invalid_rows: Literal["error", "drop"] | None = None,
     initialise: Literal["pretrained", "random"] | None = None,
     checkpoint_every: int | None = None,
+    trackers: Sequence[Literal["tensorboard", "wandb", "mlflow", "trackio"]] | None = None,
     precision: Literal["auto", "float32", "bfloat16", "float16"] | None = None,
     gradient_checkpointing: bool | None = None,
     compile: bool | None = None,
@@ -177,7 +106,7 @@ def adapt(
         vocabulary, "labels": labels, "normalise": normalise, "evaluation": evaluation, "cache": cache,
         "invalid_rows": invalid_rows, "initialise": initialise, "checkpoint_every": checkpoint_every,
         "precision": precision, "gradient_checkpointing": gradient_checkpointing, "compile": compile,
-        "device": device, "seed": seed,
+        "device": device, "seed": seed, "trackers": None if trackers is None else list(trackers),
     }  # fmt: skip
     fields = plain_fields(given)
     require_fields(model, fields)

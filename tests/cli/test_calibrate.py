@@ -113,9 +113,10 @@ def test_from_python(model, say):
     found = asr_adapt.transcribe(wave, model=model, word_timestamps=True)
     assert [w.probability for w in found.words] == pytest.approx([STEEP(w.probability) for w in plain.words])
     assert found.confidence != plain.confidence
-    off = asr_adapt.transcribe(wave, model=model, word_timestamps=True, calibration=None)
+    raw = Decoding(word_timestamps=True, calibration="none")
+    off = asr_adapt.transcribe(wave, model=model, decoding=raw)
     assert off.words == plain.words
-    named = asr_adapt.transcribe(wave, model=model, calibration=model / "calibration.json")
+    named = asr_adapt.transcribe(wave, model=model, decoding=Decoding(calibration=model / "calibration.json"))
     assert named.words == () and named.confidence == pytest.approx(found.confidence)
     streamed = [word for part in stream(wave, model=model) for word in part.words]
     assert streamed == list(found.words)
