@@ -140,7 +140,7 @@ def made(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> Rec
         names = add_lora(recogniser, LoraSettings(RANK, 2.0 * RANK), seed=0).names
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name in names)
-        Speedups(stack, compiled=False, half=True).on_boundary(stack.boundary)
+        Speedups(stack, compiled=False, half=True).boundary_moved(stack.boundary)
     else:
         stack.freeze_except(range(0 if shape.family == "whisper" else 1, len(stack)))
     stack.set_modes()

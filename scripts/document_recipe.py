@@ -45,7 +45,8 @@ def kind_of(annotation: Any) -> str:
     if origin in (typing.Union, types.UnionType):
         return " or ".join(kind_of(a) for a in typing.get_args(annotation) if a is not type(None))
     if origin is list:
-        return "path(s)"
+        (item,) = typing.get_args(annotation)
+        return f"list of {kind_of(item)}" if typing.get_origin(item) is typing.Literal else "path(s)"
     if origin is tuple:
         return "list"
     if origin is dict:

@@ -28,9 +28,9 @@ from asr_adapt.text import profile as profile_named
 from asr_adapt.training.data.corpus import Corpus
 from asr_adapt.training.device.batch_size import BatchSize
 from asr_adapt.training.labels.choice import Taught
-from asr_adapt.training.learning.checkpoints import Progress
 from asr_adapt.training.measuring.encoder_context import context_hint
 from asr_adapt.training.measuring.wer import Measured
+from asr_adapt.training.progress import Progress
 from asr_adapt.training.recipe.schema import Recipe
 from asr_adapt.training.retention.mixture import Retained
 from asr_adapt.transcription.rows.evaluation import with_prediction

@@ -45,7 +45,7 @@ RUN_FILES = (
 FREE = (
     *("schedule.steps", "evaluation.every", "evaluation.patience", "evaluation.batch_seconds"),
     *("checkpoint_every", "device", "compile", "batch.prefetch", "batch.accumulate", "cache", "retention"),
-    *("test", "guard_test"),
+    *("test", "guard_test", "trackers"),
 )
 #: Places: what lies there is compared, not where it lies.
 PLACES = ("model", "train", "dev", "guard", "replay.manifest", "silence.manifest")
@@ -168,7 +168,7 @@ def finished_summary(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
     stored = _read(folder)
     former = stored.recipe if stored is not None else _saved_recipe(folder)
     chosen = ("strategy", "optimiser") if recipe.strategy.name == "auto" else ()
-    ignored = ("device", "cache", "batch.prefetch", "compile", *chosen)
+    ignored = ("device", "cache", "batch.prefetch", "compile", "trackers", *chosen)
     if found := changed(plain(recipe), former, ignored):
         raise RecipeError(
             f"is finished, with another recipe ({'; '.join(found)}): name another --output, or give "

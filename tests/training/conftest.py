@@ -16,7 +16,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from asr_adapt.training.learning.tracking import Tracker
+from asr_adapt.training.callbacks.metrics import Metrics
 
 WORDS = ["bad", "cafe", "face", "bead", "dab", "fed", "gab", "age", "cab", "deaf", "egg", "ace"]
 WORDS = [w for w in WORDS if "gg" not in w]
@@ -111,19 +111,19 @@ class _Interruption(Exception):
 @contextmanager
 def interrupted(step: int) -> Iterator[None]:
     """Whatever is trained inside the block dies right after optimiser step ``step``."""
-    report = Tracker.step
+    report = Metrics.step_done
 
-    def dying(self: Tracker, values: dict[str, Any]) -> None:
-        report(self, values)
+    def dying(self: Metrics, values: dict[str, Any], elapsed: float) -> None:
+        report(self, values, elapsed)
         if values["step"] == step:
             raise _Interruption
 
-    Tracker.step = dying  # type: ignore[method-assign]
+    Metrics.step_done = dying  # type: ignore[method-assign]
     try:
         with pytest.raises(_Interruption):
             yield
     finally:
-        Tracker.step = report  # type: ignore[method-assign]
+        Metrics.step_done = report  # type: ignore[method-assign]
 
 
 def unequal_weights(one: Path, other: Path) -> list[str]:

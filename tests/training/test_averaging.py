@@ -15,9 +15,13 @@ from asr_adapt.errors import RecipeError
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.averaging import BestAverage, MovingAverage, pull_to_start
-from asr_adapt.training.learning.checkpoints import Learning, Progress
 from asr_adapt.training.learning.choosing import choose_weights
 from asr_adapt.training.learning.rates import matches, rate_overrides
+from asr_adapt.training.learning.state import Learning
+from asr_adapt.training.learning.strategies import LearningPlan
+from asr_adapt.training.learning.unfreezing import Unfreezing
+from asr_adapt.training.progress import Progress
+from asr_adapt.training.recipe.strategy import Gradual
 
 from .conftest import interrupted, unequal_weights
 
@@ -88,14 +92,17 @@ def test_the_mean_is_kept_only_where_it_is_not_worse(
     from safetensors.torch import save_file
 
     optimiser = torch.optim.AdamW(network.parameters())
-    learning = Learning(network, {"1.weight"}, optimiser, MovingAverage(network, (), None))
+    plan = LearningPlan(network, [frozenset({"1.weight"})])
+    unfreezing = Unfreezing(plan, Gradual(), 100)
+    progress = Progress(best_wer=0.3, best_step=best_step, history=history(0.9, 0.3, 0.4))
+    average = MovingAverage(network, (), None)
+    learning = Learning(network, {"1.weight"}, optimiser, average, unfreezing, progress)
     averages = BestAverage(tmp_path / "candidates", 2)
     for last in (1, 2):
         state = {"1.weight": torch.full((2, 3), float(last))}
         averages.keep(state, history(0.9, 0.3, 0.4)[: last + 1])
     save_file({"1.weight": torch.full((2, 3), 1.0)}, tmp_path / "best.safetensors")
-    progress = Progress(best_wer=0.3, best_step=best_step, history=history(0.9, 0.3, 0.4))
-    found = choose_weights(learning, tmp_path / "best.safetensors", averages, progress, lambda: {"dev": wer})
+    found = choose_weights(learning, tmp_path / "best.safetensors", averages, lambda: {"dev": wer})
     assert found == {"steps": [10, 20], "dev_wer": wer, "best_single_dev_wer": 0.3, "kept": kept}
     assert float(network[1].weight.detach()[0, 0]) == (1.5 if kept else 1.0)
 

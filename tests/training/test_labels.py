@@ -15,9 +15,9 @@ from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.scoring import written_form
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.adapting import _open, _recogniser
 from asr_adapt.training.labels.choice import speller
 from asr_adapt.training.labels.rows import LabelledRows, labelled_rows
+from asr_adapt.training.preparing import load_model, open_sets
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import interrupted, quick_tree, unequal_weights
 
@@ -192,8 +192,8 @@ def learnt(tree: dict[str, Any], folder: Path) -> tuple[set[str], list[str]]:
     from accelerate import Accelerator
 
     recipe = build_recipe(tree)
-    sets = _open(recipe)
-    recogniser, spell = _recogniser(recipe, sets, Accelerator(cpu=True))
+    sets = open_sets(recipe)
+    recogniser, spell = load_model(recipe, sets.train, Accelerator(cpu=True))
     found = labelled_rows(recipe, recogniser, sets.train, None, folder, spell)
     unknown = recogniser.processor.tokenizer.unk_token_id
     assert not any(unknown in ids for ids in found.parts[0].labels)

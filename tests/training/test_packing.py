@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import build_recipe
-from asr_adapt.training.adapting import packing
 from asr_adapt.training.data.corpus import Example
 from asr_adapt.training.data.windows import PAUSES, Packing
+from asr_adapt.training.preparing import packing
 
 RATE = 100
 WINDOW = 30.0

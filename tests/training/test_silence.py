@@ -14,12 +14,12 @@ from asr_adapt.errors import DataError, RecipeError
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.adapting import silence_of
 from asr_adapt.training.data.batches import BatchLimits, BatchPlan, Silent
 from asr_adapt.training.data.corpus import Example, silent_rows
 from asr_adapt.training.data.windows import Packing
 from asr_adapt.training.measuring.wer import measure
 from asr_adapt.training.prefix.estimate import expected_draws
+from asr_adapt.training.preparing import silence_of
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
 

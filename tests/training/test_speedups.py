@@ -59,10 +59,11 @@ def test_a_prefix_in_bfloat16_gives_what_autocast_gives_and_comes_back_whole(ton
         return {parameter.dtype for parameter in recogniser.model.parameters()}
 
     plain, speedups = states(), Speedups(stack, compiled=False, half=True)
-    speedups.on_boundary(boundary)
+    speedups.boundary_moved(boundary)
     assert types() == {torch.float32, torch.bfloat16}
     assert torch.equal(states(), plain)
-    assert speedups.plain(types)() == {torch.float32}
+    with speedups.measuring():
+        assert types() == {torch.float32}
     assert types() == {torch.float32, torch.bfloat16}
     assert all(p.dtype == torch.float32 for _, p in stack.parameters_of(boundary)), "what learns stays whole"
     speedups.restore()
@@ -77,7 +78,7 @@ def test_freed_layers_are_whole_again_when_the_boundary_moves(tone_model: Path) 
     speedups = Speedups(stack, compiled=False, half=True)
     for boundary in (len(stack) - 1, stack.layers[0]):  # gradual unfreezing: the loop restores in between
         speedups.restore()
-        speedups.on_boundary(boundary)
+        speedups.boundary_moved(boundary)
         for stage in range(boundary, len(stack)):
             assert all(p.dtype == torch.float32 for _, p in stack.parameters_of(stage))
     speedups.restore()
@@ -106,7 +107,7 @@ def test_a_frozen_base_in_bfloat16_teaches_lora_what_a_whole_one_does(name: str,
 
     plain, before = passes(), weights(recogniser.model)
     speedups = Speedups(recogniser.stack, compiled=False, half=True)
-    speedups.on_boundary(0)
+    speedups.boundary_moved(0)
     rounded = [n for n, p in recogniser.model.named_parameters() if p.dtype == torch.bfloat16]
     assert rounded and not lora.names.intersection(rounded)
     assert all(torch.equal(one, other) for one, other in zip(passes(), plain, strict=True))
@@ -119,6 +120,6 @@ def test_doras_base_stays_whole_because_its_norms_are_taken(tmp_path: Path) -> N
     lora = add_lora(recogniser, LoraSettings(2, 4.0, dora=True), seed=0)
     for name, parameter in recogniser.model.named_parameters():
         parameter.requires_grad_(name in lora.names)
-    Speedups(recogniser.stack, compiled=False, half=True).on_boundary(0)
+    Speedups(recogniser.stack, compiled=False, half=True).boundary_moved(0)
     adapted = [n for n, p in recogniser.model.named_parameters() if "base_layer" in n]
     assert adapted and all(recogniser.model.get_parameter(n).dtype == torch.float32 for n in adapted)

@@ -12,9 +12,9 @@ from safetensors.torch import load_file
 
 from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.training import adapt, build_recipe
-from asr_adapt.training.learning.checkpoints import Progress
 from asr_adapt.training.learning.strategies import gradual_stages, learning_plan
 from asr_adapt.training.learning.unfreezing import Unfreezing
+from asr_adapt.training.progress import Progress
 from asr_adapt.training.recipe.strategy import Gradual, Strategy
 from tests.models.architectures import save_tiny
 

@@ -1,7 +1,7 @@
 """Rows to training examples: waveforms and label ids, decoded ahead on threads.
 
-Knows how to check that each row can be learnt from and how to load a micro-batch. Does not know the order of
-batches (:mod:`asr_adapt.training.data.batches`) nor what is done with them.
+Knows how to check that each row can be learnt from and how to load a micro-batch. Does not know how batches
+are chosen (:mod:`asr_adapt.training.data.batches`) nor what is done with them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform
 from asr_adapt.models import Recogniser
 from asr_adapt.text import Spelling, UnknownReport, normalise, unknown_characters
+from asr_adapt.training.data.batches import BatchPlan
 
 Item = TypeVar("Item")
 Loaded = TypeVar("Loaded")
@@ -87,9 +88,21 @@ class Corpus:
         self.durations = np.array([row.duration for row in rows], dtype=np.float64)
         self.prefix: PrefixReader | None = None
         self.pack: Pack | None = None
+        self._plan: BatchPlan | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @property
+    def plan(self) -> BatchPlan:
+        """Which rows make which micro-batch, once that is settled."""
+        if self._plan is None:
+            raise ValueError("the batches of this corpus are not planned yet")
+        return self._plan
+
+    @plan.setter
+    def plan(self, plan: BatchPlan) -> None:
+        self._plan = plan
 
     def example(self, number: int, epoch: int) -> Example:
         """One row of ``epoch``: states of the frozen prefix where they are kept, else its waveform.

@@ -29,10 +29,11 @@ from torch import Tensor
 from asr_adapt.errors import RecipeError
 from asr_adapt.files import cache_folder, write_json
 from asr_adapt.training.data.batches import LENGTH_STEP, BatchLimits, BatchPlan
-from asr_adapt.training.data.corpus import Example
+from asr_adapt.training.data.corpus import Corpus, Example
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.learning import sharding
-from asr_adapt.training.learning.loop import LossModule, Run, row_losses
+from asr_adapt.training.learning.objective import Objective
+from asr_adapt.training.learning.state import Learning
 from asr_adapt.training.recipe.file import load_recipe
 from asr_adapt.training.recipe.schema import Recipe
 
@@ -87,13 +88,23 @@ def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
     return with_seconds(recipe, seconds) if isinstance(seconds, float) else recipe
 
 
-def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
-    """Put a number for ``auto`` into the run's recipe and plan; every process must call this.
+@dataclass(frozen=True)
+class Trial:
+    """What a part of a step is tried with, before the run begins."""
+
+    recipe: Recipe
+    objective: Objective
+    corpus: Corpus
+    learning: Learning
+
+
+def settle_batch(trial: Trial, memory: DeviceMemory | None = None) -> BatchSize:
+    """The number for ``auto``, which the corpus is planned with from now on; every process must call this.
 
     The main process tries, the others take its number: they are taken to have devices like its own.
     ``memory`` replaces the device's own. Raises :class:`RecipeError` when not even one clip fits.
     """
-    given = run.recipe.batch.seconds
+    given = trial.recipe.batch.seconds
     if isinstance(given, float):
         return BatchSize(given, "recipe")
     if sharding.wanted():
@@ -101,14 +112,13 @@ def settle_batch(run: Run, memory: DeviceMemory | None = None) -> BatchSize:
             "auto tries the whole model on one device, which FSDP splits: give a number.",
             field="batch.seconds",
         )
-    accelerator = run.accelerator
+    accelerator = trial.objective.accelerator
     found: list[Any] = [None]
     if accelerator.is_main_process:
         memory = memory or DeviceMemory.of(accelerator.device, accelerator.num_processes)
-        found = [_remembered_or_found(run, memory)]
+        found = [_remembered_or_found(trial, memory)]
     size: BatchSize = broadcast_object_list(found)[0]
-    run.recipe = with_seconds(run.recipe, size.seconds)
-    run.plan.limits = replace(run.plan.limits, seconds=size.seconds)
+    trial.corpus.plan.limits = replace(trial.corpus.plan.limits, seconds=size.seconds)
     logger.info("batch.seconds auto: %.1f (%s, %d trials)", size.seconds, size.origin, size.trials)
     return size
 
@@ -118,27 +128,27 @@ def default_folder() -> Path:
     return cache_folder() / "batch-size"
 
 
-def _remembered_or_found(run: Run, memory: DeviceMemory) -> BatchSize:
-    identity = _identity(run, memory)
+def _remembered_or_found(trial: Trial, memory: DeviceMemory) -> BatchSize:
+    identity = _identity(trial, memory)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
     path = default_folder() / f"{digest[:24]}.json"
     known = _remembered(path)
     if known is not None:
         return BatchSize(known, "remembered")
     tried: list[float] = []
+    plan = trial.corpus.plan
 
     def holds(seconds: float) -> bool:
         tried.append(seconds)
         return all(
-            memory.holds(partial(_step, run, numbers, length))
-            for numbers, length in shapes(run.plan, seconds)
+            memory.holds(partial(_step, trial, numbers, length)) for numbers, length in shapes(plan, seconds)
         )
 
-    lengths = run.plan.lengths
-    computed = np.array([run.plan.heard(length) for length in lengths])
-    costs = run.plan.limits.cost(np.ceil(computed / LENGTH_STEP) * LENGTH_STEP)
+    lengths = plan.lengths
+    computed = np.array([plan.heard(length) for length in lengths])
+    costs = plan.limits.cost(np.ceil(computed / LENGTH_STEP) * LENGTH_STEP)
     ceiling = min(CEILING[memory.device.type], float(costs.max()) * len(costs))
-    with untouched(run):
+    with untouched(trial):
         most = largest(holds, float(costs.max()), ceiling)
     if most is None:
         raise RecipeError(
@@ -200,18 +210,19 @@ def shapes(plan: BatchPlan, seconds: float) -> list[tuple[list[int], float]]:
     return [(full, longest), (crowded, float(lengths[crowded].max()))]
 
 
-def _step(run: Run, numbers: list[int], seconds: float) -> None:
+def _step(trial: Trial, numbers: list[int], seconds: float) -> None:
     """Forward and backward pass of silence with these rows' labels, and room for the optimiser's moments."""
-    recogniser, accelerator = run.recogniser, run.accelerator
+    objective = trial.objective
+    recogniser, accelerator = objective.recogniser, objective.accelerator
     boundary = recogniser.stack.boundary
     silence = np.zeros(int(seconds * recogniser.sample_rate), dtype=np.float32)
-    batch = [Example(number, run.corpus.labels[number], seconds, silence) for number in numbers]
-    module = LossModule(recogniser, boundary, run.recipe.regularisation.label_smoothing)
+    batch = [Example(number, trial.corpus.labels[number], seconds, silence) for number in numbers]
+    module = objective.module(boundary)
     learning = [p for p in recogniser.model.parameters() if p.requires_grad]
     moments: list[Tensor] = [torch.ones_like(p) for p in learning for _ in range(2)]
     try:
         with accelerator.autocast():
-            loss = row_losses(run, module, boundary, batch, 0).sum()
+            loss = objective.row_losses(module, boundary, batch, 0).sum()
         loss.backward()
     finally:
         recogniser.model.zero_grad(set_to_none=True)
@@ -219,15 +230,16 @@ def _step(run: Run, numbers: list[int], seconds: float) -> None:
 
 
 @contextmanager
-def untouched(run: Run) -> Iterator[None]:
+def untouched(trial: Trial) -> Iterator[None]:
     """Let all that ever learns learn in the block; afterwards nothing has changed, chance included."""
-    model, plan = run.recogniser.model, run.unfreezing.plan
+    recogniser, plan = trial.objective.recogniser, trial.learning.unfreezing.plan
+    model, device = recogniser.model, trial.objective.accelerator.device
     kept = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    devices = [run.accelerator.device] if run.accelerator.device.type == "cuda" else []
+    devices = [device] if device.type == "cuda" else []
     try:
         with torch.random.fork_rng(devices=devices):
             plan.apply(len(plan.phases) - 1)
-            run.recogniser.stack.set_modes()
+            recogniser.stack.set_modes()
             yield
     finally:
         plan.apply(0)
@@ -237,21 +249,21 @@ def untouched(run: Run) -> Iterator[None]:
                 buffer.copy_(kept[name])
 
 
-def _identity(run: Run, memory: DeviceMemory) -> dict[str, Any]:
+def _identity(trial: Trial, memory: DeviceMemory) -> dict[str, Any]:
     """All that the number depends on, but for how full the memory happens to be."""
-    recipe, model = run.recipe, run.recogniser.model
-    lengths = run.plan.lengths
-    learning = {n: list(p.shape) for n, p in model.named_parameters() if n in run.learning.names}
+    recipe, model, accelerator = trial.recipe, trial.objective.recogniser.model, trial.objective.accelerator
+    lengths = trial.corpus.plan.lengths
+    learning = {n: list(p.shape) for n, p in model.named_parameters() if n in trial.learning.names}
     return {
         "model": recipe.model,
         "config": model.config.to_dict(),
         "learning": learning,
         "strategy": recipe.strategy.name,
-        "precision": str(run.accelerator.mixed_precision),
+        "precision": str(accelerator.mixed_precision),
         "regularisation": recipe.regularisation.model_dump(mode="json"),
         "batch": recipe.batch.model_dump(mode="json", include={"quadratic_seconds", "rows"}),
         "device": memory.name,
-        "processes": run.accelerator.num_processes,
+        "processes": accelerator.num_processes,
         "longest": float(lengths.max()),
         "rows": len(lengths),
         "torch": torch.__version__,

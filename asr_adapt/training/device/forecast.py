@@ -15,9 +15,9 @@ import numpy as np
 
 from asr_adapt.manifest import read_waveform
 from asr_adapt.models import Recogniser
-from asr_adapt.training.device.batch_size import untouched
+from asr_adapt.training.callbacks.meter import Meter
+from asr_adapt.training.device.batch_size import Trial, untouched
 from asr_adapt.training.device.memory import grown, held
-from asr_adapt.training.learning.loop import LossModule, Run
 from asr_adapt.training.measuring.sets import Measuring
 from asr_adapt.training.prefix.cache import PrefixCache
 from asr_adapt.training.prefix.estimate import GIGABYTE
@@ -68,30 +68,31 @@ class Forecast:
         return asdict(self) | {"seconds": self.seconds}
 
 
-def worth_telling(run: Run) -> bool:
+def worth_telling(trial: Trial, meter: Meter) -> bool:
     """Whether the training alone is more than a few seconds, by counted arithmetic."""
-    steps = run.recipe.schedule.steps - run.progress.step
-    return steps * _flops_of_a_step(run) > WORTH_SECONDS * USUAL_SHARE * max(run.meter.peak, 1.0)
+    steps = trial.recipe.schedule.steps - trial.learning.progress.step
+    return steps * _flops_of_a_step(trial, meter) > WORTH_SECONDS * USUAL_SHARE * max(meter.peak, 1.0)
 
 
-def forecast(run: Run, cache: PrefixCache, measuring: Measuring) -> Forecast:
+def forecast(trial: Trial, meter: Meter, cache: PrefixCache, measuring: Measuring) -> Forecast:
     """Try one clip, one transcript and a part of a step, and multiply."""
-    recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
+    recogniser, recipe, corpus = trial.objective.recogniser, trial.recipe, trial.corpus
+    boundary = recogniser.stack.boundary
     clip = read_waveform(measuring.dev[len(measuring.dev) // 2], recogniser.sample_rate)
     encoding = _timed(lambda: encoded(recogniser, [clip], boundary)) if boundary else 0.0
     decoding = _timed(lambda: recogniser.transcribe([clip])) - encoding
-    step, memory = _step(run)
-    steps = run.recipe.schedule.steps - run.progress.step
+    step, memory = _step(trial)
+    steps = recipe.schedule.steps - trial.learning.progress.step
     measured, decoded = measuring.counts(steps)
-    kept = bool(boundary) and run.recipe.cache.mode != "off"
-    trained = len(run.corpus) * cache.copies if run.corpus.pack is None else 0
-    states = _gigabytes(run, recogniser, boundary) if kept else 0.0
+    kept = bool(boundary) and recipe.cache.mode != "off"
+    trained = len(corpus) * cache.copies if corpus.pack is None else 0
+    states = _gigabytes(trial, meter) if kept else 0.0
     if not kept:
         decoding += encoding
     if not trained or not kept:
-        step += encoding * _rows_of_a_step(run)
+        step += encoding * _rows_of_a_step(trial)
     return Forecast(
-        training_rows=len(run.corpus),
+        training_rows=len(corpus),
         encoded_rows=trained + measured if kept else 0,
         decoded_rows=decoded,
         steps=steps,
@@ -112,36 +113,38 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _rows_of_a_step(run: Run) -> float:
+def _rows_of_a_step(trial: Trial) -> float:
     """Rows that the network computes in a step; clips that share a window count in part."""
-    batches = run.plan.epoch(0)
-    clips = run.recipe.batch.accumulate * sum(map(len, batches)) / len(batches)
-    pack = run.corpus.pack
+    corpus = trial.corpus
+    batches = corpus.plan.epoch(0)
+    clips = trial.recipe.batch.accumulate * sum(map(len, batches)) / len(batches)
+    pack = corpus.pack
     if pack is None:
         return clips
-    heard = sum(map(pack.heard, run.corpus.durations)) / len(run.corpus)
-    return clips * heard / run.recogniser.heard_seconds(0.0)
+    heard = sum(map(pack.heard, corpus.durations)) / len(corpus)
+    return clips * heard / trial.objective.recogniser.heard_seconds(0.0)
 
 
-def _flops_of_a_step(run: Run) -> float:
-    costs = run.meter.costs
+def _flops_of_a_step(trial: Trial, meter: Meter) -> float:
+    costs = meter.costs
     if costs is None:
         return 0.0
-    seconds = float(run.corpus.durations.mean())
-    return _rows_of_a_step(run) * float(costs.trained(seconds))
+    seconds = float(trial.corpus.durations.mean())
+    return _rows_of_a_step(trial) * float(costs.trained(seconds))
 
 
-def _step(run: Run) -> tuple[float, float]:
+def _step(trial: Trial) -> tuple[float, float]:
     """Seconds of what learns, and bytes in all, on silence with labels of a part of a micro-batch."""
-    recogniser, boundary = run.recogniser, run.recogniser.stack.boundary
-    batch = run.plan.epoch(0)[0]
-    rows = _rows_of_a_step(run) / run.recipe.batch.accumulate
+    objective, corpus = trial.objective, trial.corpus
+    recogniser, boundary = objective.recogniser, objective.recogniser.stack.boundary
+    batch = corpus.plan.epoch(0)[0]
+    rows = _rows_of_a_step(trial) / trial.recipe.batch.accumulate
     numbers = batch[: max(1, round(TRIED_SHARE * rows))]
-    samples = int(float(run.corpus.durations[numbers].max()) * recogniser.sample_rate)
+    samples = int(float(corpus.durations[numbers].max()) * recogniser.sample_rate)
     silence = [np.zeros(samples, dtype=np.float32)] * len(numbers)
-    labels = [run.corpus.labels[number] for number in numbers]
-    module = LossModule(recogniser, boundary, run.recipe.regularisation.label_smoothing)
-    with untouched(run), run.accelerator.autocast():
+    labels = [corpus.labels[number] for number in numbers]
+    module = objective.module(boundary)
+    with untouched(trial), objective.accelerator.autocast():
         hidden = encoded(recogniser, silence, boundary)
         hidden = recogniser.learnt(hidden, boundary, [samples] * len(numbers))
 
@@ -153,7 +156,7 @@ def _step(run: Run) -> tuple[float, float]:
         grew = peak()
         recogniser.model.zero_grad(set_to_none=True)
     whole = rows / len(numbers)
-    return took * _rows_of_a_step(run) / len(numbers), _memory(recogniser, grew, whole)
+    return took * _rows_of_a_step(trial) / len(numbers), _memory(recogniser, grew, whole)
 
 
 def _memory(recogniser: Recogniser, grew: int, whole: float) -> float:
@@ -165,8 +168,8 @@ def _memory(recogniser: Recogniser, grew: int, whole: float) -> float:
     return held(recogniser.device) + 3 * learning + max(grew - learning, 0) * whole
 
 
-def _gigabytes(run: Run, recogniser: Recogniser, boundary: int) -> float:
+def _gigabytes(trial: Trial, meter: Meter) -> float:
     """Of one row's states in float32."""
-    costs = run.meter.costs
-    values = 0.0 if costs is None else float(costs.values(float(run.corpus.durations.mean())))
+    costs = meter.costs
+    values = 0.0 if costs is None else float(costs.values(float(trial.corpus.durations.mean())))
     return values * 4 / GIGABYTE

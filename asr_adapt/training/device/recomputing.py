@@ -7,6 +7,7 @@ and gradients stay what they are, dropout included; a step takes about a third l
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
@@ -22,9 +23,11 @@ def recompute_layers(model: nn.Module, *, on: bool = True) -> None:
 
     Nothing of it is saved with the model. Raises :class:`RecipeError` where no layer can.
     """
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers: list[Any] = [
+        module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
+    ]
     if on and not layers:
         raise RecipeError(f"{type(model).__name__} has no layers that can be computed again.", field=FIELD)
     for layer in layers:
         layer.gradient_checkpointing = on
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)  # type: ignore[assignment]
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)

@@ -6,25 +6,21 @@ measured: measuring is wrapped, so that it always sees the plain float32 network
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import wraps
-from typing import ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from asr_adapt.models import LayerStack
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from asr_adapt.training.callback import Callback
 
 #: Modules whose float32 weights autocast rounds to bfloat16 before each use.
 _ROUNDED = (nn.Linear, nn.Conv1d)
 
 
-class Speedups:
+class Speedups(Callback):
     """Follows the boundary of the frozen prefix.
 
     ``compiled``: layers that learn run through ``torch.compile``, one graph for all lengths, with dropout
@@ -38,22 +34,30 @@ class Speedups:
         self._originals: dict[nn.Parameter, Tensor] = {}
         self._done: set[str] = set()
 
-    def on_boundary(self, boundary: int) -> None:
+    def boundary_moves(self) -> None:
+        """Back to plain weights before the boundary moves."""
+        self.restore()
+
+    def boundary_moved(self, boundary: int) -> None:
         """Compile what learns from now on, and round what does not."""
         if self.compiled:
             self._compile()
         if self.half:
             self._round(boundary)
 
-    def plain(self, function: Callable[P, T]) -> Callable[P, T]:
-        """``function`` as it runs without any of this."""
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The weights are plain again behind the last step."""
+        try:
+            yield
+        finally:
+            self.restore()
 
-        @wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> T:
-            with self._eager(), self._whole():
-                return function(*args, **kwargs)
-
-        return run
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """The network as it runs without any of this."""
+        with self._eager(), self._whole():
+            yield
 
     def restore(self) -> None:
         """Give what was rounded its float32 weights back, bit for bit."""

@@ -12,21 +12,20 @@ import logging
 import pickle
 import re
 import shutil
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
-from torch.distributed.tensor import DTensor
 
 from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_directory, write_json
-from asr_adapt.training.learning.averaging import WEIGHTS, MovingAverage
+from asr_adapt.training.learning.averaging import WEIGHTS
 from asr_adapt.training.learning.kept_weights import best_path, is_whole
+from asr_adapt.training.learning.state import Learning, whole
+from asr_adapt.training.progress import Progress
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"step_(\d+)$")
@@ -35,70 +34,18 @@ AVERAGE = "average.safetensors"
 CHECKSUMS = "checksums.json"
 
 
-@dataclass
-class Progress:
-    """Where a run stands: everything besides weights and optimiser moments that resuming needs."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    best_wer: float = float("inf")
-    best_step: int = 0
-    stale_evaluations: int = 0
-    seconds: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    finished: bool = False
-    #: Steps at which gradual unfreezing began a further phase.
-    freed: list[int] = field(default_factory=list)
-    #: State of the scale of float16's losses; empty in other types.
-    scale: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass
-class Learning:
-    """All of a run that changes as it learns: what a checkpoint holds besides the progress.
-
-    ``names`` are the parameters of ``model`` that ever learn.
-    """
-
-    model: nn.Module
-    names: Collection[str]
-    optimiser: torch.optim.Optimizer
-    average: MovingAverage
-
-    def state(self) -> dict[str, torch.Tensor]:
-        """Detached CPU copies of the parameters that learn."""
-        own = self.model.named_parameters()
-        return {n: whole(p.detach()).cpu().clone().contiguous() for n, p in own if n in self.names}
-
-    def put(self, stored: Mapping[str, torch.Tensor], source: Path) -> None:
-        """Put stored weights back; raises :class:`DataError` when they are of another trainable set."""
-        own = {n: p for n, p in self.model.named_parameters() if n in self.names}
-        if stored.keys() != own.keys():
-            raise DataError(
-                "the checkpoint trains other parameters than the recipe: start a new run.", path=source
-            )
-        with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(stored[name])
-
-
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor itself, or all of one that FSDP splits; then every process must call this."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
-
-
 def _whole_values(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _whole_values(item) for key, item in value.items()}
     return whole(value) if isinstance(value, torch.Tensor) else value
 
 
-def save_checkpoint(folder: Path, learning: Learning, progress: Progress, *, main: bool = True) -> Path:
+def save_checkpoint(folder: Path, learning: Learning, *, main: bool = True) -> Path:
     """Write ``folder/step_N`` atomically and remove all but the newest two.
 
     Every process calls this, because split weights come together here; the main one writes.
     """
+    progress = learning.progress
     target = folder / f"step_{progress.step:06d}"
     state, optimiser = learning.state(), _whole_values(learning.optimiser.state_dict())
     if not main:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.training.learning.averaging import BestAverage
-from asr_adapt.training.learning.checkpoints import Learning, Progress
 from asr_adapt.training.learning.kept_weights import kept_weights
+from asr_adapt.training.learning.state import Learning
 
 
 def choose_weights(
     learning: Learning,
     best_path: Path,
     averages: BestAverage,
-    progress: Progress,
     measure: Callable[[], Mapping[str, Any]],
 ) -> dict[str, Any] | None:
     """Put the best weights into the model; returns how the mean of the best fared, None where there is none.
@@ -26,6 +25,7 @@ def choose_weights(
     The mean is kept when its dev WER is not worse than the best single one's; the untrained base makes way
     only for a better one. Raises :class:`~asr_adapt.errors.DataError` where kept weights are lost.
     """
+    progress = learning.progress
     best = kept_weights(best_path)
     mean = averages.mean(progress.history)
     if mean is None:

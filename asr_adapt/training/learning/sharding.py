@@ -23,7 +23,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import Recogniser
-from asr_adapt.training.learning.checkpoints import Learning
+from asr_adapt.training.learning.state import Learning
 from asr_adapt.training.precision import TYPES
 from asr_adapt.training.recipe.schema import Recipe
 
@@ -52,7 +52,7 @@ def require_shardable(recipe: Recipe) -> None:
             )
 
 
-def measured(recogniser: Recogniser, learning: Callable[[], Learning]) -> Callable[[], Recogniser]:
+def measured(recogniser: Recogniser, learning: Learning) -> Callable[[], Recogniser]:
     """A call that gives the recogniser to measure: itself, or under FSDP a copy with whole, fresh weights.
 
     Processes measure shares of unlike length, so none may wait for another inside a forward pass.
@@ -62,7 +62,7 @@ def measured(recogniser: Recogniser, learning: Callable[[], Learning]) -> Callab
     mirror = copy.deepcopy(recogniser)
 
     def fresh() -> Recogniser:
-        state = learning().state()
+        state = learning.state()
         own = dict(mirror.model.named_parameters())
         with torch.no_grad():
             for name, tensor in state.items():

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from asr_adapt.training.learning.checkpoints import Progress
 from asr_adapt.training.learning.strategies import LearningPlan
+from asr_adapt.training.progress import Progress
 from asr_adapt.training.recipe.strategy import Gradual
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,8 +25,9 @@ from torch import Tensor
 from asr_adapt.audio.augment import audio_files
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import file_print, sound_fields, sound_print
-from asr_adapt.models import Hidden, Recogniser, count_costs
+from asr_adapt.models import Costs, Hidden, Recogniser, count_costs
 from asr_adapt.models.states import same_shape, stack_states
+from asr_adapt.training.callback import Callback
 from asr_adapt.training.data.corpus import Corpus, Example
 from asr_adapt.training.precision import TYPES
 from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
@@ -41,7 +43,6 @@ from asr_adapt.training.prefix.shards import (
 )
 from asr_adapt.training.prefix.store import PrefixStore
 from asr_adapt.training.recipe.schema import Recipe
-from asr_adapt.training.throughput import Meter
 from asr_adapt.training.watching import Watch
 
 logger = logging.getLogger(__name__)
@@ -55,16 +56,18 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 @dataclass
-class PrefixCache:
+class PrefixCache(Callback):
     """Listens to where the prefix ends; while it pays, rows come from the store.
 
-    ``draws`` tells how often each row of the corpus will be drawn until the boundary moves again.
+    ``costs`` gives the arithmetic counted so far (None: it is counted here), ``draws`` how often each row of
+    the corpus will be drawn until the boundary moves again.
     """
 
     recipe: Recipe
     recogniser: Recogniser
     corpus: Corpus
-    meter: Meter
+    accelerator: Accelerator
+    costs: Callable[[], Costs | None]
     draws: Callable[[], np.ndarray]
     watch: Watch = field(default_factory=lambda: Watch(quiet=True))
     #: What was decided at each boundary, for summary.json.
@@ -72,7 +75,15 @@ class PrefixCache:
     _store: PrefixStore | None = None
     _boundary: int | None = None
 
-    def on_boundary(self, boundary: int) -> None:
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Rows come from the store until training ends."""
+        try:
+            yield
+        finally:
+            self.close()
+
+    def boundary_moved(self, boundary: int) -> None:
         """Build, or go without, for the prefix that now ends at ``boundary``."""
         if boundary == self._boundary:
             return
@@ -106,11 +117,6 @@ class PrefixCache:
             self._store = None
 
     @property
-    def accelerator(self) -> Accelerator:
-        """Devices and processes of the run."""
-        return self.meter.accelerator
-
-    @property
     def copies(self) -> int:
         """Versions of each row."""
         return self.recipe.cache.copies if self.varied else 1
@@ -138,7 +144,7 @@ class PrefixCache:
 
     def _estimate(self, boundary: int) -> Estimate:
         use = Use(self.corpus.durations, self.draws(), self.copies)
-        costs = self.meter.costs or count_costs(self.recogniser, boundary)
+        costs = self.costs() or count_costs(self.recogniser, boundary)
         return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
 
     def _build(self, boundary: int, found: Estimate) -> Estimate:

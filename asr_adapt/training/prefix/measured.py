@@ -20,6 +20,7 @@ from torch import Tensor
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform, sound_print
 from asr_adapt.models import Costs, Hidden, Recogniser, forward_costs
+from asr_adapt.training.callback import Callback
 from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
 from asr_adapt.training.prefix.shards import (
     Shard,
@@ -47,7 +48,7 @@ SHORTEST_SECONDS = 0.1
 
 
 @dataclass
-class MeasuredPrefix:
+class MeasuredPrefix(Callback):
     """States of measured rows; listens to where the frozen prefix ends. Use :meth:`close` behind it.
 
     ``times`` tells how often a row is measured in a run, about.
@@ -63,7 +64,7 @@ class MeasuredPrefix:
     _stores: dict[str, PrefixStore] = field(default_factory=dict)
     _kept: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
-    def on_boundary(self, boundary: int) -> None:
+    def boundary_moved(self, boundary: int) -> None:
         """Keep states at ``boundary`` from now on."""
         if boundary != self.boundary:
             self.close()

@@ -278,6 +278,10 @@ class Recipe(Section):
         description="Store only the inputs of trainable layers and recompute the rest: far less "
         "memory, the same numbers, steps a third slower.",
     )
+    trackers: list[Literal["tensorboard", "wandb", "mlflow", "trackio"]] = Field(
+        ["tensorboard"],
+        description="Where training curves go besides metrics.jsonl; wandb, mlflow and trackio are extras.",
+    )
     compile: bool = Field(
         False,
         description="Compile trainable layers with torch.compile: a slow first step, then faster ones; "
