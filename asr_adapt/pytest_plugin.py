@@ -14,6 +14,7 @@ file gets three short properties a test.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -139,7 +140,8 @@ def _judge(
             predictions, settings.baseline, rules, normalise=profile, accept=settings.accept, subset=True
         )
     except NotComparableError as error:
-        raise WerFailure(f"NOT COMPARABLE: {error}") from None
+        told = re.sub(r"--(accept|update)\b", r"--wer-\1", str(error))  # the plugin's own options
+        raise WerFailure(f"NOT COMPARABLE: {told}") from None
     line["baseline"] = result.checks[0].baseline
     item.user_properties.append((f"baseline {name}", f"{line['baseline']:.4f}"))
     line["outcome"] = "passed" if result.passed else "failed"
