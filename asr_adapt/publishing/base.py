@@ -14,6 +14,7 @@ import yaml
 
 from asr_adapt.errors import UsageError
 from asr_adapt.pretrained.catalogue import find
+from asr_adapt.pretrained.store import MARKER
 
 logger = logging.getLogger(__name__)
 _ASSETS = Path(__file__).parent.parent / "assets"
@@ -34,7 +35,8 @@ def base_of(name: str, licence: str | None) -> Base:
 
     Raises :class:`UsageError` where nobody knows the licence.
     """
-    known = find(name)
+    fetched = (Path(name) / MARKER).is_file()  # a folder of the cache is called as the table calls it
+    known = find(name) or (find(Path(name).name) if fetched else None)
     if known is not None:
         return Base(name, known.hub, licence or known.licence, "given" if licence else "the base's")
     for folder in (Path(name), _ASSETS / name):
@@ -42,7 +44,7 @@ def base_of(name: str, licence: str | None) -> Base:
             matter = front_matter(folder / "README.md")
             found = licence or matter.get("license")
             if found:
-                named = matter.get("base_model") if folder != _ASSETS / name else None
+                named = matter.get("base_model") if folder.parent != _ASSETS else None
                 hub = named if isinstance(named, str) and named.count("/") == 1 else None
                 return Base(folder.name, hub, str(found), "given" if licence else "the base's card")
             raise UsageError(_unknown(name, "its folder has no card that says so"))
