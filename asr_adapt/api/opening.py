@@ -64,7 +64,9 @@ class ChosenModel:
         if kind not in ("auto", "cpu", "cuda", "mps"):
             raise UsageError(f"device is auto, cpu, cuda, cuda:1 or mps, not {self.device!r}.")
         if self.adapters and self.runtime is Runtime.ctranslate2:
-            raise UsageError("--runtime ctranslate2 takes no adapter: export the merged model first.")
+            raise UsageError(
+                "--runtime ctranslate2 does not support adapters: export the merged model first."
+            )
         if self.adapters and self.runtime in (Runtime.onnx, Runtime.onnx_int8):
             raise UsageError(f"--runtime {self.runtime.value} does not support adapters: remove --runtime.")
         if self.runtime in (Runtime.onnx, Runtime.onnx_int8):
