@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -161,6 +162,30 @@ def test_no_files_of_a_room_import_each_other(name):
     inside = [m for m in modules() if m.startswith(f"{front}.")]
     graph = {m: {i.target for i in ours(m) if i.target in inside and i.target != m} for m in inside}
     assert knots(graph) == []
+
+
+def unknown_to_rooms() -> dict[str, set[str]]:
+    """The last column of docs/design.md's table: what stands in backticks there, by room."""
+    page = (PACKAGE.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    lines = page.split("| room | knows | does not know |\n|---|---|---|\n")[1].split("\n\n")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return {room.strip("`"): set(re.findall(r"`([a-z_]+)`", unknown)) for room, _, unknown in cells}
+
+
+def test_the_design_names_every_room_from_the_top_down():
+    assert list(unknown_to_rooms()) == [name for name in reversed(ROOMS) if name != "assets"]
+
+
+@pytest.mark.parametrize("name", [name for name in ROOMS if name != "assets"])
+def test_a_room_imports_nothing_that_the_design_says_it_does_not_know(name):
+    unknown = unknown_to_rooms()[name]
+    assert unknown
+    for module in modules():
+        if module.split(".")[1:2] == [name]:
+            for found in imports(module):
+                parts = found.target.split(".")
+                known = parts[1] if parts[0] == "asr_adapt" and len(parts) > 1 else parts[0]
+                assert known not in unknown, f"{module} imports {found.target}; see docs/design.md, Rooms"
 
 
 def of(circle: list[str]) -> list[Path]:
