@@ -34,16 +34,16 @@ def register(app: typer.Typer) -> None:
 def init(
     recipe: Path = typer.Argument(Path("recipe.yaml"), metavar="RECIPE.yaml", help="File to write."),
     purpose: Purpose | None = typer.Option(None, "--for", help="What the model is adapted to."),
-    model: str | None = typer.Option(None, "--model", help="Model to adapt. Default: suits the purpose."),
-    train: str | None = typer.Option(None, help="Manifest to learn from."),
-    dev: str | None = typer.Option(None, help="Manifest that chooses the best step."),
+    model: str | None = typer.Option(None, "--model", help="Model to adapt. Default: chosen for the purpose."),
+    train: str | None = typer.Option(None, help="Training manifest."),
+    dev: str | None = typer.Option(None, help="Manifest for choosing the best step."),
     test: str | None = typer.Option(None, help="Manifest for WER before and after. Default: that of --dev."),
     guard: str | None = typer.Option(None, help="Manifest of speech that must not get worse."),
-    replay: str | None = typer.Option(None, help="Manifest of such speech that is trained on besides."),
+    replay: str | None = typer.Option(None, help="Manifest of such speech to replay in training."),
 ) -> int:
     """Write a commented recipe to start from.
 
-    What is not given is asked on a terminal. Change the recipe in an editor, check it with asr-adapt train
+    Asks for what is missing if run on a terminal. Change the recipe in an editor, check it with asr-adapt train
     RECIPE.yaml --dry-run, and carry it out with asr-adapt train RECIPE.yaml.
     """
     from asr_adapt.files import atomic_write
