@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
 def init(
     recipe: Path = typer.Argument(Path("recipe.yaml"), metavar="RECIPE.yaml", help="File to write."),
     purpose: Purpose | None = typer.Option(None, "--for", help="What the model is adapted to."),
-    model: str | None = typer.Option(None, "--model", help="Model to adapt. Default: chosen for the purpose."),
+    model: str | None = typer.Option(None, "--model", help="Model to adapt. Default: by purpose."),
     train: str | None = typer.Option(None, help="Training manifest."),
     dev: str | None = typer.Option(None, help="Manifest for choosing the best step."),
     test: str | None = typer.Option(None, help="Manifest for WER before and after. Default: that of --dev."),
@@ -43,7 +43,7 @@ def init(
 ) -> int:
     """Write a commented recipe to start from.
 
-    Asks for what is missing if run on a terminal. Change the recipe in an editor, check it with asr-adapt train
+    On a terminal, asks for what is missing. Edit the recipe, check it with asr-adapt train
     RECIPE.yaml --dry-run, and carry it out with asr-adapt train RECIPE.yaml.
     """
     from asr_adapt.files import atomic_write
