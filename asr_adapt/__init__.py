@@ -38,12 +38,17 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.gate import gate
     from asr_adapt.scoring.score import score
     from asr_adapt.training import Recipe
+    from asr_adapt.training.callback import Callback
+    from asr_adapt.training.data.corpus import Corpus
+    from asr_adapt.training.learning.trainer import Trainer
     from asr_adapt.transcription import Segment, Transcript
 
 _PUBLIC = {
     "Adapted": "api.adapted",
     "AsrAdaptError": "errors",
     "DataError": "errors",
+    "Callback": "training.callback",
+    "Corpus": "training.data.corpus",
     "Decoding": "decoding",
     "Exported": "api.exporting",
     "Manifest": "manifest",
@@ -54,6 +59,7 @@ _PUBLIC = {
     "RecipeError": "errors",
     "Recogniser": "models",
     "Segment": "transcription",
+    "Trainer": "training.learning.trainer",
     "Transcriber": "api.transcribing",
     "Transcript": "transcription",
     "UsageError": "errors",
@@ -78,6 +84,8 @@ _PUBLIC = {
 __all__ = [
     "Adapted",
     "AsrAdaptError",
+    "Callback",
+    "Corpus",
     "DataError",
     "Decoding",
     "Exported",
@@ -89,6 +97,7 @@ __all__ = [
     "RecipeError",
     "Recogniser",
     "Segment",
+    "Trainer",
     "Transcriber",
     "Transcript",
     "UsageError",

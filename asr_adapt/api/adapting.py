@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from asr_adapt.api.adapted import Adapted
 
 if TYPE_CHECKING:
+    from asr_adapt.training.callback import Callback
     from asr_adapt.training.device.forecast import Forecast
     from asr_adapt.training.recipe.augmentation import Augment
     from asr_adapt.training.recipe.budget import Retention
@@ -57,6 +58,7 @@ def adapt(
     hours: float | None = None,
     seed: int = 1,
     quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
     strategy: Strategy | StrategyName | Fields | None = None,
     optimiser: Optimiser | Fields | None = None,
     schedule: Schedule | Fields | None = None,
@@ -88,9 +90,9 @@ def adapt(
     ``train``, ``dev``, ``test`` and ``guard`` are corpora in any layout (folders, tables) or manifests;
     ``dev`` and ``test`` are a tenth of ``train`` each where they are not given. ``guard`` is speech that must
     not get worse; for an English model, recordings that travel with the package. ``where`` are conditions
-    such as ``"accent=heavy"``, ``hours`` limits what trains. Everything from ``strategy`` on is a field of
-    the recipe (docs/recipes.md): a section, or a mapping such as ``{"steps": 60}``; what is left out follows
-    from the model.
+    such as ``"accent=heavy"``, ``hours`` limits what trains; ``callbacks`` are told of every step and
+    evaluation. Everything from ``strategy`` on is a field of the recipe (docs/recipes.md): a section, or a
+    mapping such as ``{"steps": 60}``; what is left out follows from the model.
 
     ``output`` gets ``data/``, ``recipe.yaml``, which ``asr-adapt train`` repeats exactly, and ``model/``.
     Raises RecipeError for a field that cannot be, DataError for recordings that cannot be read, and
@@ -125,7 +127,7 @@ def adapt(
     parts = gathered(told)
     mark_folder(folder, KIND, FILES)
     recipe = write_plan(parts, told, model, folder, fields)
-    return _trained(recipe, folder / "model", quiet=quiet)
+    return _trained(recipe, folder / "model", quiet=quiet, callbacks=callbacks)
 
 
 def train(
@@ -136,16 +138,18 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
 ) -> Adapted:
     """Carry out a recipe, a file or an object, as ``asr-adapt train`` does; ``output`` is its new folder.
 
     ``overrides`` are ``key=value`` over the file's. ``resume`` goes on from the newest whole checkpoint,
-    ``overwrite`` replaces an earlier run. Raises RecipeError, DataError and UsageError before the work.
+    ``overwrite`` replaces an earlier run. ``callbacks`` are told of every step and evaluation. Raises
+    RecipeError, DataError and UsageError before the work.
     """
     from asr_adapt.training import adapt as carry_out
 
     resolved = _resolved(recipe, overrides)
-    carry_out(resolved, output, resume=resume, overwrite=overwrite, quiet=quiet)
+    carry_out(resolved, output, resume=resume, overwrite=overwrite, quiet=quiet, callbacks=callbacks)
     return Adapted(Path(output))
 
 

@@ -6,13 +6,14 @@ Knows the order of things: prepare, measure the base, fit, finish. Does not know
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from asr_adapt.models import Recogniser
+from asr_adapt.training.callback import Callback
 from asr_adapt.training.callbacks.metrics import Metrics
 from asr_adapt.training.device.accelerator import make_accelerator, seed_all
 from asr_adapt.training.device.batch_size import resumed_batch
@@ -33,7 +34,7 @@ from asr_adapt.training.watching import Watch
 logger = logging.getLogger(__name__)
 
 
-def adapt(
+def adapt(  # noqa: PLR0913 - what, where, how, and what is hung on
     recipe: Recipe,
     output: str | Path,
     *,
@@ -42,6 +43,7 @@ def adapt(
     quiet: bool = False,
     prepare: Callable[[Recogniser], Recogniser] | None = None,
     memory: DeviceMemory | None = None,
+    callbacks: Sequence[Callback] = (),
 ) -> Outcome:
     """Adapt ``recipe.model`` and leave the model, metrics and summary in ``output``.
 
@@ -50,7 +52,8 @@ def adapt(
     holds nothing else. With ``resume`` a killed run continues from its last whole checkpoint, and a
     finished one is left as it is; ``overwrite`` replaces an earlier run. ``prepare`` may exchange the loaded
     recogniser for one that learns otherwise (with an auxiliary loss, say). ``memory`` stands for the device's
-    own where ``batch.seconds`` is auto. Raises :class:`~asr_adapt.errors.RecipeError`,
+    own where ``batch.seconds`` is auto. ``callbacks`` are told of every step and evaluation, behind the run's
+    own. Raises :class:`~asr_adapt.errors.RecipeError`,
     :class:`~asr_adapt.errors.DataError` and, for a folder that is in use or holds other things,
     :class:`~asr_adapt.errors.UsageError`.
     """
@@ -59,7 +62,7 @@ def adapt(
         logger.warning("%s is already finished: there is nothing to resume.", folder)
         return Outcome.finished(recipe, summary)
     with taken(folder, recipe, resume=resume, overwrite=overwrite):
-        return _adapt(recipe, folder, Ways(resume, overwrite, quiet, prepare, memory))
+        return _adapt(recipe, folder, Ways(resume, overwrite, quiet, prepare, memory, tuple(callbacks)))
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Ways:
     quiet: bool
     exchange: Callable[[Recogniser], Recogniser] | None
     memory: DeviceMemory | None
+    callbacks: tuple[Callback, ...] = ()
 
 
 def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
@@ -95,7 +99,7 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     measuring.prepare(recogniser)
     with as_pretrained(recogniser):
         before = measuring.whole(recogniser, as_base=True)
-    fit(ready, begun, metrics, folder, resume=resume)
+    fit(ready, begun, metrics, folder, resume=resume, more=ways.callbacks)
     return finish(ready, begun, before, metrics, folder)
 
 

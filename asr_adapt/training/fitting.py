@@ -6,7 +6,7 @@ Knows which callbacks a recipe asks for. Does not know how a step is computed
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,8 +113,16 @@ def averages(recipe: Recipe, folder: Path) -> BestAverage:
     return BestAverage(folder / CHECKPOINTS / "candidates", recipe.averaging.best)
 
 
-def fit(ready: Ready, learner: Learner, metrics: Metrics, folder: Path, *, resume: bool) -> None:
-    """Make the steps of the recipe, or those that are left of them."""
+def fit(
+    ready: Ready,
+    learner: Learner,
+    metrics: Metrics,
+    folder: Path,
+    *,
+    resume: bool,
+    more: Sequence[Callback] = (),
+) -> None:
+    """Make the steps of the recipe, or those that are left of them; ``more`` callbacks are called last."""
     trial, accelerator = learner.trial, ready.accelerator
     recipe, learning = trial.recipe, trial.learning
     main = accelerator.is_main_process
@@ -131,6 +139,7 @@ def fit(ready: Ready, learner: Learner, metrics: Metrics, folder: Path, *, resum
         metrics,
         Trackers(recipe.trackers, folder, config, main=main),
         EarlyStopping(recipe.evaluation.patience, learning.unfreezing),
+        *more,
     ]
     trainer = Trainer(
         ready.recogniser,

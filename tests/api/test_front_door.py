@@ -120,6 +120,34 @@ def test_the_main_job_in_three_lines(corpus: Path, muddled_model: Path, tmp_path
     assert again.summary["target"]["after"] == after, "the recipe in the result repeats it exactly"
 
 
+class _Heard(asr_adapt.Callback):
+    """What a caller's own callback is told."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+        self.measured: list[float] = []
+
+    def step_done(self, values: dict[str, Any], elapsed: float) -> None:
+        self.steps.append(values["step"])
+
+    def evaluated(self, values: Any, weights: Any, progress: Any) -> None:
+        self.measured.append(values["dev"])
+
+
+def test_callbacks_hear_all(corpus: Path, muddled_model: Path, tmp_path: Path) -> None:  # noqa: F811
+    heard = _Heard()
+    recipe = asr_adapt.Recipe(
+        model=str(muddled_model),
+        train=[str(corpus / "train.jsonl")],
+        dev=[str(corpus / "dev.jsonl")],
+        device="cpu",
+    )
+    quick = ["schedule.steps=4", "evaluation.every=2", "strategy=head"]
+    result = asr_adapt.train(recipe, tmp_path / "out", overrides=quick, quiet=True, callbacks=[heard])
+    assert heard.steps == [1, 2, 3, 4]
+    assert heard.measured == [one["dev"] for one in result.summary["evaluations"]]
+
+
 def test_adapt_refuses_before_it_reads(corpus: Path, tmp_path: Path) -> None:  # noqa: F811
     for wrong, field in (({"schedule": {"stepps": 3}}, "steps"), ({"precision": "int4"}, "precision")):
         with pytest.raises(RecipeError, match=field):
