@@ -267,3 +267,13 @@ def test_interrupt_leaves_no_torn_file(tone_model, speak, tmp_path):
     status = run([*command, "--skip-existing"])
     assert status == 0
     assert len(list((tmp_path / "out").glob("[!.]*.txt"))) == 40
+
+
+def test_the_closing_line_counts_every_second_once(call, speak):
+    """Windows overlap by 4 s, so that more is heard than there is."""
+    path = speak("long.wav", "bad cafe " * 75)
+    seconds = soundfile.info(path).duration
+    assert seconds > 90
+    status, _, err = call("transcribe", path)
+    assert status == 0
+    assert f"1 transcribed; {seconds / 60:.1f} min of audio in" in err
