@@ -44,7 +44,7 @@ class DecoderSettings:
     ``context`` is ``full`` (the whole window, as pretrained), ``silence`` (the same, the silence behind a
     clip computed once for all) or ``dynamic`` (the clip's own length and a margin); ``language_from`` is a
     listed language, or ``mean``, from which an unlisted one's token starts; ``timestamps_share`` of the
-    training rows have timestamps. ``learnt_silence``: see :meth:`Recogniser.learnt`; None: all.
+    training rows have timestamps. ``learnt_silence``: see :meth:`Recogniser.learnt_states`; None: all.
     """
 
     language: str | None = None
@@ -282,13 +282,18 @@ class Recogniser(ABC):
         a window longer than the clip. ``samples`` counts each clip's samples."""
         return lengths
 
-    def learnt(self, hidden: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
-        """The part of the states at ``boundary`` that training hears: all, unless a family hears a window
-        longer than the clip, whose silence teaches little. ``samples`` counts each clip's samples. What is
-        measured hears everything.
+    def learns_in_part(self, boundary: int) -> bool:
+        """Whether :meth:`learnt_states` gives less than :meth:`encode` at ``boundary``."""
+        del boundary
+        return False
+
+    def learnt_states(self, inputs: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
+        """The states at ``boundary`` that training hears: those of :meth:`encode`, unless a family hears a
+        window longer than the clip, whose silence teaches little. ``samples`` counts each clip's samples.
+        What is measured hears everything.
         """
-        del boundary, samples
-        return hidden
+        del samples
+        return self.encode(inputs, boundary)
 
     @abstractmethod
     def losses(

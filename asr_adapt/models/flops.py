@@ -80,11 +80,11 @@ def _count(
 
     def prefix() -> Hidden:
         with torch.no_grad():
+            if learns:
+                return recogniser.learnt_states(inputs, boundary, [len(sound)])
             return recogniser.encode(inputs, boundary)
 
     below, hidden = _counted(prefix)
-    if learns:
-        hidden = recogniser.learnt(hidden, boundary, [len(sound)])
     labels = recogniser.labels(["a e"])
 
     def above() -> None:

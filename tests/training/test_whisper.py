@@ -141,14 +141,17 @@ def test_how_much_silence_is_learnt(base: Path) -> None:
     samples, limit = [16_000, 40_000], ours.stack.prefix_limit
     waves = [np.ones(count, dtype=np.float32) for count in samples]
     with torch.no_grad():
-        hidden = ours.encode(ours.inputs(waves), limit)
-        heard = ours.learnt(hidden, limit, samples)
+        inputs = ours.inputs(waves)
+        heard = ours.learnt_states(inputs, limit, samples)
         assert heard.lengths.tolist() == [50 + 64, 125 + 64]  # frames of 20 ms
-        assert torch.equal(heard.states, hidden.states[:, : 125 + 64])
-        below = ours.encode(ours.inputs(waves), limit - 1)
-        assert ours.learnt(below, limit - 1, samples).states.shape[1] == 1500, "the encoder hears all"
+        ours.use_context("silence")
+        kept = ours.encode(inputs, limit).states
+        torch.testing.assert_close(heard.states, kept[:, : 125 + 64])
+        below = ours.learnt_states(inputs, limit - 1, samples)
+        assert below.states.shape[1] == 1500, "an encoder that learns hears all"
         ours.configure(DecoderSettings(learnt_silence=None))
-        assert ours.learnt(hidden, limit, samples).lengths.tolist() == hidden.lengths.tolist()
+        whole = ours.learnt_states(inputs, limit, samples)
+        torch.testing.assert_close(whole.states, ours.encode(inputs, limit).states)
 
 
 def test_top_layers_reach_from_the_decoder_into_the_encoder(base: Path) -> None:

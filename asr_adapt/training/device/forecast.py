@@ -145,8 +145,7 @@ def _step(trial: Trial) -> tuple[float, float]:
     labels = [corpus.labels[number] for number in numbers]
     module = objective.module(boundary)
     with untouched(trial), objective.accelerator.autocast():
-        hidden = encoded(recogniser, silence, boundary)
-        hidden = recogniser.learnt(hidden, boundary, [samples] * len(numbers))
+        hidden = encoded(recogniser, silence, boundary, learnt=True)
 
         def step() -> None:
             module(hidden, labels, None).sum().backward()

@@ -63,8 +63,7 @@ class Objective:
         def encode(examples: Sequence[Example]) -> Hidden:
             waves = [example.samples for example in examples]
             inputs = recogniser.inputs(waves, seeds=seeds(examples))
-            hidden = recogniser.encode(inputs.to(device), boundary)
-            return recogniser.learnt(hidden, boundary, [len(wave) for wave in waves])
+            return recogniser.learnt_states(inputs.to(device), boundary, [len(wave) for wave in waves])
 
         with torch.no_grad(), self.accelerator.autocast():
             hidden = prefix_output(batch, encode, device) if boundary else encode(batch)

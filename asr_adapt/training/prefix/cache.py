@@ -50,8 +50,6 @@ logger = logging.getLogger(__name__)
 LABEL = "frozen prefix of the training rows"
 #: Keeps the seeds of runs, epochs and rows apart.
 SEED_STRIDE = 1_000_003
-#: More than a clip of one sample has, however much is heard behind it.
-_MANY_FRAMES = 100_000
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -149,7 +147,9 @@ class PrefixCache(Callback):
 
     def _build(self, boundary: int, found: Estimate) -> Estimate:
         """Fill the store and read from it; where it cannot be used, training goes on without."""
-        computed = [str(self.dtype), str(self.accelerator.mixed_precision), *self._cut(boundary)]
+        computed = [str(self.dtype), str(self.accelerator.mixed_precision)]
+        if self.recogniser.learns_in_part(boundary):
+            computed.append("in part")  # measured rows keep whole states
         key = prefix_key(self.recogniser, boundary, *computed)
         shards, room = self._shards(), int(found.gigabytes * GIGABYTE)
         store = None
@@ -166,12 +166,6 @@ class PrefixCache(Callback):
         self.corpus.prefix = _Reader(store, shards, self.copies)
         return found
 
-    def _cut(self, boundary: int) -> list[str]:
-        """Tells states that training hears in part from whole ones, which measuring keeps."""
-        whole = Hidden(torch.zeros(1, _MANY_FRAMES, 1), torch.tensor([_MANY_FRAMES]))
-        heard = self.recogniser.learnt(whole, boundary, [1])
-        return ["in part"] if int(heard.lengths[0]) < _MANY_FRAMES else []
-
     def _shards(self) -> list[Shard]:
         """Those of each manifest apart, so that another replay set leaves the training rows' as they are."""
         durations = self.corpus.durations
@@ -185,8 +179,7 @@ class PrefixCache(Callback):
         def encode(shard: Shard, waveforms: Sequence[np.ndarray]) -> Hidden:
             seeds = [row_seed(self.recipe.seed, shard.copy, number) for number in shard.numbers]
             with self.accelerator.autocast():
-                hidden = encoded(self.recogniser, waveforms, boundary, seeds)
-            hidden = self.recogniser.learnt(hidden, boundary, [len(wave) for wave in waveforms])
+                hidden = encoded(self.recogniser, waveforms, boundary, seeds, learnt=True)
             return Hidden(hidden.states.to(self.dtype), hidden.lengths)
 
         return lambda store, shards: compute_shards(

@@ -150,8 +150,13 @@ def encoded(
     waveforms: Sequence[np.ndarray],
     boundary: int,
     seeds: Sequence[int] | None = None,
+    *,
+    learnt: bool = False,
 ) -> Hidden:
-    """States of a shard at ``boundary``, a few rows at a time: small batches stay in a CPU's cache."""
+    """States of a shard at ``boundary``, a few rows at a time: small batches stay in a CPU's cache.
+
+    ``learnt``: as training hears them (:meth:`Recogniser.learnt_states`).
+    """
     lengths = [len(waveform) for waveform in waveforms]
     most = ENCODED_SECONDS[recogniser.device.type != "cpu"]
     rows = max(1, int(most / recogniser.heard_seconds(max(lengths) / recogniser.sample_rate)))
@@ -159,7 +164,11 @@ def encoded(
     for start in range(0, len(waveforms), rows):
         part = slice(start, start + rows)
         inputs = recogniser.inputs(waveforms[part], seeds=None if seeds is None else seeds[part])
-        parts.append(recogniser.encode(inputs.to(recogniser.device), boundary))
+        inputs = inputs.to(recogniser.device)
+        if learnt:
+            parts.append(recogniser.learnt_states(inputs, boundary, lengths[part]))
+        else:
+            parts.append(recogniser.encode(inputs, boundary))
     states = [row for part in parts for row in part.states]
     return Hidden(nn.utils.rnn.pad_sequence(states, batch_first=True), torch.cat([p.lengths for p in parts]))
 

@@ -35,8 +35,9 @@ class Decoder(Section):
     )
     learnt_silence: Annotated[float, Field(ge=0.0)] | None = Field(
         5.0,
-        description="Seconds of the silence behind a clip that Whisper's decoder hears as it learns, where "
-        "the encoder is frozen; empty: all, up to 30 s. What is measured hears all.",
+        description="Where Whisper's encoder is frozen: seconds of silence behind a clip that its decoder "
+        "hears as it learns, with the rest of the 30 s computed once for all clips (CPU); empty: all, with "
+        "each clip. What is measured hears all.",
     )
     timestamps_share: Share = Field(
         0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."

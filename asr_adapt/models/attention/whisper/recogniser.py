@@ -213,14 +213,24 @@ class WhisperRecogniser(WhisperParts):
         states = self.silence(batch.states)
         return Hidden(states, torch.full_like(batch.lengths, states.shape[1]))
 
-    def learnt(self, hidden: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
-        """The clip and ``learnt_silence`` seconds behind it, where the encoder has heard the whole window."""
-        silence = self.settings.learnt_silence
-        if silence is None or boundary < self.stack.prefix_limit or self.settings.context == "dynamic":
-            return hidden  # layers of the encoder learn, and were pretrained on whole windows
-        behind = round(silence / self.frame_seconds)
-        lengths = torch.minimum(hidden.lengths, self.own_frames(hidden.lengths, samples) + behind)
-        return Hidden(hidden.states[:, : int(lengths.max())], lengths)
+    def learns_in_part(self, boundary: int) -> bool:
+        """Where the whole encoder is frozen; layers that learn were pretrained on whole windows."""
+        chosen = self.settings
+        whole = boundary == self.stack.prefix_limit and chosen.context != "dynamic"
+        return whole and chosen.learnt_silence is not None
+
+    def learnt_states(self, inputs: Hidden, boundary: int, samples: Sequence[int]) -> Hidden:
+        """The clip and ``learnt_silence`` seconds behind it; on a CPU the silence is that computed once."""
+        if not self.learns_in_part(boundary):
+            return self.encode(inputs, boundary)
+        if inputs.states.device.type == "cpu":
+            states = self.silence(inputs.states)
+        else:  # few clips have like lengths: whole windows fill an accelerator better
+            states = self.encode(inputs, boundary).states
+        frames = torch.full_like(inputs.lengths, states.shape[1])
+        behind = round((self.settings.learnt_silence or 0.0) / self.frame_seconds)
+        lengths = torch.minimum(frames, self.own_frames(frames, samples) + behind)
+        return Hidden(states[:, : int(lengths.max())], lengths)
 
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Prefix, tokens behind a leading space (as Whisper was trained), end of text; no tokens where the
