@@ -52,7 +52,7 @@ class DecoderSettings:
     task: str | None = None
     context: str = "full"
     timestamps_share: float = 0.0
-    learnt_silence: float | None = 5.0
+    learnt_silence: float | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ class Decoder(Section):
         "for all, 4 times cheaper; dynamic: the clip and a margin, 7–9 times cheaper, must be learnt.",
     )
     learnt_silence: Annotated[float, Field(ge=0.0)] | None = Field(
-        5.0,
+        None,
         description="Where Whisper's encoder is frozen: seconds of silence behind a clip that its decoder "
         "hears as it learns, with the rest of the 30 s computed once for all clips (CPU); empty: all, with "
         "each clip. What is measured hears all.",
