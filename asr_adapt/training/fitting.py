@@ -24,6 +24,7 @@ from asr_adapt.training.callbacks.trackers import Trackers
 from asr_adapt.training.device.batch_size import Trial, settle_batch, with_seconds
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.recomputing import recompute_layers
+from asr_adapt.training.device.room import fitted
 from asr_adapt.training.device.speedups import Speedups
 from asr_adapt.training.learning import sharding
 from asr_adapt.training.learning.attachments import Attachment, attach
@@ -69,7 +70,9 @@ def learner(ready: Ready, watch: Watch, memory: DeviceMemory | None = None) -> L
     objective = Objective(recogniser, recipe.regularisation, recipe.seed, accelerator)
     trial = Trial(recipe, objective, ready.corpus, learning)
     size = settle_batch(trial, memory)
-    trial = replace(trial, recipe=with_seconds(recipe, size.seconds))
+    if ready.default_batch:
+        size = fitted(trial, size, memory)
+    trial = replace(trial, recipe=with_seconds(recipe, size.seconds, size.accumulate))
     meter = Meter(recogniser, accelerator)
     for callback in (meter, ready.measuring.prefix):
         callback.boundary_moved(recogniser.stack.boundary)

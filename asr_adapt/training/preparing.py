@@ -75,6 +75,8 @@ class Ready:
     advice: str | None
     labelled: LabelledRows
     measuring: Measuring
+    #: Whether the recipe left the size of a micro-batch out.
+    default_batch: bool
 
 
 def prepare(
@@ -109,12 +111,13 @@ def prepare(
         sets = replace(sets, replay=self_labelled(recipe, sets.replay, hear))
     labelled = labelled_rows(recipe, recogniser, sets.train, sets.replay, folder, spell, hear)
     pack = packing(recipe, recogniser)
+    default = recipe.batch.seconds is None
     recipe = with_default(recipe, recogniser.heard_seconds, DEFAULT_ROWS if pack is None else PACKED_ROWS)
     silent = silent_rows(silence_of(recipe, recogniser), recogniser) if recipe.silence.share else None
     corpus = _corpus(recipe, recogniser, labelled.parts, silent, pack)
     sharding.require_shardable(recipe)
     _set_dropout(recogniser, recipe)
-    return Ready(recipe, accelerator, sets, recogniser, corpus, advice, labelled, measuring)
+    return Ready(recipe, accelerator, sets, recogniser, corpus, advice, labelled, measuring, default)
 
 
 def open_sets(recipe: Recipe) -> Sets:

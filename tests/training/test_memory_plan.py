@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 
+from asr_adapt.errors import RecipeError
+from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.device.live_bytes import LiveBytes
+from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.memory_plan import CONTEXT, MemoryPlan, StepBytes, count_step
+from asr_adapt.training.recipe.file import load_recipe
 
 
 class Net(torch.nn.Module):
@@ -57,3 +65,25 @@ def test_a_frozen_base_needs_no_gradients_and_half_weights_are_half() -> None:
     assert frozen.weights == whole.weights - 2 * net.first.weight.numel()
     assert frozen.measured == whole.weights
     assert np.isfinite(frozen.needed(4, 10.0))
+
+
+def test_the_default_batch_is_cut_to_what_fits_and_the_step_stays_the_same(
+    tree: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    steps = {}
+    for name, limit in {"ample": 10**10, "scant": 3_000_000}.items():
+        recipe = build_recipe(tree | {"batch": {}, "schedule": {"steps": 2}, "evaluation": {"every": 2}})
+        memory = DeviceMemory(torch.device("cpu"), limit)
+        summary = adapt(recipe, tmp_path / name, quiet=True, memory=memory).summary()
+        carried = load_recipe(tmp_path / name / "recipe.yaml").batch
+        lines = map(json.loads, (tmp_path / name / "metrics.jsonl").read_text().splitlines())
+        steps[name] = [line for line in lines if line["kind"] == "step"]
+        told = [record for record in caplog.records if "usual" in record.message]
+        if name == "ample":
+            assert (carried.seconds, carried.accumulate, told) == (80.0, 1, [])
+            continue
+        assert carried.seconds < 80.0 and carried.accumulate > 1 and len(told) == 1
+        assert summary["batch_size"]["origin"] == "memory"
+    assert len(steps["scant"]) == 2
+    with pytest.raises(RecipeError, match="one clip of"):
+        adapt(recipe, tmp_path / "none", quiet=True, memory=DeviceMemory(torch.device("cpu"), 1000))

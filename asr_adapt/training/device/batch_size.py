@@ -53,20 +53,25 @@ MARGIN = 0.9
 
 @dataclass(frozen=True)
 class BatchSize:
-    """A number of ``seconds`` and where it is from: ``recipe``, ``trials`` or ``remembered``."""
+    """A number of ``seconds`` and where it is from: ``recipe``, ``trials``, ``remembered`` or ``memory``.
+
+    ``accumulate`` is how many micro-batches make a step, where that is not what the recipe says.
+    """
 
     seconds: float
     origin: str
     trials: int = 0
+    accumulate: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For ``summary.json``."""
         return {"seconds": self.seconds, "origin": self.origin, "trials": self.trials}
 
 
-def with_seconds(recipe: Recipe, seconds: float) -> Recipe:
-    """The recipe with a number in the place of ``auto``."""
-    return recipe.model_copy(update={"batch": recipe.batch.model_copy(update={"seconds": seconds})})
+def with_seconds(recipe: Recipe, seconds: float, accumulate: int | None = None) -> Recipe:
+    """The recipe with a number in the place of ``auto``, and another of micro-batches where one is given."""
+    values = {"seconds": seconds} | ({} if accumulate is None else {"accumulate": accumulate})
+    return recipe.model_copy(update={"batch": recipe.batch.model_copy(update=values)})
 
 
 def with_default(recipe: Recipe, heard: Callable[[float], float], rows: int = DEFAULT_ROWS) -> Recipe:
@@ -84,8 +89,10 @@ def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
     saved = folder / "recipe.yaml"
     if isinstance(recipe.batch.seconds, float) or not resume or not saved.is_file():
         return recipe
-    seconds = load_recipe(saved).batch.seconds
-    return with_seconds(recipe, seconds) if isinstance(seconds, float) else recipe
+    batch = load_recipe(saved).batch
+    return (
+        with_seconds(recipe, batch.seconds, batch.accumulate) if isinstance(batch.seconds, float) else recipe
+    )
 
 
 @dataclass(frozen=True)
