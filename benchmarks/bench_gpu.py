@@ -31,8 +31,7 @@ import transformers as t
 from report import add_write, hardware, publish, table
 
 from asr_adapt.models import Recogniser, Search, count_costs, peak_flops
-from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
-from asr_adapt.models.ctc.recogniser import CtcRecogniser
+from asr_adapt.models.registry import architecture
 
 RATE = 16_000
 #: Seconds of a clip, and tokens a second of its transcript.
@@ -209,8 +208,7 @@ def made(name: str, device: torch.device, dtype: torch.dtype, *, dry: bool) -> R
     with torch.device(device):
         model, processor = whisper(shape) if shape.family == "whisper" else wav2vec2(shape)
     model = model.to(device=device, dtype=dtype).eval()
-    kind = WhisperRecogniser if shape.family == "whisper" else CtcRecogniser
-    return kind(model, processor, name)
+    return architecture(model.config.model_type, name).recogniser(model, processor, name)
 
 
 def whisper(shape: Shape) -> tuple[Any, Any]:

@@ -157,7 +157,7 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
 def names(data: Path, part: str) -> Task:
     """alnum's rows of half of the speakers; numbers and addresses are the rest."""
     rows = list(Manifest.open(data / "alnum" / "manifest.jsonl"))
-    speakers = sorted({row.speaker for row in rows})
+    speakers = sorted({row.speaker or "" for row in rows})
     own = set(speakers[::2] if part == "tune" else speakers[1::2])
     right, wrong = (
         tuple(
@@ -215,7 +215,8 @@ def heard(task: Task, model: str, chosen: Sequence[Way], path: Path, deadline: f
             sys.exit(75)
         rows = todo[first : first + BATCH]
         waves = [read_audio(row.audio_path, sample_rate=base.sample_rate) for row in rows]
-        hidden, limit = base.heard(waves), base.stack.prefix_limit
+        limit = base.stack.prefix_limit
+        hidden = base.encode(base.inputs(waves).to(base.device), limit)
         for way, recogniser in searches.items():
             if all(row.id in texts.found[str(way)] for row in rows):
                 continue

@@ -14,6 +14,8 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import torch
@@ -25,7 +27,7 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.search.generation import Heard, Rules, Spoken
-from asr_adapt.models.search.guard import REPEATS, STRICTER, attempt, cut
+from asr_adapt.models.search.guard import REPEATS, STRICTER, attempt_with, cut
 from asr_adapt.scoring import Counts, word_errors
 
 PROFILE = "whisper-en"
@@ -91,7 +93,7 @@ def heard_rows(recogniser: WhisperRecogniser, batch: Sequence, language: str | N
     plain = decoding(hidden, language, "transcribe", seconds)
     recogniser.set_search(Search())
     guarded = decoding(hidden, language, "transcribe", seconds)
-    first = attempt(decoding.network, heard, replace(rules, repeats=REPEATS), Search())
+    first = attempt_with(decoding.network, heard, replace(rules, repeats=REPEATS), Search(), 0.0)
     looped = [place for place, said in enumerate(first) if said.looped]
     others: dict[int, dict[str, str]] = defaultdict(dict)
     for name, remedy in REMEDIES.items() if looped else ():
@@ -117,7 +119,7 @@ def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spo
     """The first temperature at which a row does not loop, else cut."""
     found: list[Spoken | None] = [None] * len(first)
     for temperature in Search().temperatures[1:]:
-        tried = attempt(ours.network, heard, replace(rules, repeats=REPEATS), Search(), temperature)
+        tried = attempt_with(ours.network, heard, replace(rules, repeats=REPEATS), Search(), temperature)
         found = [
             before if before is not None or said.looped else said
             for before, said in zip(found, tried, strict=True)
@@ -128,7 +130,7 @@ def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spo
 def _beam(beams: int, strict: bool) -> Remedy:
     def remedy(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spoken]) -> list[Spoken]:
         judged = replace(rules, repeats=STRICTER if strict else REPEATS)
-        tried = attempt(ours.network, heard, judged, Search(beams=beams))
+        tried = attempt_with(ours.network, heard, judged, Search(beams=beams), 0.0)
         return [cut(before) if said.looped else said for before, said in zip(first, tried, strict=True)]
 
     return remedy
@@ -149,12 +151,14 @@ def guard_table(found: Sequence[tuple[str, str, list[Row]]]) -> str:
     for model, name, heard in found:
         changed = sum(row.plain != row.guarded for row in heard)
         looped = sum(bool(row.remedies) for row in heard)
-        figures = [
-            _figure(counted(heard, lambda row, w=way: getattr(row, w))) for way in ("plain", "guarded")
-        ]
+        figures = [_figure(counted(heard, attrgetter(way))) for way in ("plain", "guarded")]
         rows.append([Path(model).name, name, str(len(heard)), str(looped), *figures, str(changed)])
     heads = ["model", "rows of", "rows", "looped", "unguarded", "guarded", "rows changed"]
     return "\n".join(table(heads, rows))
+
+
+def _remedied(name: str, row: Row) -> str:
+    return row.remedies.get(name, row.plain)
 
 
 def remedy_table(found: Sequence[tuple[str, str, list[Row]]]) -> str:
@@ -168,7 +172,7 @@ def remedy_table(found: Sequence[tuple[str, str, list[Row]]]) -> str:
     for name in ("unguarded", *REMEDIES):
         cells = [name]
         for speech in (True, False):
-            counts = counted(pools[speech], lambda row, n=name: row.remedies.get(n, row.plain))
+            counts = counted(pools[speech], partial(_remedied, name))
             cells += [str(counts.errors), str(counts.hits)] if speech else [str(counts.insertions)]
         rows.append(cells)
     words = counted(pools[True], lambda row: row.plain).words

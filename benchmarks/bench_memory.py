@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,14 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SHAPES.update({n: replace(s, width=4 * s.heads, layers=min(s.layers, 6)) for n, s in SHAPES.items()})
     device = torch.device(options.device)
     names = [name for name in SHAPES if re.search(options.only, name)]
-    plans = {
-        name: kept(options.output / f"{name}.json", lambda name=name: counted(name, device)) for name in names
-    }
+    plans = {name: kept(options.output / f"{name}.json", partial(counted, name, device)) for name in names}
     checks = []
     for name in names if options.measure else ():
         if SHAPES[name].layers <= SMALL[device.type]:
             file = options.output / f"{name}.{device.type}.json"
-            checks += kept(file, lambda name=name: measured(name, plans[name], device))
+            checks += kept(file, partial(measured, name, plans[name], device))
     if options.write:
         write_json(ASSET, {"seconds": SECONDS, "models": plans})
     publish("\n".join(written(plans, checks, device)), "memory", options.write)
@@ -173,11 +172,16 @@ def measured(name: str, found: dict[str, Any], device: torch.device) -> list[dic
         loss, plan = losses(recogniser), known.plans[way]
         whole = count_step(loss, recogniser.model, SECONDS / 2, SECONDS)
         for rows in (2, 4) if device.type == "cpu" else (4, 16):
-            peak = _peak(lambda rows=rows, loss=loss: loss(rows, SECONDS).backward(), device)
+            made_loss = partial(loss, rows, SECONDS)
+            peak = _peak(partial(_backward, made_loss), device)
             recogniser.model.zero_grad(set_to_none=True)
             own = {"planned": plan.step(rows, SECONDS), "counted": whole(rows, SECONDS), "peak": peak}
             lines.append({"model": name, "way": way, "rows": rows, **own})
     return lines
+
+
+def _backward(loss: Callable[[], torch.Tensor]) -> None:
+    loss().backward()
 
 
 def _peak(work: Callable[[], None], device: torch.device) -> float:

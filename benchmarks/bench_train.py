@@ -37,6 +37,7 @@ from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
 from asr_adapt.manifest.build import BuildOptions, open_build
 from asr_adapt.models import Recogniser, count_costs, load_recogniser
+from asr_adapt.models.ctc.recogniser import require_ctc
 from asr_adapt.scoring import score
 from asr_adapt.text import normalise
 from asr_adapt.training import adapt, build_recipe
@@ -81,7 +82,8 @@ class LengthGroupingTrainer(Trainer):
     """``train_sampling_strategy: group_by_length``, which by itself looks for text ids in the items."""
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
-        lengths = [item["length"] for item in self.train_dataset.items]
+        clips: Any = self.train_dataset
+        lengths = [item["length"] for item in clips.items]
         return LengthGroupedSampler(ROWS, lengths=lengths, generator=torch.Generator().manual_seed(0))
 
 
@@ -120,7 +122,7 @@ def main() -> None:
 def base_task(options: argparse.Namespace) -> Task:
     """wav2vec2-base with nano-en's letters, and clips of the wanted lengths."""
     folder = options.output / "wav2vec2-base"
-    nano = load_recogniser("nano-en", device="cpu", compute_type="float32")
+    nano = require_ctc(load_recogniser("nano-en", device="cpu", compute_type="float32"))
     if not folder.is_dir():
         torch.manual_seed(0)
         config = Wav2Vec2Config(

@@ -77,7 +77,7 @@ def random_model(shape: str, folder: Path) -> Path:
         Wav2Vec2Processor,
     )
 
-    large = {
+    large: dict[str, Any] = {
         "hidden_size": 1024,
         "num_hidden_layers": 24,
         "num_attention_heads": 16,

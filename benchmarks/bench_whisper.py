@@ -170,7 +170,7 @@ def training_table(folder: Path, name: str, options: argparse.Namespace) -> Iter
 def inference_table(folder: Path, name: str, options: argparse.Namespace) -> Iterator[str]:
     """Inference of the same clips by ``pipeline`` and by us, with WER where there are references."""
     clips, references = heard(options)
-    pipe = t.pipeline(
+    pipe: Any = t.pipeline(
         "automatic-speech-recognition", model=str(folder), device=options.device, dtype=torch.float32
     )
     ours = load_recogniser(folder, device=options.device, compute_type="float32")
@@ -229,7 +229,8 @@ def main() -> None:
     add_write(parser, "whisper (nano-whisper without --shape)")
     options = parser.parse_args()
     t.logging.set_verbosity_error()
-    training, inference = [], []
+    training: list[Any] = []
+    inference: list[Any] = []
     with tempfile.TemporaryDirectory() as work:
         models = [(name, shaped(name, Path(work) / name)) for name in options.shape]
         if options.model:

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,12 +108,12 @@ class Bench:
         ]
         for how in (*(f"pipeline-{n}" for n in PIPELINE_BATCHES), "full", "silence", "states"):
             for model in ("tiny", "base"):
-                plan.append((f"evaluate/{model}/{how}", lambda m=model, h=how: self.evaluated(m, h)))
+                plan.append((f"evaluate/{model}/{how}", partial(self.evaluated, model, how)))
         for code in ("old", "new"):
             plan += [
-                (f"import/{code}", lambda c=code: self.started(c, ["-c", "import asr_adapt"])),
-                (f"help/{code}", lambda c=code: self.started(c, ["-m", "asr_adapt", "--help"])),
-                (f"manifest/{code}", lambda c=code: self.counted(c)),
+                (f"import/{code}", partial(self.started, code, ["-c", "import asr_adapt"])),
+                (f"help/{code}", partial(self.started, code, ["-m", "asr_adapt", "--help"])),
+                (f"manifest/{code}", partial(self.counted, code)),
             ]
         return plan
 
@@ -154,7 +155,10 @@ class Bench:
         """transformers' recipe, in a process of its own."""
         folder = self.output / "runs" / "trainer"
         folder.mkdir(parents=True, exist_ok=True)
-        told = {"model": str(self.options.tiny), "rows": {k: str(v) for k, v in self.rows.items()}}
+        told: dict[str, Any] = {
+            "model": str(self.options.tiny),
+            "rows": {k: str(v) for k, v in self.rows.items()},
+        }
         told |= {"steps": self.steps, "batch": ROWS, "rate": RATE, "folder": str(folder)}
         (folder / "told.json").write_text(json.dumps(told))
         worker = Path(__file__).with_name("bench_whole_run_trainer.py")
@@ -252,11 +256,11 @@ class Bench:
             new, second = self.results.get(f"train/{kind}"), self.results.get(f"train/{again}")
             if new is None:
                 continue
-            found = [
+            measured = [
                 (name, self.results[f"train/{name}"]) for name, _ in rivals if f"train/{name}" in self.results
             ]
-            ratio = ", ".join(f"{run['cpu'] / new['cpu']:.2f}× {name}" for name, run in found)
-            goal = ", ".join(f"{GOALS[name]:g}×" for name, _ in found)
+            ratio = ", ".join(f"{run['cpu'] / new['cpu']:.2f}× {name}" for name, run in measured)
+            goal = ", ".join(f"{GOALS[name]:g}×" for name, _ in measured)
             rows.append((f"`train`, today{told}", seconds(new), ratio, goal, *wers(new)))
             share = f"≤ {GOALS['measuring']:.0%}"
             rows.append(

@@ -63,7 +63,7 @@ def piped(model: str, rows: Manifest, batch: int) -> Callable[[], list[str]]:
     """transformers' pipeline; clips are decoded by our reader, in the time that counts."""
     import transformers
 
-    pipe = transformers.pipeline(
+    pipe: Any = transformers.pipeline(
         "automatic-speech-recognition", model=model, device="cpu", dtype=torch.float32
     )
     told: dict[str, Any] = {"num_beams": 1}

@@ -52,7 +52,7 @@ def main(told: dict[str, Any]) -> None:
     model = t.WhisperForConditionalGeneration.from_pretrained(told["model"], dtype=torch.float32)
     model.freeze_encoder()
     rows = {name: list(Manifest.open(path)) for name, path in told["rows"].items()}
-    sets = {name: [example(row, processor) for row in found] for name, found in rows.items()}
+    sets: dict[str, Any] = {name: [example(row, processor) for row in found] for name, found in rows.items()}
 
     def wer(prediction: Any) -> dict[str, float]:
         said, wanted = (decoded(processor, ids) for ids in (prediction.predictions, prediction.label_ids))
@@ -66,7 +66,7 @@ def main(told: dict[str, Any]) -> None:
         load_best_model_at_end=True, metric_for_best_model="dev_wer", greater_is_better=False,
         report_to=[], use_cpu=True, remove_unused_columns=False, disable_tqdm=True, save_total_limit=2,
     )  # fmt: skip
-    trainer = t.Seq2SeqTrainer(
+    trainer: Any = t.Seq2SeqTrainer(
         model=model, args=settings, train_dataset=sets["train"],
         eval_dataset={"dev": sets["dev"], "guard": sets["guard"]},
         data_collator=Collator(processor, model.config.decoder_start_token_id), compute_metrics=wer,

@@ -99,8 +99,8 @@ class Noises:
 
     def gap(self) -> np.ndarray:
         """A pause, mostly; sometimes long silence, noise or music."""
-        kinds, weights = zip(*GAPS, strict=True)
-        return self.of(self.rng.choices(kinds, weights)[0])
+        kinds = [kind for kind, _ in GAPS]
+        return self.of(self.rng.choices(kinds, [weight for _, weight in GAPS])[0])
 
     def of(self, kind: str) -> np.ndarray:
         """Samples of one kind of gap; silence is that of a quiet room, 70 dB below full scale."""

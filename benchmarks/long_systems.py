@@ -111,7 +111,7 @@ def _load_pipeline(row: dict[str, Any], model: str, converted: str) -> Write:
 
     own = load_recogniser(model, device="cpu", compute_type="float32")
     parts = {"tokenizer": own.processor.tokenizer, "feature_extractor": own.processor.feature_extractor}
-    made = pipeline("automatic-speech-recognition", model=own.model, **parts)
+    made: Any = pipeline("automatic-speech-recognition", model=own.model, **parts)
     given = {"chunk_length_s": 30, "batch_size": 8} if row["chunks"] else {}
 
     def one(samples: np.ndarray) -> str:

@@ -197,8 +197,8 @@ def lines(folder: Path) -> list[str]:
 def evaluating(folder: Path, every: int) -> bool:
     """Whether the last thing written is a step that an evaluation follows."""
     found = lines(folder)
-    last = json.loads(found[-1]) if found else {"kind": "none", "step": 0}
-    return last["kind"] == "step" and last["step"] % every == 0
+    last: dict[str, Any] = json.loads(found[-1]) if found else {"kind": "none", "step": 0}
+    return bool(last["kind"] == "step" and last["step"] % every == 0)
 
 
 def unfinished(folder: Path) -> list[Path]:
@@ -221,7 +221,7 @@ def synthetic_recipe(folder: Path, cache: bool, seed: int) -> Path:
     config = Wav2Vec2Config(
         vocab_size=len(tokens), hidden_size=64, num_hidden_layers=4, num_attention_heads=2,
         intermediate_size=128, conv_dim=(32, 32, 32), conv_kernel=(16, 8, 4), conv_stride=(8, 8, 5),
-        num_feat_extract_layers=3, feat_extract_norm="layer", num_conv_pos_embeddings=8,
+        feat_extract_norm="layer", num_conv_pos_embeddings=8,
         num_conv_pos_embedding_groups=2, pad_token_id=0, layerdrop=0.1,
     )  # fmt: skip
     Wav2Vec2ForCTC(config).save_pretrained(folder / "model")

@@ -183,7 +183,8 @@ def _result(options: argparse.Namespace, name: str) -> Path:
 
 def side_by_side(names: Sequence[str], options: argparse.Namespace) -> None:
     """Each training in a process of its own, several at a time, until ``--seconds`` are over."""
-    waiting, running, until = list(names), [], time.monotonic() + options.seconds
+    waiting, until = list(names), time.monotonic() + options.seconds
+    running: list[Any] = []
     given = [f"--{key}={getattr(options, key)}" for key in ("model", "data", "output", "scale", "device")]
     while waiting or running:
         running = [one for one in running if one.poll() is None]

@@ -34,7 +34,6 @@ def nano_config(vocabulary: int) -> Wav2Vec2Config:
         conv_dim=[160, 192, 256, 256],
         conv_kernel=[64, 8, 4, 4],
         conv_stride=[16, 5, 2, 2],
-        num_feat_extract_layers=4,
         feat_extract_norm="layer",
         feat_extract_activation="relu",
         conv_bias=True,

@@ -6,7 +6,7 @@ Knows options and what is printed. Does not know how rows are heard or chosen.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -44,7 +44,7 @@ def label(
     require_file(output, expanded(*manifests))
     profile_named(profile)  # an unknown one is refused before the work
     rows = require_rows(Manifest.open(manifests))
-    told = {"device": device, "compute_type": "auto"}
+    told: dict[str, Any] = {"device": device, "compute_type": "auto"}
     other = None if second is None else load_recogniser(second, **told)
     rules = KeepRules(confidence, disagreement, profile)
     found = pseudo_label(rows, load_recogniser(model, **told), rules, second=other)
