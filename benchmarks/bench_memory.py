@@ -82,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             file = options.output / f"{name}.{device.type}.json"
             checks += kept(file, partial(measured, name, plans[name], device))
     if options.write:
-        write_json(ASSET, {"seconds": SECONDS, "models": plans})
+        former = json.loads(ASSET.read_text(encoding="utf-8"))["models"]
+        write_json(ASSET, {"seconds": SECONDS, "models": former | plans})
     publish("\n".join(written(plans, checks, device)), "memory", options.write)
 
 

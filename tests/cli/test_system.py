@@ -114,3 +114,14 @@ def test_shared_options_are_the_same_everywhere():
     common = tables["calibrate"].keys() & tables["evaluate"].keys() - own
     assert common >= decoding | {"normalise", "as_json"}
     assert all(tables["calibrate"][name] == tables["evaluate"][name] for name in common)
+
+
+def test_doctor_says_what_a_gpu_of_that_size_trains_on_at_once(capfd):
+    counts = {}
+    for gigabytes in (1, 8, 80):
+        assert run(["doctor", "--memory", str(gigabytes), "--json"]) == 0
+        counts[gigabytes] = json.loads(capfd.readouterr().out)["whisper-tiny"]
+    assert counts[1]["full"] == 0 < counts[8]["full"] < counts[80]["full"]
+    assert counts[8]["full, checkpointing"] > counts[8]["full"]
+    assert run(["doctor", "--memory", "1"]) == 0
+    assert "whisper-tiny: full none" in capfd.readouterr().out
