@@ -50,10 +50,13 @@ class Adapted:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe as it was carried out."""
-        from asr_adapt.training import load_recipe
+        """The recipe as it was carried out; its manifest paths start where the run was started."""
+        import yaml
 
-        return load_recipe(self.folder / "recipe.yaml")
+        from asr_adapt.training import build_recipe
+
+        path = self.folder / "recipe.yaml"
+        return build_recipe(yaml.safe_load(path.read_text(encoding="utf-8")), path=str(path))
 
     @property
     def report(self) -> Path:
