@@ -135,6 +135,25 @@ def test_a_decoder_learns_with_a_little_silence_and_is_measured_with_all(
     assert losses[0] != losses[1]
 
 
+def test_rows_that_are_hardly_drawn_are_not_computed_before(
+    whisper_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    changed = {"strategy": "head", "schedule": {"steps": 12}, "silence": {"share": 0.1}}
+    changed |= {"batch": {"rows": 8, "seconds": 400.0}, "evaluation": {"every": 12}}
+    found, losses = {}, {}
+    for mode in ("off", "auto", "on"):
+        cache = {"mode": mode, "folder": str(tmp_path / mode / "store")}
+        recipe = build_recipe(whisper_tree | changed | {"cache": cache})
+        found[mode] = adapt(recipe, tmp_path / mode / "run", quiet=True).summary()
+        lines = map(json.loads, (tmp_path / mode / "run" / "metrics.jsonl").read_text().splitlines())
+        losses[mode] = [line["loss"] for line in lines if line["kind"] == "step"]
+    kept = {mode: summary["prefix_cache"][0] for mode, summary in found.items() if mode != "off"}
+    assert kept["auto"]["pays"] and kept["on"]["pays"]
+    assert kept["auto"]["gigabytes"] < kept["on"]["gigabytes"], "rows without speech are computed when drawn"
+    np.testing.assert_allclose(losses["auto"], losses["off"], rtol=TOLERANCE)
+    np.testing.assert_allclose(losses["on"], losses["off"], rtol=TOLERANCE)
+
+
 def test_how_much_silence_is_learnt(base: Path) -> None:
     ours = load_recogniser(base, device="cpu")
     ours.configure(DecoderSettings(learnt_silence=1.28))

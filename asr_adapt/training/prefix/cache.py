@@ -141,7 +141,8 @@ class PrefixCache(Callback):
         return _TYPES[name]
 
     def _estimate(self, boundary: int) -> Estimate:
-        use = Use(self.corpus.durations, self.draws(), self.copies)
+        kept = np.concatenate([np.arange(part.start, part.stop) for part in self._parts()])
+        use = Use(self.corpus.durations[kept], self.draws()[kept], self.copies)
         costs = self.costs() or count_costs(self.recogniser, boundary)
         return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
 
@@ -155,7 +156,7 @@ class PrefixCache(Callback):
         store = None
         try:
             store = open_store(self.recipe.cache, key)
-            with self.watch.phase("prefix", LABEL, len(self.corpus) * self.copies) as phase:
+            with self.watch.phase("prefix", LABEL, sum(len(s.numbers) for s in shards)) as phase:
                 build(store, shards, room, self._compute(boundary, phase.add), phase.add)
         except DataError as problem:
             if store is not None:
@@ -166,12 +167,21 @@ class PrefixCache(Callback):
         self.corpus.prefix = _Reader(store, shards, self.copies)
         return found
 
+    def _parts(self) -> list[range]:
+        """Rows of the manifests that are kept: rows that are drawn less than once are computed when they are.
+
+        All of them where the recipe asks for it, and where none is drawn so often.
+        """
+        parts, draws = [part for part in self.corpus.parts if part], self.draws()
+        often = [part for part in parts if draws[part.start : part.stop].mean() >= 1.0]
+        return parts if self.recipe.cache.mode == "on" or not often else often
+
     def _shards(self) -> list[Shard]:
         """Those of each manifest apart, so that another replay set leaves the training rows' as they are."""
         durations = self.corpus.durations
         return [
             shard
-            for part in self.corpus.parts
+            for part in self._parts()
             for shard in cut_shards(durations, self.copies, self._row_print, part)
         ]
 
@@ -208,8 +218,9 @@ class _Reader:
         }
 
     def read(self, number: int, epoch: int) -> Tensor | None:
-        """States of the version that ``epoch`` takes."""
-        return self._store.read(*self._places[number, epoch % self._copies])
+        """States of the version that ``epoch`` takes; None where they are not kept."""
+        place = self._places.get((number, epoch % self._copies))
+        return None if place is None else self._store.read(*place)
 
 
 def row_seed(seed: int, epoch: int, number: int) -> int:
