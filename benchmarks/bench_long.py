@@ -58,11 +58,12 @@ def main() -> None:
     add_write(parser, "long-audio")
     options = parser.parse_args()
     name = "long-audio" if options.minutes == 20.0 else f"long-audio-{options.minutes:g}-minutes"
-    first, *others = [Bench(options, seed) for seed in (options.seed, *options.more_seeds)]
-    text = first.run()
-    for bench in others:
-        bench.run()
-    publish("\n".join([text, *together([first, *others])]), name, options.write)
+    benches = [Bench(options, seed) for seed in (options.seed, *options.more_seeds)]
+    texts = [bench.run() for bench in benches]
+    if len(benches) == 1:
+        publish(texts[0], name, options.write)
+    else:
+        publish("\n".join(together(benches)), f"{name}-together", options.write)
 
 
 class Bench:
@@ -204,11 +205,15 @@ class Bench:
 
 def together(benches: Sequence[Bench]) -> list[str]:
     """What was measured on the recordings of all ``benches``, counted together; lines of Markdown."""
-    if len(benches) < 2:
-        return []
     from asr_adapt.scoring import word_errors
 
-    lines: list[str] = []
+    model = Path(benches[0].options.model).name
+    lines = [
+        "## Long audio, several recordings together",
+        "",
+        f"`benchmarks/bench_long.py --more-seeds`: `{model}`, float32 unless said, one core; made as above. "
+        f"{hardware()}.",
+    ]
     for part, about in (("speech", "whole"), ("many", "cut into twenty files each")):
         cells = []
         for row in ROWS if part == "speech" else MANY:
