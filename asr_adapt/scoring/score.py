@@ -209,7 +209,8 @@ def _notes(predictions: Predictions, whole: Estimate, blocks: Blocks, profile: s
         notes.append(changed)
     if blocks.unit == "utterance":
         known = {speaker for speaker in predictions.speakers or () if speaker is not None}
-        reason = f"only {len(known)} speakers are known" if known else "no row names its speaker"
+        count = "1 speaker is" if len(known) == 1 else f"{len(known)} speakers are"
+        reason = f"only {count} known" if known else "no row names its speaker"
         notes.append(f"The intervals are over utterances ({reason}): they say nothing about other speakers.")
     if whole.counts.empty_references:
         notes.append(
