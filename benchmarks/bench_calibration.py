@@ -7,7 +7,8 @@ not heard by the base) and measured on test rows, evenly spread, whose speakers 
 chosen on them. A word is right where jiwer aligns it with an equal reference word. ECE: 15 bins of equally
 many words, interval by bootstrap over speakers. *Rank* is the chance that a right word has more confidence
 than a wrong one (AUC), which no monotone map changes. Predictions are kept under OUTPUT and not computed
-again. Draws ``calibration.svg`` beside the file of ``--write``.
+again. Draws ``calibration.svg`` (of another model than nano-en ``calibration-MODEL.svg``) beside the file of
+``--write``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 from accent_corpora import prepare_speechocean
-from report import add_write, hardware, publish, table
+from report import add_write, block_of, hardware, publish, table
 from sklearn.metrics import roc_auc_score
 
 from asr_adapt import Decoding, evaluate
@@ -61,10 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     add_write(parser, "calibration")
     options = parser.parse_args(arguments)
-    results = [measure(model, options) for model in options.model or [DEFAULT_MODEL]]
+    models = options.model or [DEFAULT_MODEL]
+    results = [measure(model, options) for model in models]
+    block = block_of("calibration", models[0])
     if options.write:
-        draw(results, options.write.parent / "calibration")
-    publish(document(results, options.seed), "calibration", options.write)
+        draw(results, options.write.parent / block)
+    publish(document(results, options.seed, block), block, options.write)
 
 
 def measure(model: str, options: argparse.Namespace) -> Result:
@@ -92,7 +95,7 @@ def predictions(rows: Manifest, model: str, path: Path) -> Manifest:
     return Manifest.open(path)
 
 
-def document(results: Sequence[Result], seed: int) -> str:
+def document(results: Sequence[Result], seed: int, picture: str) -> str:
     """The section: one line a model, then its bins, then the figure."""
     speakers = len(set(results[0].judged.speakers))
     heads = [">rows", ">words", ">right", ">rank", ">mean raw", "ECE raw", ">mean mapped", "ECE mapped"]
@@ -112,7 +115,7 @@ def document(results: Sequence[Result], seed: int) -> str:
             f"`{result.model}`, map fitted on {result.map.words} words; bins of the raw confidence:",
         ]
         lines += ["", *table([">words", ">raw", ">mapped", ">right"], bins(result))]
-    return "\n".join([*lines, "", "![Share of right words against confidence](calibration.svg)"])
+    return "\n".join([*lines, "", f"![Share of right words against confidence]({picture}.svg)"])
 
 
 def summary(result: Result, seed: int) -> list[str]:
