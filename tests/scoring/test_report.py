@@ -81,7 +81,7 @@ def test_sound_is_embedded_linked_or_left_out(files, tmp_path):
     none = data_of(write_report(tmp_path / "n.html", target, audio="none"))["sets"][0]["rows"]
     assert {row[7] for row in none} == {""}
     guard = write_report(tmp_path / "g.html", files["predictions"][2:])
-    assert "the sound of 20 rows was not found" in guard.read_text()
+    assert "the audio of 20 rows was not found" in guard.read_text()
 
 
 def test_a_segment_is_cut_or_linked_with_its_times(files, tmp_path):

@@ -47,7 +47,7 @@ def test_an_encoder_decoder_model_learns_by_lora_first(hours: float, lora: bool,
 
 def test_a_small_encoder_learns_too() -> None:
     found = advise(Situation(0.5, 8, True, decoder=True, small=True), 90)
-    assert found.strategy.name == "full" and "sounds" in found.sentence()
+    assert found.strategy.name == "full" and "acoustic" in found.sentence()
 
 
 def test_the_summary_says_what_was_chosen_and_the_recipe_holds_it(

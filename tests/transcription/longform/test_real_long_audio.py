@@ -34,7 +34,7 @@ def talk(real_data: Path) -> tuple[np.ndarray, str, list[tuple[float, float]]]:
 
 @pytest.mark.pretrained
 @pytest.mark.realdata
-@pytest.mark.parametrize("options", [{}, {"segmenter": "windows", "condition_on_previous": True}])
+@pytest.mark.parametrize("options", [{}, {"segmenter": "windows", "condition_on_previous_text": True}])
 def test_nothing_is_lost_and_words_stand_where_they_are_said(
     whisper_tiny_en: Path, talk: Any, options: dict[str, Any]
 ) -> None:
