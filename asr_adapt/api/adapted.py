@@ -50,7 +50,7 @@ class Adapted:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe as it was carried out; its manifest paths start where the run was started."""
+        """The recipe as it was carried out; its manifest paths are absolute."""
         import yaml
 
         from asr_adapt.training import build_recipe

@@ -91,7 +91,7 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     metrics = Metrics(folder, folder / CHECKPOINTS, watch, steps, main=main, resume=resume)
     begun = learner(ready, watch, ways.memory)
     if main:
-        save_recipe(begun.trial.recipe, folder / "recipe.yaml")  # as it is carried out
+        save_recipe(begun.trial.recipe, folder / "recipe.yaml", started_here=True)
     _tell_forecast(ready, begun, watch)
     recogniser, measuring = ready.recogniser, ready.measuring
     if not resume:

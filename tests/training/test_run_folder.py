@@ -181,3 +181,22 @@ def test_a_full_disk_is_one_sentence(
     assert run(["train", str(path), "-o", str(tmp_path / "out"), "-q"]) == 3
     message = capsys.readouterr().err.strip().splitlines()[-1]
     assert "step_000003" in message and "No space left" in message and "unexpected" not in message
+
+
+def test_the_recipe_of_a_result_can_be_carried_out_again(
+    killed: tuple[Path, dict[str, Any]],
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(corpus)
+    tree = killed[1] | {"train": "train.jsonl", "dev": ["dev.jsonl"], "schedule": {"steps": 1}}
+    adapt(build_recipe(tree), tmp_path / "result", quiet=True)
+    again = tmp_path / "result" / "recipe.yaml"
+    assert run(["train", str(again), "-o", str(tmp_path / "again"), "--dry-run"]) == 0
+    assert run(["train", str(again), "-o", str(tmp_path / "again"), "--quiet"]) == 0
+    first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("result", "again"))
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    capsys.readouterr()
+    adapt(build_recipe(tree), tmp_path / "result", resume=True, quiet=True)

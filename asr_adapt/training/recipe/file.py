@@ -77,10 +77,19 @@ def _with_null(value: Any, name: str = "") -> Iterator[str]:
             yield from _with_null(item, name)
 
 
-def save_recipe(recipe: Recipe, path: str | Path) -> None:
-    """Write the resolved recipe, every field, atomically."""
+def save_recipe(recipe: Recipe, path: str | Path, *, started_here: bool = False) -> None:
+    """Write the resolved recipe, every field, atomically.
+
+    With ``started_here`` its manifests, which start at the working folder, are named by absolute paths, so
+    that the file can be carried out again wherever it lies.
+    """
+    tree = recipe.model_dump(mode="json")
+    if started_here:
+        manifests = {name: value for name, value in tree.items() if name not in ("augment", "cache")}
+        root_paths(manifests, Path.cwd())
+        tree |= manifests
     with atomic_write(path) as handle:
-        yaml.safe_dump(recipe.model_dump(mode="json"), handle, sort_keys=False, allow_unicode=True)
+        yaml.safe_dump(tree, handle, sort_keys=False, allow_unicode=True)
 
 
 def write_recipe(tree: dict[str, Any], path: str | Path, overrides: Iterable[str] = ()) -> None:
