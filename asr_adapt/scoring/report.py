@@ -264,7 +264,7 @@ def learning_curves(metrics: str | Path) -> list[dict[str, Any]]:
 def retention_charts(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Target against guard WER of the mixtures of base and adapted weights, where a run made some."""
     found = summary.get("retention")
-    if not isinstance(found, Mapping):
+    if not isinstance(found, Mapping) or "points" not in found:
         return []
     line = [(100 * p["guard"], p["target"]) for p in found["points"] if not p["shares"]]
     chosen = [(100 * found["chosen"]["guard"], found["chosen"]["target"])]

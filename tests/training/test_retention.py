@@ -120,3 +120,22 @@ def test_replay_rows_that_the_base_labels_need_no_transcript_and_keep_the_guard(
     assert alone["guard"]["after"] > 0.9
     assert protected["guard"]["after"] < alone["guard"]["after"] - 0.2
     assert protected["rows"] == alone["rows"] + len(lines)
+
+
+def test_a_share_is_kept_where_no_guard_says_how_much(turned: dict[str, Any], tmp_path: Path) -> None:
+    turned.pop("guard", None)
+    run(turned, tmp_path / "all")
+    summary = run({**turned, "retention": {"share": 0.25}}, tmp_path / "part")
+    assert summary["retention"]["share"] == 0.25
+    assert summary["retention"]["sentence"].startswith("0.25 of the adapted weights were kept")
+    base, whole, part = (
+        load_file(folder / "model.safetensors")
+        for folder in (Path(turned["model"]), tmp_path / "all", tmp_path / "part")
+    )
+    assert any((base[name] != whole[name]).any() for name in base)
+    for name, weights in part.items():
+        wanted = base[name] + 0.25 * (whole[name] - base[name])
+        assert torch.allclose(weights, wanted, atol=1e-6), name
+    page = (tmp_path / "part" / "report.html").read_text(encoding="utf-8")
+    assert "0.25 of the adapted weights were kept" in page
+    assert "0.25 of the adapted weights" in (tmp_path / "part" / "README.md").read_text(encoding="utf-8")

@@ -97,3 +97,19 @@ def test_a_recipe_without_silence_of_its_own_takes_it_where_the_model_can_learn_
         one.capabilities = Capabilities(decoder=True, silence=True)
     assert [with_starting_values(recipe(), one).silence.share for one in chosen] == [SILENCE, 0.0]
     assert with_starting_values(recipe(silence={"share": 0}), chosen[0]).silence.share == 0
+
+
+def test_without_guard_and_replay_a_share_of_what_was_learnt_is_kept() -> None:
+    tiny, toy = (_Sized(millions, has_decoder=True) for millions in (39, 7))
+    chosen: list[Any] = [tiny, toy]
+    assert [with_starting_values(recipe(), one).retention.share for one in chosen] == [0.5, None]
+    for told in (
+        {"guard": "g.jsonl"},
+        {"replay": {"manifest": "r.jsonl"}},
+        {"strategy": "lora"},
+        {"decoder": {"language": "sw"}},
+    ):
+        assert with_starting_values(recipe(**told), chosen[0]).retention.share is None, told
+    assert with_starting_values(recipe(retention={"share": 1}), chosen[0]).retention.share == 1
+    with pytest.raises(RecipeError, match=r"retention\.share needs vocabulary keep"):
+        recipe(retention={"share": 0.5}, vocabulary="extend")

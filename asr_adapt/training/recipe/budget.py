@@ -39,6 +39,11 @@ class Retention(Section):
         2,
         description="Mixtures measured besides, each halfway from the largest within the budget to the next.",
     )
+    share: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="Without a budget: how much of the learnt weights is kept, the rest is the base's. Left "
+        "out: all, but for a pretrained Whisper whose recipe names no strategy, guard or replay.",
+    )
     groups: Count = Field(
         1, description="Groups of layers whose shares are refined one by one after the common share."
     )

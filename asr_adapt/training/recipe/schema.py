@@ -327,3 +327,14 @@ class Recipe(Section):
         if self.initialise == "random" and self.strategy.name != "full":
             raise ValueError("initialise random needs strategy.name full: frozen random layers are useless")
         return self
+
+    @model_validator(mode="after")
+    def _blendable(self) -> Recipe:
+        if self.retention.share is not None and (
+            self.vocabulary.mode != "keep" or self.initialise == "random"
+        ):
+            raise ValueError(
+                "retention.share needs vocabulary keep and initialise pretrained: only weights that grew out "
+                "of the base's can be blended with them"
+            )
+        return self

@@ -27,6 +27,7 @@ class StartingValues:
     ``rate`` is for weights of the model's own, ``lora_rate`` where only low-rank updates learn. ``budget`` is
     the guard's, under which base and adapted weights are blended where there is a guard (None: no blend).
     ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
+    ``share`` of the learnt weights is kept where an accent is learnt and nothing says what must not be lost.
     ``on_gpu`` lines are for CUDA devices, where a learning encoder costs little. ``silence`` is the share of
     rows without speech, lest the model write words into noise.
     """
@@ -40,6 +41,7 @@ class StartingValues:
     strategy: str = "top_layers"
     silence: float = 0.0
     on_gpu: bool = False
+    share: float | None = None
 
 
 #: Share of silent rows for a model that hears 30 s, most of them empty, whatever is said.
@@ -63,6 +65,7 @@ TABLE = (
         budget="10% or 0.01",
         strategy="full",
         silence=SILENCE,
+        share=0.5,
     ),  # tiny
     StartingValues(
         "attention",
@@ -74,9 +77,17 @@ TABLE = (
         strategy="full",
         silence=SILENCE,
         on_gpu=True,
+        share=0.75,
     ),  # base
     StartingValues(
-        "attention", 150, rate=2.5e-5, lora_rate=2.5e-4, steps=100, budget="10% or 0.01", silence=SILENCE
+        "attention",
+        150,
+        rate=2.5e-5,
+        lora_rate=2.5e-4,
+        steps=100,
+        budget="10% or 0.01",
+        silence=SILENCE,
+        share=0.75,
     ),  # base, on a CPU
     StartingValues(
         "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01", silence=SILENCE
@@ -128,6 +139,10 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
         chosen["retention"] = {"guard_budget": found.budget}
         if "strategy" in chosen and found.strategy == "full":
             chosen["retention"]["points"] = FULL_POINTS  # each mixture runs the encoder on dev and guard
+    unwatched = not recipe.guard and recipe.replay is None and "strategy" in chosen
+    unwatched = unwatched and recipe.vocabulary.mode == "keep"
+    if unwatched and found.share and recipe.decoder.language in (None, "en"):
+        chosen["retention"] = {"share": found.share}
     sections = {name: _filled(getattr(recipe, name), values) for name, values in chosen.items()}
     shown = [
         f"{name}.{field} {value}"

@@ -71,6 +71,29 @@ class Retained:
         )
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A share of the learnt weights that was kept without asking a guard, because there is none."""
+
+    share: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for ``summary.json``."""
+        return {"share": self.share, "sentence": self.sentence()}
+
+    def write(self, folder: Path) -> None:
+        """``retention.json``."""
+        write_json(folder / f"{NAME}.json", self.to_json())
+
+    def sentence(self) -> str:
+        """What was kept, for people."""
+        return (
+            f"{self.share:.2f} of the adapted weights were kept, so that less of what the base knew is lost: "
+            "nothing was given to measure that by. Name a guard, and its WER decides; retention.share: 1 "
+            "keeps all."
+        )
+
+
 def write_plot(stem: Path, blend: Blend, limit: float) -> None:
     """Draw the sweep; without matplotlib a warning says what to install, and the finished run is kept."""
     try:
@@ -81,14 +104,14 @@ def write_plot(stem: Path, blend: Blend, limit: float) -> None:
 
 def retain(
     recipe: Recipe, recogniser: Recogniser, measure: Callable[[], Mapping[str, Any]]
-) -> Retained | None:
-    """Blend ``recogniser`` (adapted, merged) with the recipe's base within its guard budget.
+) -> Retained | Kept | None:
+    """Blend ``recogniser`` (adapted, merged) with the recipe's base within its guard budget, or by a share.
 
     ``measure`` gives ``dev`` and ``guard`` WER of the recogniser as it is now. The chosen weights are left in
-    ``recogniser``. Returns None where the recipe has no budget.
+    ``recogniser``. Returns None where the recipe has neither budget nor share.
     """
-    budget = recipe.retention.budget
-    if budget is None:
+    budget, share = recipe.retention.budget, recipe.retention.share
+    if budget is None and share in (None, 1.0):
         return None
     base = load_recogniser(recipe.model, device=str(recogniser.device), compute_type="float32")
     base.configure(DecoderSettings(**recipe.decoder.model_dump()))
@@ -103,6 +126,10 @@ def retain(
     mixer = Mixer(recogniser, *weights, groups=recipe.retention.groups)
     shares = np.linspace(0.0, 1.0, recipe.retention.points).tolist() if mixer.changed else [0.0]
     recogniser.model.eval()
+    if budget is None:
+        mixer.set([share or 1.0] * len(mixer.groups))
+        logger.info("%s", Kept(share or 1.0).sentence())
+        return Kept(share or 1.0)
     found = Retained(sweep(mixer, both, budget, shares, refine=recipe.retention.refine), budget)
     logger.info("%s", found.sentence())
     return found
