@@ -66,7 +66,7 @@ def add_options(parser: pytest.Parser) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
+class GateOptions:
     """The options of one run; ``fields`` maps a field (or "") to the rise that is allowed in its groups."""
 
     baseline: Path | None
@@ -81,7 +81,7 @@ class Settings:
     general: Rise | None = None
 
 
-def settings_of(config: pytest.Config) -> Settings:
+def settings_of(config: pytest.Config) -> GateOptions:
     """What this run asks for; raises UsageError for a rise that is none."""
     from asr_adapt.scoring.rise import Rise, parse_rise
 
@@ -97,7 +97,7 @@ def settings_of(config: pytest.Config) -> Settings:
     baseline = config.getoption("--wer-baseline")
     if config.getoption("--wer-update") and not baseline:
         raise UsageError("--wer-update needs --wer-baseline FILE to write to.")
-    return Settings(
+    return GateOptions(
         baseline=Path(baseline) if baseline else None,
         update=config.getoption("--wer-update"),
         fields=fields or {"": Rise()},

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from asr_adapt.errors import AsrAdaptError, NotComparableError
-from asr_adapt.pytest_options import Settings, add_options, settings_of
+from asr_adapt.pytest_options import GateOptions, add_options, settings_of
 from asr_adapt.pytest_session import ALL, CARRIED, Session
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class _PredictionsFile(pytest.File):
                 groups.setdefault((field, value), []).append(row)
         for (field, value), rows in sorted(groups.items()):
             name = f"{field}={value}" if field else value
-            yield _Group.from_parent(self, name=name, field=field, rows=rows, number=len(groups))
+            yield _GateItem.from_parent(self, name=name, field=field, rows=rows, number=len(groups))
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
         return (
@@ -77,7 +77,7 @@ class _PredictionsFile(pytest.File):
         )
 
 
-class _Group(pytest.Item):
+class _GateItem(pytest.Item):
     """The gate for one group of rows."""
 
     def __init__(self, *, field: str, rows: list[int], number: int, **keywords: Any) -> None:
@@ -116,7 +116,13 @@ def _read(path: Path, rows: list[int], model: str) -> Predictions:
 
 
 def _judge(
-    item: pytest.Item, predictions: Predictions, settings: Settings, rise: Rise, *, name: str, tests: int = 1
+    item: pytest.Item,
+    predictions: Predictions,
+    settings: GateOptions,
+    rise: Rise,
+    *,
+    name: str,
+    tests: int = 1,
 ) -> None:
     """Note the rows of a test; compare them unless a baseline is being written or none is named."""
     from asr_adapt.scoring import GateRules, gate, make_baseline
@@ -149,7 +155,7 @@ def _judge(
         raise WerFailure(_message(name, result))
 
 
-def _baseline_profile(settings: Settings) -> str:
+def _baseline_profile(settings: GateOptions) -> str:
     """The profile of the baseline that is compared with; ``basic`` where there is none, or a new one."""
     from asr_adapt.scoring import Baseline
     from asr_adapt.text import stored_profile

@@ -26,14 +26,14 @@ from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
-from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.models.search.guard import REPEATS, STRICTER, attempt_with, cut
 from asr_adapt.scoring import Counts, word_errors
 
 PROFILE = "whisper-en"
 BATCH = 8
 #: What may be done about a row that loops: the rows with their rules and first attempts → what is said.
-Remedy = Callable[[WhisperRecogniser, Heard, Rules, list[Spoken]], list[Spoken]]
+Remedy = Callable[[WhisperRecogniser, EncoderOutput, Rules, list[Spoken]], list[Spoken]]
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ def written(recogniser: WhisperRecogniser, said: Spoken) -> str:
     return recogniser.processor.tokenizer.decode(said.ids, skip_special_tokens=True).strip()
 
 
-def _cut(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spoken]) -> list[Spoken]:
+def _cut(ours: WhisperRecogniser, heard: EncoderOutput, rules: Rules, first: list[Spoken]) -> list[Spoken]:
     return [cut(said) for said in first]
 
 
-def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spoken]) -> list[Spoken]:
+def _warmer(ours: WhisperRecogniser, heard: EncoderOutput, rules: Rules, first: list[Spoken]) -> list[Spoken]:
     """The first temperature at which a row does not loop, else cut."""
     found: list[Spoken | None] = [None] * len(first)
     for temperature in Search().temperatures[1:]:
@@ -128,7 +128,9 @@ def _warmer(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spo
 
 
 def _beam(beams: int, strict: bool) -> Remedy:
-    def remedy(ours: WhisperRecogniser, heard: Heard, rules: Rules, first: list[Spoken]) -> list[Spoken]:
+    def remedy(
+        ours: WhisperRecogniser, heard: EncoderOutput, rules: Rules, first: list[Spoken]
+    ) -> list[Spoken]:
         judged = replace(rules, repeats=STRICTER if strict else REPEATS)
         tried = attempt_with(ours.network, heard, judged, Search(beams=beams), 0.0)
         return [cut(before) if said.looped else said for before, said in zip(first, tried, strict=True)]

@@ -37,7 +37,7 @@ from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.ctc.wav2vec2 import Wav2Vec2Anatomy
 from asr_adapt.models.lora import LoraSettings, add_lora
-from asr_adapt.training.device.known_plans import FILE, SECONDS, WAYS, Known
+from asr_adapt.training.device.known_plans import FILE, SECONDS, WAYS, KnownPlans
 from asr_adapt.training.device.memory import DeviceMemory, watched
 from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, count_step
 from asr_adapt.training.device.recomputing import recompute_layers
@@ -166,7 +166,7 @@ def losses(recogniser: Recogniser) -> Callable[[int, float], torch.Tensor]:
 
 def measured(name: str, found: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
     """Peak of a real step of the whole network beside the plan's, in bytes; two sizes of batch, each way."""
-    known = Known.of(found)
+    known = KnownPlans.of(found)
     lines = []
     for way, (lora, recompute) in WAYS.items():
         recogniser = made(SHAPES[name], device, lora, recompute)
@@ -209,7 +209,7 @@ def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: tor
         "",
     ]
     heads = ("model", ">parameters", "way", *(f">{card} GB" for card in CARDS))
-    lines += table(heads, [row for name, own in plans.items() for row in _fits(name, Known.of(own))])
+    lines += table(heads, [row for name, own in plans.items() for row in _fits(name, KnownPlans.of(own))])
     if checks:
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         lines += ["", f"Planned against measured ({hardware(where)}), MB of a step:", ""]
@@ -221,7 +221,7 @@ def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: tor
     return lines
 
 
-def _fits(name: str, known: Known) -> list[tuple[str, ...]]:
+def _fits(name: str, known: KnownPlans) -> list[tuple[str, ...]]:
     rows = []
     for way, plan in known.plans.items():
         fitting = [plan.rows(card * GIGABYTE, SECONDS) for card in CARDS]

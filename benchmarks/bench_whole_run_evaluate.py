@@ -29,7 +29,7 @@ from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.training.watching import Watch
 from asr_adapt.transcription import evaluate_rows
 from asr_adapt.transcription.decoding.fusion import with_decoding
-from asr_adapt.transcription.known_states import UNKNOWN, Known
+from asr_adapt.transcription.known_states import UNKNOWN, KnownRows
 
 
 def main(model: str, manifest: str, how: str, output: str) -> None:
@@ -53,7 +53,7 @@ def ours(model: str, rows: Manifest, how: str) -> Callable[[], list[str]]:
     if how == "states":
         prefix = MeasuredPrefix(Cache(mode="on"), 10, recogniser.stack.prefix_limit, Watch(quiet=True))
         prefix.prepare(recogniser, [rows])
-        known = Known(states=prefix.of(recogniser, rows))
+        known = KnownRows(states=prefix.of(recogniser, rows))
     return lambda: (
         evaluate_rows(rows, with_decoding(recogniser, Decoding(guard=False)), known=known).hypotheses
     )

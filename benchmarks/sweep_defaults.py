@@ -38,7 +38,7 @@ from asr_adapt.training.measuring.wer import measure, spread
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.training.retention.blending import Mixer, weights_of
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 FULL, DECODER = {"name": "full"}, {"name": "top_layers"}
@@ -281,7 +281,7 @@ def blends(
             found: dict[str, Any] = {"share": share}
             for name in ("target", "guard", "dev", "budget", "noise"):
                 rows = Manifest.open(sets[name])
-                known = Known(prefix.of(adapted, rows))
+                known = KnownRows(prefix.of(adapted, rows))
                 found[name] = measure(adapted, rows, "basic", seconds, known).hypotheses
             yield found | {"seconds": time.perf_counter() - started}
 

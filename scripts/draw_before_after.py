@@ -18,7 +18,7 @@ from typing import Any
 
 import jiwer
 
-from asr_adapt.demo.examples import Example, examples_of
+from asr_adapt.demo.examples import HeardSentence, examples_of
 from asr_adapt.files import atomic_write
 from asr_adapt.text import normalise
 
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         handle.write(picture(summary, examples))
 
 
-def picture(summary: dict[str, Any], examples: Sequence[Example]) -> str:
+def picture(summary: dict[str, Any], examples: Sequence[HeardSentence]) -> str:
     """The whole SVG."""
     body, y = [], 40
     accent = summary["accent"].title()

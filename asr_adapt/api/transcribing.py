@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from asr_adapt.manifest import Manifest, Utterance
     from asr_adapt.models import Recogniser
-    from asr_adapt.transcription import Evaluation, Progress, Segment, Transcript
+    from asr_adapt.transcription import EvaluatedRows, HearingProgress, Segment, Transcript
 
     #: A file, folder, glob, manifest or URL by name, or a float waveform (samples,) between -1 and 1.
     Input = str | Path | np.ndarray
-    OnProgress = Callable[[Progress], None]
+    OnProgress = Callable[[HearingProgress], None]
 
 DEFAULT_MODEL = "nano-en"
 Hotwords = Mapping[str, float | None] | Sequence[str]
@@ -201,8 +201,8 @@ def transcribe(
     An array is a float waveform ``(samples,)`` between -1 and 1 at ``sample_rate`` Hz (default: the model's).
     In a list, a name may also be a folder, a glob or a manifest and gives as many transcripts as it holds.
     ``decoding`` says how; ``language``, ``word_timestamps``, ``hotwords`` and ``prompt`` are its most used
-    fields and replace those of it. ``on_progress`` is called with a :class:`Progress` after each batch, and
-    what it raises ends the work. To transcribe more than once, :func:`load` the model first.
+    fields and replace those of it. ``on_progress`` gets a :class:`HearingProgress` after each batch, and what
+    it raises ends the work. To transcribe more than once, :func:`load` the model first.
 
     Raises AsrAdaptError when any input cannot be read; for a run that goes on past bad inputs, see
     :class:`~asr_adapt.transcription.Engine`.
@@ -244,7 +244,7 @@ def evaluate(
     device: str = "auto",
     compute_type: str = "auto",
     on_progress: OnProgress | None = None,
-) -> Evaluation:
+) -> EvaluatedRows:
     """Transcribe every row of a manifest; its ``score()`` is the WER with intervals.
 
     Rows are read and batched by length, results keep the manifest's order. ``output`` names a predictions

@@ -19,7 +19,7 @@ from asr_adapt.audio.libsndfile import SoundFileDecoder
 from asr_adapt.audio.mixing import OPPOSITE, Once, mixed
 from asr_adapt.audio.opening import NO_SAMPLES, Input, Source
 from asr_adapt.audio.resample import resample, resample_stream
-from asr_adapt.audio.types import AudioError, AudioInfo, Decoder, DecodingStopped, Remark, Samples
+from asr_adapt.audio.types import AudioDecoder, AudioError, AudioInfo, DecodingStopped, Remark, Samples
 from asr_adapt.errors import shown
 
 #: A file may end this much before its header's end: encoders pad, containers round.
@@ -45,7 +45,7 @@ def probe(source: Source, *, track: str | None = None, count: bool = True) -> Au
         return replace(info, duration=frames / info.sample_rate)
 
 
-def open_decoder(source: Source, *, track: str | None = None) -> Decoder:
+def open_decoder(source: Source, *, track: str | None = None) -> AudioDecoder:
     """Open ``source`` with the first decoder that understands it; the caller closes it.
 
     Of files joined end to end it may know the first only, see :func:`probe`.
@@ -84,17 +84,17 @@ def read_audio(
 
 
 @dataclass(frozen=True)
-class Segment:
+class Stretch:
     """An open decoder, the frames wanted (``stop`` None: to the end), and the bytes that the file lacks."""
 
-    decoder: Decoder
+    decoder: AudioDecoder
     start: int = 0
     stop: int | None = None
     missing: int = 0
 
 
 @contextmanager
-def open_segment(given: Input, offset: float = 0.0, duration: float | None = None) -> Iterator[Segment]:
+def open_segment(given: Input, offset: float = 0.0, duration: float | None = None) -> Iterator[Stretch]:
     """The decoder that holds a segment (seconds): of the first file alone where that is enough, which costs
     no look at the others; else of all joined files. Raises AudioError as :func:`read_audio`."""
     decoder, missing = (given.first(), 0) if duration is not None else given.whole()
@@ -103,7 +103,7 @@ def open_segment(given: Input, offset: float = 0.0, duration: float | None = Non
         if duration is not None and not _within_first(decoder.info, stop):
             decoder.close()
             decoder, missing = given.whole()
-        yield Segment(decoder, start, stop, missing)
+        yield Stretch(decoder, start, stop, missing)
     finally:
         decoder.close()
 
@@ -170,7 +170,7 @@ def require_channel(info: AudioInfo, channel: int | None) -> None:
 
 
 def _mono_blocks(
-    segment: Segment, given: Input, channel: int | None, remark: Remark | None
+    segment: Stretch, given: Input, channel: int | None, remark: Remark | None
 ) -> Iterator[Samples]:
     """One channel, or the mix of all; what is odd about the file goes to ``remark``, else to the log."""
     info = segment.decoder.info
@@ -192,7 +192,7 @@ def _mono_blocks(
 
 
 def _blocks(
-    decoder: Decoder, given: Input, start: int, stop: int | None, remark: Remark | None
+    decoder: AudioDecoder, given: Input, start: int, stop: int | None, remark: Remark | None
 ) -> Iterator[Samples]:
     """The decoder's blocks; where it gives up and ``remark`` listens, FFmpeg's from there on."""
     try:

@@ -16,7 +16,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from asr_adapt.audio.timeline import Clock, on_clock
+from asr_adapt.audio.timeline import FrameClock, on_clock
 from asr_adapt.audio.types import AudioError, AudioInfo, DecodingStopped, Remark, Samples
 
 #: Decoding starts this far before a segment: Opus and AAC settle in it, and containers round time stamps.
@@ -64,7 +64,7 @@ class FFmpegDecoder:
             raise
 
     def blocks(self, start: int, stop: int | None, remark: Remark | None = None) -> Iterator[Samples]:
-        """See :class:`~asr_adapt.audio.types.Decoder`; seeks to the packet before ``start``.
+        """See :class:`~asr_adapt.audio.types.AudioDecoder`; seeks to the packet before ``start``.
 
         Packets that are damaged or missing become silence, so that what follows stays at its time.
         """
@@ -84,7 +84,7 @@ class FFmpegDecoder:
     def _time_base(self) -> Fraction:
         return self._stream.time_base or Fraction(1, self.info.sample_rate)
 
-    def _clock(self, remark: Remark | None) -> Clock:
+    def _clock(self, remark: Remark | None) -> FrameClock:
         known = self._container.duration
         end = known / av.time_base + 1 if known else LONGEST_GAP_SECONDS
 
@@ -92,7 +92,7 @@ class FFmpegDecoder:
             if remark is not None:
                 remark(f"its time stamps jump by {seconds:.0f} s; the audio continues without a pause")
 
-        return Clock(self.info.sample_rate, end * self.info.sample_rate, jumped)
+        return FrameClock(self.info.sample_rate, end * self.info.sample_rate, jumped)
 
     def _stamped(self, start: int, remark: Remark | None) -> Iterator[tuple[int | None, Samples]]:
         """Blocks with the frame of the file's clock at which each begins."""

@@ -19,7 +19,7 @@ import numpy as np
 import soxr
 
 from asr_adapt.audio.resample import QUALITY
-from asr_adapt.audio.types import AudioError, AudioInfo, Decoder, Remark, Samples
+from asr_adapt.audio.types import AudioDecoder, AudioError, AudioInfo, Remark, Samples
 
 OpenRange = Callable[[], "ByteRange"]
 
@@ -80,7 +80,7 @@ class JoinedDecoder:
     """
 
     def __init__(
-        self, ranges: Iterable[OpenRange], decoder_of: Callable[[BinaryIO], Decoder], name: str
+        self, ranges: Iterable[OpenRange], decoder_of: Callable[[BinaryIO], AudioDecoder], name: str
     ) -> None:
         self._decoder_of = decoder_of
         self._parts: list[tuple[OpenRange, AudioInfo]] = []
@@ -97,7 +97,7 @@ class JoinedDecoder:
         self.info = replace(first, path=name, duration=sum(info.duration for _, info in self._parts))
 
     def blocks(self, start: int, stop: int | None, remark: Remark | None = None) -> Iterator[Samples]:
-        """See :class:`~asr_adapt.audio.types.Decoder`."""
+        """See :class:`~asr_adapt.audio.types.AudioDecoder`."""
         for message in self._broken:
             if remark is None:
                 raise AudioError(message, path=self.info.path)

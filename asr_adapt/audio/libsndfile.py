@@ -51,7 +51,7 @@ class SoundFileDecoder:
         return math.inf if frames >= _UNKNOWN_FRAMES else max(0, frames) / max(1, int(self._file.samplerate))
 
     def blocks(self, start: int, stop: int | None, remark: Remark | None = None) -> Iterator[Samples]:
-        """See :class:`~asr_adapt.audio.types.Decoder`; damage is never stepped over."""
+        """See :class:`~asr_adapt.audio.types.AudioDecoder`; damage is never stepped over."""
         done = 0
         try:
             self._go_to(start)

@@ -20,8 +20,8 @@ from asr_adapt.audio.structure import Structure, examine
 from asr_adapt.audio.types import (
     HIGHEST_SAMPLE_RATE,
     LOWEST_SAMPLE_RATE,
+    AudioDecoder,
     AudioError,
-    Decoder,
 )
 
 if TYPE_CHECKING:
@@ -44,17 +44,17 @@ class Input:
         """Of a path, an address, or an open file; raises AudioError where there is nothing to open."""
         return cls(_openable(source), source_name(source), track)
 
-    def first(self) -> Decoder:
+    def first(self) -> AudioDecoder:
         """The first decoder that understands it. Of files joined end to end it may know the first only."""
         return _checked(_open_with_fallback(self._rewound(), self.name, self.track))
 
-    def whole(self) -> tuple[Decoder, int]:
+    def whole(self) -> tuple[AudioDecoder, int]:
         """A decoder of everything in it, and how many bytes it lacks by its own structure."""
         structure = self.structure()
         if len(structure.starts) == 1:
             return self.first(), structure.missing
 
-        def decoder_of(part: BinaryIO) -> Decoder:
+        def decoder_of(part: BinaryIO) -> AudioDecoder:
             return _checked(_open_with_fallback(part, self.name, self.track))
 
         ranges = byte_ranges(self.handle, structure.starts)
@@ -84,7 +84,7 @@ class Input:
         return examine(self.handle)
 
 
-def _checked(decoder: Decoder) -> Decoder:
+def _checked(decoder: AudioDecoder) -> AudioDecoder:
     """The decoder itself; closed, with AudioError, where its header cannot be that of a recording."""
     info = decoder.info
     try:
@@ -108,7 +108,7 @@ def source_name(source: Source) -> str:
     return str(getattr(source, "name", "<stream>"))
 
 
-def _open_with_fallback(handle: Path | BinaryIO, name: str, track: str | None) -> Decoder:
+def _open_with_fallback(handle: Path | BinaryIO, name: str, track: str | None) -> AudioDecoder:
     """libsndfile's decoder; FFmpeg's where that one fails, or sees no samples behind a length of 0."""
     first_reason: Exception | None = None
     try:
@@ -137,7 +137,7 @@ def _open_with_fallback(handle: Path | BinaryIO, name: str, track: str | None) -
         ) from error
 
 
-def _require_only_track(track: str, decoder: Decoder) -> None:
+def _require_only_track(track: str, decoder: AudioDecoder) -> None:
     """A file of libsndfile has one track, in no stated language."""
     if track.isdigit() and int(track):
         decoder.close()

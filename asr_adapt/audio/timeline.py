@@ -24,7 +24,7 @@ Stamped = Iterable[tuple[int | None, Samples]]
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class FrameClock:
     """``rate`` in Hz; a gap that would end behind frame ``end`` is not believed, and given to ``on_jump``."""
 
     rate: int
@@ -32,7 +32,7 @@ class Clock:
     on_jump: Callable[[float], object]
 
 
-def on_clock(blocks: Stamped, clock: Clock, start: int, stop: int | None) -> Iterator[Samples]:
+def on_clock(blocks: Stamped, clock: FrameClock, start: int, stop: int | None) -> Iterator[Samples]:
     """Frames ``start`` to ``stop`` of the clock (None: to the end of the sound).
 
     No sample is ever dropped to fit: where there is more sound than time, the clock goes on with the samples.

@@ -58,7 +58,7 @@ class DecodingStopped(AudioError):
         super().__init__(f"decoding stopped in the middle of the file{why}; replace the file.", path=path)
 
 
-class Decoder(Protocol):
+class AudioDecoder(Protocol):
     """An open audio file of one backend; closed by whoever opened it."""
 
     info: AudioInfo

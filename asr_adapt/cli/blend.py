@@ -45,7 +45,7 @@ def blend(
 
     require_folder(output, "blend", [base, adapted, target, guard], overwrite=overwrite)
     from asr_adapt.scoring.rise import parse_rise
-    from asr_adapt.training.retention.blending import Point
+    from asr_adapt.training.retention.blending import BlendPoint
     from asr_adapt.training.retention.directories import blend_models
 
     with alone(output):
@@ -65,7 +65,7 @@ def blend(
         print(json.dumps(result.to_json(), indent=2))
         return 0
 
-    def line(point: Point) -> str:
+    def line(point: BlendPoint) -> str:
         mark = "  <- chosen" if point == found.chosen else "" if point.within else "  over budget"
         return f"{point.share:13.2f}  {point.target:10.1%}  {point.guard:9.1%}{mark}"
 

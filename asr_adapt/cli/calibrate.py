@@ -23,7 +23,7 @@ from asr_adapt.errors import EXIT_FAILED, EXIT_OK
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest
-    from asr_adapt.transcription import Evaluation
+    from asr_adapt.transcription import EvaluatedRows
     from asr_adapt.transcription.calibration import Calibrated
 
 
@@ -71,7 +71,7 @@ def calibrate(
     return EXIT_FAILED if run.failures else EXIT_OK
 
 
-def _transcribed(rows: Manifest, chosen: ChosenModel, quiet: bool) -> tuple[Evaluation, str]:
+def _transcribed(rows: Manifest, chosen: ChosenModel, quiet: bool) -> tuple[EvaluatedRows, str]:
     """Raw predictions with words, on all processes, and how they were decoded."""
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription import evaluate_rows

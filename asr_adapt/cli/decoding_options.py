@@ -81,7 +81,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Spelling:
+class FlagSpelling:
     """The flags that give one field, and how their values become its value."""
 
     flags: tuple[Flag, ...]
@@ -100,24 +100,24 @@ def _one(
     name: str | None = None,
     default: Any = ...,
     **more: Any,
-) -> tuple[str, Spelling]:
+) -> tuple[str, FlagSpelling]:
     own = default_of(option) if default is ... else default
-    return option, Spelling((Flag(name or option, kind, own, spelled, **more),), read)
+    return option, FlagSpelling((Flag(name or option, kind, own, spelled, **more),), read)
 
 
-def _milliseconds(option: str, name: str, least: float = 0) -> tuple[str, Spelling]:
+def _milliseconds(option: str, name: str, least: float = 0) -> tuple[str, FlagSpelling]:
     """A field in seconds, in the milliseconds that faster-whisper's options count in."""
     flag = Flag(
         f"vad_{name}_ms", float, round(default_of(option) * 1000), group=SPEECH, bounds={"min": least}
     )
-    return option, Spelling((flag,), lambda value: value / 1000)
+    return option, FlagSpelling((flag,), lambda value: value / 1000)
 
 
-def _threshold(option: str, *spelled: str) -> tuple[str, Spelling]:
+def _threshold(option: str, *spelled: str) -> tuple[str, FlagSpelling]:
     """A number, or none."""
     flag = Flag(option, str, f"{default_of(option)}", spelled, group=WHISPER)
     shown = (spelled or (f"--{option.replace('_', '-')}",))[0]
-    return option, Spelling((flag,), lambda text: number(shown, text))
+    return option, FlagSpelling((flag,), lambda text: number(shown, text))
 
 
 def number(option: str, text: str) -> float | None:
@@ -163,7 +163,7 @@ def _segmenter(vad: bool, chosen: Segmenter | None) -> str:
     return chosen.value if chosen is not None else "silero" if vad else "auto"
 
 
-_SPELLINGS: dict[str, Spelling] = dict([
+_SPELLINGS: dict[str, FlagSpelling] = dict([
     _one("language", str | None),
     _one("task", Task | None, read=_plain, group=WHISPER),
     _one("prompt", str, "--prompt", "--initial-prompt", group=DECODING),
@@ -177,7 +177,7 @@ _SPELLINGS: dict[str, Spelling] = dict([
     _one("best_of", int, group=WHISPER, bounds={"min": 1}),
     _one("patience", float, group=WHISPER, bounds={"min": 0.1}),
     _one("length_penalty", float | None, group=WHISPER),
-    ("temperatures", Spelling((
+    ("temperatures", FlagSpelling((
         Flag("temperature", float, 0.0, help="Sampling temperature of the first attempt.", group=WHISPER,
              bounds={"min": 0.0}),
         Flag("temperature_increment_on_fallback", str, "0.2", group=WHISPER,
@@ -196,7 +196,7 @@ _SPELLINGS: dict[str, Spelling] = dict([
     _one("diarize", bool, "--diarize"),
     _one("max_speakers", int | None, bounds={"min": 1}),
     _one("calibration", str | None, metavar="FILE", group=DECODING),
-    ("segmenter", Spelling((
+    ("segmenter", FlagSpelling((
         Flag("vad", bool, False, ("--vad", "--vad-filter"),
              "Transcribe only what silero-vad detects as speech.", SPEECH),
         Flag("segmenter", Segmenter | None, None, group=SPEECH),

@@ -19,7 +19,7 @@ from asr_adapt.destinations import require_folder
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
-    from asr_adapt.demo.examples import Example
+    from asr_adapt.demo.examples import HeardSentence
     from asr_adapt.demo.story import Story
 
 PRETRAINED = "whisper-tiny.en"
@@ -141,7 +141,7 @@ def _line(pair: dict[str, Any], label: str) -> tuple[str, str, str]:
     return label, before, after
 
 
-def _example(example: Example) -> str:
+def _example(example: HeardSentence) -> str:
     return "\n".join(
         textwrap.fill(text, WIDTH, initial_indent=f"  {name:<8}", subsequent_indent=" " * 10)
         for name, text in (("said", example.said), ("before", example.before), ("after", example.after))

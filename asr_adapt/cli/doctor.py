@@ -54,7 +54,7 @@ LEAST_FREE_GB = 2.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One check: its subject, its state, what was seen, and the fix where one is needed."""
 
     subject: str
@@ -72,41 +72,41 @@ class Finding:
         return {"subject": self.subject, "state": self.state, "seen": self.seen, "fix": self.fix}
 
 
-def examine() -> list[Finding]:
+def examine() -> list[Diagnosis]:
     """Run every check; one that fails in an unforeseen way is itself a finding."""
-    checks: list[Callable[[], Iterator[Finding]]] = [
+    checks: list[Callable[[], Iterator[Diagnosis]]] = [
         _python, _packages, _torch, _torchaudio, _devices, _codecs, _speech_synthesis, _extras, _models,
         _own_cache, _cache, _writing,
     ]  # fmt: skip
-    findings: list[Finding] = []
+    findings: list[Diagnosis] = []
     for check in checks:
         try:
             findings.extend(check())
         except Exception as error:  # the doctor reports, it does not fall ill
             name = check.__name__.strip("_").replace("_", " ")
             findings.append(
-                Finding(name, "broken", f"{type(error).__name__}: {error}", "reinstall asr-adapt")
+                Diagnosis(name, "broken", f"{type(error).__name__}: {error}", "reinstall asr-adapt")
             )
     return findings
 
 
-def _python() -> Iterator[Finding]:
+def _python() -> Iterator[Diagnosis]:
     seen = f"{sys.version.split()[0]} at {sys.executable}"
     if tuple(sys.version_info) < OLDEST_PYTHON:
-        yield Finding("Python", "broken", seen, "use Python 3.11 or newer")
+        yield Diagnosis("Python", "broken", seen, "use Python 3.11 or newer")
     else:
-        yield Finding("Python", "good", seen)
+        yield Diagnosis("Python", "good", seen)
 
 
-def _packages() -> Iterator[Finding]:
+def _packages() -> Iterator[Diagnosis]:
     """Every package that the installation says it needs, and its version."""
     required = _requirements("")
     faults = [finding for one in required if (finding := _fault(one, "broken")) is not None]
     yield from faults
     if not required:
-        yield Finding("asr-adapt", "warning", "not installed as a package", "pip install asr-adapt")
+        yield Diagnosis("asr-adapt", "warning", "not installed as a package", "pip install asr-adapt")
     elif not faults:
-        yield Finding("packages", "good", f"all {len(required)} required packages are installed")
+        yield Diagnosis("packages", "good", f"all {len(required)} required packages are installed")
 
 
 def _requirements(extra: str) -> list[Requirement]:
@@ -122,7 +122,7 @@ def _requirements(extra: str) -> list[Requirement]:
     return [one for one in wanted if one not in without]
 
 
-def _fault(needed: Requirement, state: State) -> Finding | None:
+def _fault(needed: Requirement, state: State) -> Diagnosis | None:
     """What is wrong with a required package; None where it is there in a version that does."""
     try:
         found = version(needed.name)
@@ -132,53 +132,55 @@ def _fault(needed: Requirement, state: State) -> Finding | None:
         return None
     wanted = str(needed.specifier) or "any version"
     seen = f"{found or 'not installed'}, {wanted} is needed"
-    return Finding(needed.name, state, seen, f"pip install '{needed.name}{needed.specifier}'")
+    return Diagnosis(needed.name, state, seen, f"pip install '{needed.name}{needed.specifier}'")
 
 
-def _torch() -> Iterator[Finding]:
+def _torch() -> Iterator[Diagnosis]:
     import torch
 
     product = float((torch.ones(8, 8) @ torch.ones(8, 8)).sum())
     build = f"CUDA {torch.version.cuda}" if torch.version.cuda else "CPU build"
     seen = f"{torch.__version__} ({build}), {torch.get_num_threads()} threads"
     if product != 512.0:
-        yield Finding("torch", "broken", f"{seen}: 8 x 8 ones multiply to {product}", "reinstall torch")
+        yield Diagnosis("torch", "broken", f"{seen}: 8 x 8 ones multiply to {product}", "reinstall torch")
     elif not torch.version.cuda and shutil.which("nvidia-smi"):
-        yield Finding("torch", "warning", f"{seen}, but there is a GPU", "install torch's CUDA build")
+        yield Diagnosis("torch", "warning", f"{seen}, but there is a GPU", "install torch's CUDA build")
     else:
-        yield Finding("torch", "good", seen)
+        yield Diagnosis("torch", "good", seen)
 
 
-def _torchaudio() -> Iterator[Finding]:
+def _torchaudio() -> Iterator[Diagnosis]:
     """A torchaudio that cannot load also breaks ``import transformers``; a child process tells safely."""
     if find_spec("torchaudio") is None:
-        yield Finding("torchaudio", "good", "not installed (it is optional)")
+        yield Diagnosis("torchaudio", "good", "not installed (it is optional)")
         return
     child = subprocess.run(
         [sys.executable, "-c", "import torchaudio"], capture_output=True, text=True, check=False
     )
     if child.returncode == 0:
-        yield Finding("torchaudio", "good", version("torchaudio"))
+        yield Diagnosis("torchaudio", "good", version("torchaudio"))
     else:
         reason = (child.stderr.strip().splitlines() or ["it does not load"])[-1]
-        yield Finding("torchaudio", "broken", reason, "pip uninstall torchaudio (asr-adapt does not need it)")
+        yield Diagnosis(
+            "torchaudio", "broken", reason, "pip uninstall torchaudio (asr-adapt does not need it)"
+        )
 
 
-def _devices() -> Iterator[Finding]:
+def _devices() -> Iterator[Diagnosis]:
     import torch
 
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)
             seen = f"{torch.cuda.get_device_name(index)}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free"
-            yield Finding(f"cuda:{index}", "good", seen)
+            yield Diagnosis(f"cuda:{index}", "good", seen)
     elif torch.backends.mps.is_available():
-        yield Finding("mps", "good", "Apple GPU")
+        yield Diagnosis("mps", "good", "Apple GPU")
     else:
-        yield Finding("devices", "good", f"CPU with {os.cpu_count()} cores; no GPU")
+        yield Diagnosis("devices", "good", f"CPU with {os.cpu_count()} cores; no GPU")
 
 
-def _codecs() -> Iterator[Finding]:
+def _codecs() -> Iterator[Diagnosis]:
     """Encode and decode a short tone in each format, then one through FFmpeg's libraries."""
     import numpy as np
     import soundfile
@@ -194,31 +196,31 @@ def _codecs() -> Iterator[Finding]:
         except (soundfile.LibsndfileError, ValueError, TypeError):
             missing.append(f"{container}/{encoding}")
     if missing:
-        yield Finding("libsndfile", "warning", f"no {', '.join(missing)}", "pip install -U soundfile")
+        yield Diagnosis("libsndfile", "warning", f"no {', '.join(missing)}", "pip install -U soundfile")
     else:
         names = ", ".join(sorted({container.lower() for container, _ in CODECS}))
-        yield Finding("libsndfile", "good", f"{soundfile.__libsndfile_version__}: {names}, opus")
+        yield Diagnosis("libsndfile", "good", f"{soundfile.__libsndfile_version__}: {names}, opus")
     av = importlib.import_module("av")
     lacking = [name for name in ("aac", "opus", "mp3", "vorbis") if name not in av.codecs_available]
     if lacking:
-        yield Finding("FFmpeg", "warning", f"no {', '.join(lacking)} decoder", "pip install -U av")
+        yield Diagnosis("FFmpeg", "warning", f"no {', '.join(lacking)} decoder", "pip install -U av")
     else:
-        yield Finding("FFmpeg", "good", f"PyAV {version('av')}: m4a, mp4, webm and the rest")
+        yield Diagnosis("FFmpeg", "good", f"PyAV {version('av')}: m4a, mp4, webm and the rest")
 
 
-def _speech_synthesis() -> Iterator[Finding]:
+def _speech_synthesis() -> Iterator[Diagnosis]:
     if find_spec("espeakng_loader") is None:
-        yield Finding("espeak-ng", "warning", "not installed, so no demo", "pip install espeakng-loader")
+        yield Diagnosis("espeak-ng", "warning", "not installed, so no demo", "pip install espeakng-loader")
         return
     loader = importlib.import_module("espeakng_loader")
     there = Path(loader.get_library_path()).is_file() and Path(loader.get_data_path()).is_dir()
     if there:
-        yield Finding("espeak-ng", "good", version("espeakng-loader"))
+        yield Diagnosis("espeak-ng", "good", version("espeakng-loader"))
     else:
-        yield Finding("espeak-ng", "warning", "its library is missing", "pip install -U espeakng-loader")
+        yield Diagnosis("espeak-ng", "warning", "its library is missing", "pip install -U espeakng-loader")
 
 
-def _extras() -> Iterator[Finding]:
+def _extras() -> Iterator[Diagnosis]:
     """Every extra: there, in part, or not, with what it is for."""
     try:
         names = metadata("asr-adapt").get_all("Provides-Extra") or []
@@ -233,22 +235,24 @@ def _extras() -> Iterator[Finding]:
             continue
         use = f": no {USES[name]}" if name in USES else ""
         seen = "; ".join(f"{fault.subject} {fault.seen}" for fault in faults)
-        absent.append(Finding(f"extra {name}", "warning", f"{seen}{use}", f"pip install 'asr-adapt[{name}]'"))
-    yield Finding("extras", "good", ", ".join(present) or "none installed")
+        absent.append(
+            Diagnosis(f"extra {name}", "warning", f"{seen}{use}", f"pip install 'asr-adapt[{name}]'")
+        )
+    yield Diagnosis("extras", "good", ", ".join(present) or "none installed")
     yield from absent
 
 
-def _models() -> Iterator[Finding]:
+def _models() -> Iterator[Diagnosis]:
     from asr_adapt.cli.model_list import bundled
 
     names = [row["name"] for row in bundled()]
     if names:
-        yield Finding("models", "good", f"bundled: {', '.join(names)}")
+        yield Diagnosis("models", "good", f"bundled: {', '.join(names)}")
     else:
-        yield Finding("models", "broken", "no bundled model", "reinstall asr-adapt")
+        yield Diagnosis("models", "broken", "no bundled model", "reinstall asr-adapt")
 
 
-def _own_cache() -> Iterator[Finding]:
+def _own_cache() -> Iterator[Diagnosis]:
     """The folder of fetched and converted models: what it holds, and whether it can be written."""
     from asr_adapt.pretrained.store import cached_models, models_folder
 
@@ -259,12 +263,14 @@ def _own_cache() -> Iterator[Finding]:
     seen = f"{names} ({size:.0f} MB) in {folder}" if held else f"none in {folder}"
     nearest = next(p for p in (folder, *folder.parents) if p.exists())
     if not os.access(nearest, os.W_OK):
-        yield Finding(subject, "warning", f"{seen}, not writable", "set XDG_CACHE_HOME to a writable folder")
+        yield Diagnosis(
+            subject, "warning", f"{seen}, not writable", "set XDG_CACHE_HOME to a writable folder"
+        )
     else:
-        yield Finding(subject, "good", seen)
+        yield Diagnosis(subject, "good", seen)
 
 
-def _cache() -> Iterator[Finding]:
+def _cache() -> Iterator[Diagnosis]:
     from huggingface_hub.constants import HF_HUB_CACHE, HF_HUB_OFFLINE
 
     folder = Path(HF_HUB_CACHE)
@@ -272,20 +278,20 @@ def _cache() -> Iterator[Finding]:
     free = shutil.disk_usage(nearest).free / 1e9
     seen = f"{folder}, {free:.1f} GB free" + (", offline by HF_HUB_OFFLINE" if HF_HUB_OFFLINE else "")
     if not os.access(nearest, os.W_OK):
-        yield Finding("hub cache", "warning", f"{seen}, not writable", "set HF_HOME to a writable folder")
+        yield Diagnosis("hub cache", "warning", f"{seen}, not writable", "set HF_HOME to a writable folder")
     elif free < LEAST_FREE_GB:
-        yield Finding("hub cache", "warning", seen, "free some space or set HF_HOME to another disk")
+        yield Diagnosis("hub cache", "warning", seen, "free some space or set HF_HOME to another disk")
     else:
-        yield Finding("hub cache", "good", seen)
+        yield Diagnosis("hub cache", "good", seen)
 
 
-def _writing() -> Iterator[Finding]:
+def _writing() -> Iterator[Diagnosis]:
     for subject, folder in (
         ("working folder", Path.cwd()),
         ("temporary folder", Path(tempfile.gettempdir())),
     ):
         try:
             with tempfile.NamedTemporaryFile(dir=folder):
-                yield Finding(subject, "good", f"{folder} can be written")
+                yield Diagnosis(subject, "good", f"{folder} can be written")
         except OSError as error:
-            yield Finding(subject, "broken", f"{folder}: {error.strerror}", "change to a writable folder")
+            yield Diagnosis(subject, "broken", f"{folder}: {error.strerror}", "change to a writable folder")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from asr_adapt.cli.progress import Start
     from asr_adapt.manifest import Manifest
     from asr_adapt.models import Recogniser
-    from asr_adapt.transcription import ContextEvaluation, Evaluation, Processes
+    from asr_adapt.transcription import ContextEvaluation, EvaluatedRows, Processes
 
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Predictions file to write (JSONL).")]
 By = Annotated[list[str] | None, typer.Option(help="Also score each value of this field; may be repeated.")]
@@ -88,9 +88,9 @@ def evaluate(
         recogniser = chosen.load()
         if not fresh and repeat == 1 and chosen.keeps:
             from asr_adapt.models import weights_fingerprint
-            from asr_adapt.transcription.known_states import Known
+            from asr_adapt.transcription.known_states import KnownRows
 
-            listening["known"] = Known(weights=weights_fingerprint(recogniser))
+            listening["known"] = KnownRows(weights=weights_fingerprint(recogniser))
         if is_main():
             say_unobeyed(recogniser, decoding.language, rows)
         runs = _Runs(rows, recogniser, processes, start, listening)
@@ -113,7 +113,7 @@ class _Runs:
     start: Start
     listening: dict[str, Any]
 
-    def once(self, output: Path | None, *, told: bool = True) -> Evaluation:
+    def once(self, output: Path | None, *, told: bool = True) -> EvaluatedRows:
         """One run, with progress where it is ``told``."""
         from asr_adapt.transcription import evaluate_rows
 
@@ -129,7 +129,7 @@ class _Runs:
 
     def scored(
         self, context: Context | None, output: Path | None, normalise: str
-    ) -> tuple[Evaluation, ContextEvaluation | None]:
+    ) -> tuple[EvaluatedRows, ContextEvaluation | None]:
         """The run to score; where contexts are compared, the kept one's and the comparison."""
         from asr_adapt.transcription import evaluate_contexts
 
@@ -163,7 +163,7 @@ def _repeats(output: Path | None, repeat: int) -> list[Path]:
     return [output.with_name(f"{output.stem}.repeat{n}{output.suffix}") for n in range(2, repeat + 1)]
 
 
-def _show_noise(runs: list[Evaluation], normalise: str) -> None:
+def _show_noise(runs: list[EvaluatedRows], normalise: str) -> None:
     """The spread of equal runs, on stderr, and how the gate takes it into account."""
     from asr_adapt.scoring import word_errors
 
@@ -176,7 +176,7 @@ def _show_noise(runs: list[Evaluation], normalise: str) -> None:
 
 
 def _show(
-    evaluation: Evaluation,
+    evaluation: EvaluatedRows,
     by: list[str],
     normalise: str,
     as_json: bool,

@@ -115,7 +115,9 @@ def gate_command(
     by = [*by, *([field] if field and field not in by else [])]
     if update:
         require_file(baseline, read, option="--baseline")
-        return _Update(baseline, predictions, repeat, by, normalise).carried_out(yes, markdown, as_json)
+        return _BaselineUpdate(baseline, predictions, repeat, by, normalise).carried_out(
+            yes, markdown, as_json
+        )
     options = {"by": by, "rise": rise, "ceiling": ceiling, "gap": gap, "guard": guard, "level": level}
     options["metric"] = metric
     try:
@@ -134,7 +136,7 @@ def gate_command(
     return result.exit_status
 
 
-class _Update:
+class _BaselineUpdate:
     """A baseline that is about to be replaced."""
 
     def __init__(self, path: Path, source: str, repeat: list[str], by: list[str], normalise: str) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from asr_adapt.scoring.compare import GroupComparison
     from asr_adapt.scoring.conversations import SpeakerErrors
     from asr_adapt.scoring.gate import GateResult
-    from asr_adapt.scoring.history import Point
+    from asr_adapt.scoring.history import HistoryPoint
     from asr_adapt.scoring.spans import SpanScores
 
 _STYLES = {
@@ -211,7 +211,7 @@ def show_gate(result: GateResult) -> None:
     out.print(Text.assemble("gate ", styled("failed" if failed else "passed"), counted))
 
 
-def show_history(points: Sequence[Point]) -> None:
+def show_history(points: Sequence[HistoryPoint]) -> None:
     """A line a version, oldest first, then one sentence."""
     from asr_adapt.scoring.history_page import lines, sentence
 

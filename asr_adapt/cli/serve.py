@@ -59,12 +59,12 @@ def serve(
     transcribed and compared.
     """
     from asr_adapt.transcription.calibration import calibration_beside
-    from asr_adapt.transcription.serve import Settings, make_server
+    from asr_adapt.transcription.serve import ServerSettings, make_server
     from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
     names = model or ["nano-en"]
     recognisers = {n: ChosenModel(n, decoding, runtime, device, compute_type).load() for n in names}
-    settings = Settings(
+    settings = ServerSettings(
         recognisers,
         max_megabytes * 2**20,
         calibrations={n: found for n in names if (found := calibration_beside(n)) is not None},

@@ -17,7 +17,7 @@ FEWEST_WORDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class HeardSentence:
     """One test sentence: the recording, what was said, and what the base and the adapted model wrote."""
 
     audio: Path
@@ -26,7 +26,7 @@ class Example:
     after: str
 
 
-def examples_of(result: Path, seed: int, count: int = 3, profile: str = "basic") -> list[Example]:
+def examples_of(result: Path, seed: int, count: int = 3, profile: str = "basic") -> list[HeardSentence]:
     """``count`` test sentences that the base got wrong, drawn at random rather than picked by their gain.
 
     ``result`` is the folder that ``train`` wrote.
@@ -35,7 +35,9 @@ def examples_of(result: Path, seed: int, count: int = 3, profile: str = "basic")
         Manifest.open(result / "predictions" / f"target.{when}.jsonl") for when in ("before", "after")
     )
     wrong = [
-        Example(row.audio_path, row.text or "", str(row.extra["pred_text"]), str(new.extra["pred_text"]))
+        HeardSentence(
+            row.audio_path, row.text or "", str(row.extra["pred_text"]), str(new.extra["pred_text"])
+        )
         for row, new in zip(before, after, strict=True)
         if len((row.text or "").split()) >= FEWEST_WORDS
         and word_errors([row.text or ""], [str(row.extra["pred_text"])], profile).errors

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.demo.corpus import CORPUS_KIND, AccentCorpus, CorpusSizes, build_accent_corpus
-from asr_adapt.demo.examples import Example, examples_of
+from asr_adapt.demo.examples import HeardSentence, examples_of
 from asr_adapt.demo.recordings import RECORDED_ACCENT, copy_recordings
 from asr_adapt.demo.tuning import tuning_of
 from asr_adapt.destinations import mark_folder, require_folder
@@ -47,7 +47,7 @@ class Story:
     """What came out: ``summary`` as in ``summary.json`` (WER as fractions), a few sentences, paths."""
 
     summary: dict[str, Any]
-    examples: list[Example]
+    examples: list[HeardSentence]
     model: Path
     report: Path
 

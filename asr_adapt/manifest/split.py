@@ -41,7 +41,7 @@ class SplitOptions:
 
 
 @dataclass(slots=True)
-class _Group:
+class _RowGroup:
     key: str
     rows: array[int] = field(default_factory=lambda: array("q"))
     seconds: float = 0.0
@@ -67,7 +67,7 @@ def split_rows(rows: Iterable[Utterance], options: SplitOptions) -> dict[str, Ro
         for value, seconds in group.strata.items():
             strata[value] += seconds
     filled = {
-        name: _Part(share * total, {value: share * seconds for value, seconds in strata.items()})
+        name: _SplitPart(share * total, {value: share * seconds for value, seconds in strata.items()})
         for name, share in shares.items()
     }
     ordered = sorted(groups, key=lambda group: (-group.seconds, _shuffle_key(group.key, options.seed)))
@@ -119,14 +119,14 @@ def left_over(parts: Mapping[str, Rows], prints: Mapping[str, Prints]) -> dict[s
     return {name: np.array(sorted(numbers), dtype=np.int64) for name, numbers in removed.items()}
 
 
-class _Part:
+class _SplitPart:
     def __init__(self, target: float, strata: dict[str, float]) -> None:
         self.target, self.strata = target, strata
         self.seconds = 0.0
         self.have: dict[str, float] = defaultdict(float)
         self.rows: array[int] = array("q")
 
-    def need(self, group: _Group) -> float:
+    def need(self, group: _RowGroup) -> float:
         """How far below target this part is, relative to its target, weighted by the group's strata."""
         whole = (self.target - self.seconds) / self.target
         inside = sum(
@@ -135,7 +135,7 @@ class _Part:
         )
         return 2 * inside + whole
 
-    def add(self, group: _Group) -> None:
+    def add(self, group: _RowGroup) -> None:
         self.seconds += group.seconds
         self.rows += group.rows
         for value, seconds in group.strata.items():
@@ -172,7 +172,7 @@ class _Links:
         return [value for _, value in self._numbers]
 
 
-def _groups(rows: Iterable[Utterance], options: SplitOptions) -> list[_Group]:
+def _groups(rows: Iterable[Utterance], options: SplitOptions) -> list[_RowGroup]:
     """Rows joined whenever they share a value of any field in ``by``."""
     links = _Links()
     keys: array[int] = array("q")
@@ -186,10 +186,10 @@ def _groups(rows: Iterable[Utterance], options: SplitOptions) -> list[_Group]:
         seconds.append(row.duration or 1.0)
         strata.append(str(row.get(options.stratify)) if options.stratify else "")
     names = links.names()
-    groups: dict[int, _Group] = {}
+    groups: dict[int, _RowGroup] = {}
     for number, (key, weight, stratum) in enumerate(zip(keys, seconds, strata, strict=True)):
         root = links.find(key)
-        group = groups.setdefault(root, _Group(names[root]))
+        group = groups.setdefault(root, _RowGroup(names[root]))
         group.rows.append(number)
         group.seconds += weight
         group.strata[stratum] += weight

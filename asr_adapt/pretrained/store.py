@@ -23,7 +23,7 @@ _IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModelOrigin:
     """The name of a cached model, and where it came from, in words."""
 
     name: str
@@ -34,7 +34,7 @@ class Origin:
 class Cached:
     """A model in the cache."""
 
-    origin: Origin
+    origin: ModelOrigin
     folder: Path
 
     @property
@@ -64,7 +64,7 @@ def is_whole(folder: Path) -> bool:
 
 
 @contextmanager
-def making(folder: Path, origin: Origin) -> Iterator[Path | None]:
+def making(folder: Path, origin: ModelOrigin) -> Iterator[Path | None]:
     """Yield a temporary folder that becomes ``folder``, or None where another process has made it meanwhile.
 
     Two processes that want the same model wait for each other; the second finds it whole.
@@ -87,9 +87,9 @@ def cached_models() -> list[Cached]:
     for marker in [*sorted(root.glob(f"*/{MARKER}")), *sorted(root.glob(f"{_IMPORTED}/*/{MARKER}"))]:
         try:
             tree = json.loads(marker.read_text(encoding="utf-8"))
-            origin = Origin(marker.parent.name, str(tree["source"]))
+            origin = ModelOrigin(marker.parent.name, str(tree["source"]))
         except (OSError, ValueError, KeyError, TypeError):
-            origin = Origin(marker.parent.name, "unknown: its marker cannot be read")
+            origin = ModelOrigin(marker.parent.name, "unknown: its marker cannot be read")
         found.append(Cached(origin, marker.parent))
     return found
 

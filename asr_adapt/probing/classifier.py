@@ -31,7 +31,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Origin:
+class FeatureOrigin:
     """Where features come from: model name, fingerprint of its weights, stage name, pooling."""
 
     model: str
@@ -53,7 +53,7 @@ class LinearProbe:
     labels: tuple[str, ...]
     field: str
     kind: str
-    origin: Origin
+    origin: FeatureOrigin
 
     def __call__(self, features: NDArray[np.floating]) -> list[Answer]:
         """Answers for features (rows, width)."""
@@ -95,7 +95,7 @@ class LinearProbe:
                 tuple(card["labels"]),
                 card["field"],
                 card["kind"],
-                Origin(**card["origin"]),
+                FeatureOrigin(**card["origin"]),
             )
             if len(probe.labels) != len(probe.weights) or len(probe.labels) != len(probe.bias):
                 raise ValueError(f"{len(probe.labels)} labels for {len(probe.weights)} rows of weights")

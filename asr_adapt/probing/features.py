@@ -29,7 +29,7 @@ Features = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Piece:
+class _FeatureWindow:
     """A window of row ``row``: float32 samples (samples,)."""
 
     row: int
@@ -96,7 +96,7 @@ def _moments(sums: NDArray[np.float64], counts: NDArray[np.float64], pool: str) 
 
 @torch.inference_mode()
 def _pooled(
-    recogniser: Recogniser, batch: Sequence[_Piece], stages: Sequence[int]
+    recogniser: Recogniser, batch: Sequence[_FeatureWindow], stages: Sequence[int]
 ) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Per stage: sums and sums of squares over the valid frames (batch, width), and their number."""
     inputs = recogniser.inputs([piece.samples for piece in batch]).to(recogniser.device)
@@ -113,7 +113,7 @@ def _pooled(
     return found
 
 
-def _batches(recogniser: Recogniser, rows: Sequence[Utterance]) -> Iterator[list[_Piece]]:
+def _batches(recogniser: Recogniser, rows: Sequence[Utterance]) -> Iterator[list[_FeatureWindow]]:
     """Pieces in batches of like length; rows are decoded on threads, a block ahead of the model."""
     order = sorted(range(len(rows)), key=lambda number: rows[number].duration or 0.0)
     blocks = [order[start : start + READ_AHEAD] for start in range(0, len(order), READ_AHEAD)]
@@ -129,15 +129,15 @@ def _batches(recogniser: Recogniser, rows: Sequence[Utterance]) -> Iterator[list
             yield from _grouped(sorted(pieces, key=lambda p: len(p.samples)), recogniser.sample_rate)
 
 
-def _windows(recogniser: Recogniser, row: int, samples: np.ndarray) -> Iterator[_Piece]:
+def _windows(recogniser: Recogniser, row: int, samples: np.ndarray) -> Iterator[_FeatureWindow]:
     """Windows of equal length, so that the last is no stub."""
     longest = round(recogniser.window_seconds * recogniser.sample_rate)
     for part in np.array_split(samples, max(1, -(-len(samples) // longest))):
-        yield _Piece(row, part)
+        yield _FeatureWindow(row, part)
 
 
-def _grouped(pieces: Sequence[_Piece], rate: int) -> Iterator[list[_Piece]]:
-    batch: list[_Piece] = []
+def _grouped(pieces: Sequence[_FeatureWindow], rate: int) -> Iterator[list[_FeatureWindow]]:
+    batch: list[_FeatureWindow] = []
     for piece in pieces:
         if batch and len(piece.samples) * (len(batch) + 1) > BATCH_SECONDS * rate:
             yield batch

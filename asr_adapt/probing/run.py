@@ -20,7 +20,7 @@ from asr_adapt.errors import DataError, NotComparableError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 from asr_adapt.models import Recogniser, load_recogniser
-from asr_adapt.probing.classifier import Answer, LinearProbe, Origin
+from asr_adapt.probing.classifier import Answer, FeatureOrigin, LinearProbe
 from asr_adapt.probing.features import Features, choose_stages, fingerprint, pooled_features
 from asr_adapt.probing.plot import write_sweep_plot
 from asr_adapt.probing.validation import (
@@ -167,7 +167,7 @@ def probe_features(
     entries = tuple(Entry(*pair, judge.figures(p)) for pair, p in zip(pairs, predicted, strict=True))
     chosen = max(entries, key=lambda entry: entry.figures.balanced.value)
     stage = choose_stages(recogniser.stack, [chosen.stage])[0]
-    origin = Origin(recogniser.name, fingerprint(recogniser, stage), chosen.stage, options.pool)
+    origin = FeatureOrigin(recogniser.name, fingerprint(recogniser, stage), chosen.stage, options.pool)
     probe = fit_probe(features[chosen.stage], labels, chosen.kind, options.seed)
     probe = replace(probe, labels=tuple(names), field=options.label, origin=origin)
     corrected = judge.choice(predicted)
@@ -179,7 +179,9 @@ def fit_probe(features: np.ndarray, labels: Labels, kind: str, seed: int) -> Lin
     pipeline = make_classifier(kind, seed).fit(features, labels)
     classes = int(labels.max()) + 1
     weights, bias = linear_map(pipeline, classes)
-    return LinearProbe(weights, bias, tuple(map(str, range(classes))), "", kind, Origin("", "", "", "mean"))
+    return LinearProbe(
+        weights, bias, tuple(map(str, range(classes))), "", kind, FeatureOrigin("", "", "", "mean")
+    )
 
 
 def apply_probe(

@@ -99,7 +99,7 @@ class GateResult:
 
 
 @dataclass(frozen=True)
-class _Run:
+class _CurrentRows:
     """The current rows that are compared, with their counts and those of the baseline."""
 
     predictions: Predictions
@@ -158,7 +158,7 @@ def _refuse(pairing: Pairing, accept: Collection[str], source: str, baseline: st
 
 def _paired_run(
     predictions: Predictions, table: ErrorTable, stored: Baseline, pairing: Pairing, rules: GateRules
-) -> _Run:
+) -> _CurrentRows:
     predictions = predictions.take(pairing.rows)
     table = table.take(pairing.rows).counted_in(rules.metric)
     pairs = PairedErrors(
@@ -171,7 +171,7 @@ def _paired_run(
     for by, values in group_rows(predictions, rules.by).items():
         groups |= {(by, value): rows for value, rows in values.items()}
     _require_known(rules, groups)
-    return _Run(predictions, table, pairs, groups)
+    return _CurrentRows(predictions, table, pairs, groups)
 
 
 def _require_known(rules: GateRules, groups: Collection[tuple[str, str]]) -> None:
@@ -184,7 +184,7 @@ def _require_known(rules: GateRules, groups: Collection[tuple[str, str]]) -> Non
             )
 
 
-def _rise_checks(run: _Run, rules: GateRules, noise: float) -> Iterator[Check]:
+def _rise_checks(run: _CurrentRows, rules: GateRules, noise: float) -> Iterator[Check]:
     differences = [group_difference(run.predictions, run.pairs, rows) for rows in run.groups.values()]
     adjusted = holm([difference.p_rise for difference in differences])
     for (by, value), difference, p in zip(run.groups, differences, adjusted, strict=True):
@@ -211,7 +211,7 @@ def _name(by: str, value: str) -> str:
     return f"{by}={value}" if by else value
 
 
-def _limits(run: _Run, rules: GateRules) -> Iterator[Check]:
+def _limits(run: _CurrentRows, rules: GateRules) -> Iterator[Check]:
     for (by, value), rows in run.groups.items():
         ceiling = rules.for_group(by, value).ceiling
         if ceiling is not None:

@@ -37,7 +37,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Point:
+class HistoryPoint:
     """One version of the baseline. ``broken`` says why it cannot be compared with the one before it."""
 
     commit: str
@@ -67,7 +67,7 @@ def history(
     rows: str | Path | None = None,
     most: int = 100,
     metric: str = "wer",
-) -> list[Point]:
+) -> list[HistoryPoint]:
     """Points from the oldest of the ``most`` newest versions to the file as it lies there.
 
     ``rows`` is a manifest or predictions file that says which row has which value of the fields ``by`` and
@@ -79,7 +79,7 @@ def history(
             f"--by {by[0]} needs --rows MANIFEST: a baseline does not hold the fields of its rows."
         )
     known = {} if rows is None else {row.id: row for row in Manifest.open(rows)}
-    points: list[Point] = []
+    points: list[HistoryPoint] = []
     former: Baseline | None = None
     for version in _versions(Path(path), most):
         baseline = Baseline.parse(version.text, f"{path} of {version.commit}")
@@ -88,7 +88,7 @@ def history(
         )
         rates = _rates(baseline.counted_in(metric), known, by)
         model = str(baseline.settings.get("model") or "")
-        points.append(Point(version.commit, version.date, version.subject, rates, model, broken))
+        points.append(HistoryPoint(version.commit, version.date, version.subject, rates, model, broken))
         former = baseline
     return points
 

@@ -13,7 +13,7 @@ from importlib.resources import files
 
 from jinja2 import Environment
 
-from asr_adapt.scoring.history import Point
+from asr_adapt.scoring.history import HistoryPoint
 from asr_adapt.scoring.report_charts import nice_step, open_svg, svg_text
 from asr_adapt.scoring.rules import ALL_ROWS
 
@@ -33,13 +33,13 @@ _ALONE = (
 )
 
 
-def series_of(points: Sequence[Point]) -> list[str]:
+def series_of(points: Sequence[HistoryPoint]) -> list[str]:
     """The groups that are drawn: all rows, then the largest."""
     rows = {name: rate.rows for point in points for name, rate in point.rates.items()}
     return sorted(rows, key=lambda name: (name != ALL_ROWS, -rows[name], name))[:_MOST_SERIES]
 
 
-def chart(points: Sequence[Point], title: str, *, width: int = 900, alone: bool = False) -> str:
+def chart(points: Sequence[HistoryPoint], title: str, *, width: int = 900, alone: bool = False) -> str:
     """Lines over versions with 95 % whiskers; a dashed line where a version cannot be compared."""
     names = series_of(points)
     most = max(rate.high for point in points for name, rate in point.rates.items() if name in names) or 0.01
@@ -66,7 +66,9 @@ def chart(points: Sequence[Point], title: str, *, width: int = 900, alone: bool 
     return "".join([*parts, "</svg>"])
 
 
-def _line(points: Sequence[Point], xs: Sequence[float], name: str, series: int, scale: float) -> list[str]:
+def _line(
+    points: Sequence[HistoryPoint], xs: Sequence[float], name: str, series: int, scale: float
+) -> list[str]:
     """A group's dots, whiskers and the line between versions that can be compared."""
     bottom, parts, path = _HEIGHT - _BOTTOM, [], ""
     for x, point in zip(xs, points, strict=True):
@@ -85,7 +87,7 @@ def _line(points: Sequence[Point], xs: Sequence[float], name: str, series: int, 
     return [f'<path class="line stroke{series}" d="{path}"/>', *parts] if path else parts
 
 
-def _dates(points: Sequence[Point], xs: Sequence[float], width: int) -> list[str]:
+def _dates(points: Sequence[HistoryPoint], xs: Sequence[float], width: int) -> list[str]:
     """As many dates as there is room for, the newest among them."""
     every = max(1, math.ceil(len(points) / max(1, (width - _LEFT) // 84)))
     found = []
@@ -97,7 +99,7 @@ def _dates(points: Sequence[Point], xs: Sequence[float], width: int) -> list[str
     return found
 
 
-def page(points: Sequence[Point], title: str) -> str:
+def page(points: Sequence[HistoryPoint], title: str) -> str:
     """One HTML page that fetches nothing."""
     folder = files("asr_adapt.scoring")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -115,7 +117,7 @@ def page(points: Sequence[Point], title: str) -> str:
     )
 
 
-def _change(point: Point, before: Point | None) -> tuple[str, str]:
+def _change(point: HistoryPoint, before: HistoryPoint | None) -> tuple[str, str]:
     """The change in points since the version before, and whether that is better or worse."""
     if before is None or point.broken:
         return "–", ""
@@ -123,7 +125,7 @@ def _change(point: Point, before: Point | None) -> tuple[str, str]:
     return f"{change:+.2f}", "worse" if change > 0 else "better" if change < 0 else ""
 
 
-def sentence(points: Sequence[Point]) -> str:
+def sentence(points: Sequence[HistoryPoint]) -> str:
     """How the rate has changed since versions can be compared."""
     since = max((n for n, point in enumerate(points) if point.broken), default=0)
     first, last = points[since], points[-1]
@@ -135,7 +137,7 @@ def sentence(points: Sequence[Point]) -> str:
     return f"WER {100 * start:.2f} % → {100 * now:.2f} % ({points_apart}) over {versions}."
 
 
-def lines(points: Sequence[Point]) -> list[tuple[str, ...]]:
+def lines(points: Sequence[HistoryPoint]) -> list[tuple[str, ...]]:
     """Rows of a table for a terminal or Markdown, newest last: date, WER, change, rows, commit, subject."""
     found: list[tuple[str, ...]] = []
     for point, before in zip(points, [None, *points[:-1]], strict=True):
@@ -154,7 +156,7 @@ def lines(points: Sequence[Point]) -> list[tuple[str, ...]]:
     return found
 
 
-def markdown(points: Sequence[Point], title: str) -> str:
+def markdown(points: Sequence[HistoryPoint], title: str) -> str:
     """A heading, the sentence, and a table, newest first."""
     head = ["| date | WER | change | rows | commit | what |", "|---|---:|---:|---:|---|---|"]
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines(points)]

@@ -22,7 +22,7 @@ _UNSAFE = re.compile(r"[\s();]+")
 
 
 @dataclass(frozen=True)
-class _Segment:
+class _TimedUtterance:
     """One utterance with normalised texts; times in seconds within its recording."""
 
     name: str
@@ -68,10 +68,10 @@ def export_paths(folder: Path, layout: str) -> list[Path]:
     return [folder / name for name in LAYOUTS.get(layout, ())]
 
 
-def _segments(manifest: Manifest, apply: Callable[[str], str]) -> Iterator[_Segment]:
+def _segments(manifest: Manifest, apply: Callable[[str], str]) -> Iterator[_TimedUtterance]:
     recordings: dict[str, str] = {}
     for row in manifest:
-        yield _Segment(
+        yield _TimedUtterance(
             name=_UNSAFE.sub("_", row.id),
             recording=_recording(row.audio_filepath, recordings),
             speaker=_UNSAFE.sub("_", row.speaker or "unknown"),
@@ -101,27 +101,27 @@ def _text(row: Utterance, name: str) -> str:
     return value
 
 
-def _write_trn(field: str) -> Callable[[IO[str], Iterator[_Segment]], None]:
-    def write(handle: IO[str], segments: Iterator[_Segment]) -> None:
+def _write_trn(field: str) -> Callable[[IO[str], Iterator[_TimedUtterance]], None]:
+    def write(handle: IO[str], segments: Iterator[_TimedUtterance]) -> None:
         for segment in segments:  # sclite takes the part before the first dash as the speaker
             handle.write(f"{getattr(segment, field)} ({segment.speaker}-{segment.name})\n")
 
     return write
 
 
-def _write_stm(handle: IO[str], segments: Iterator[_Segment]) -> None:
+def _write_stm(handle: IO[str], segments: Iterator[_TimedUtterance]) -> None:
     rows = sorted((s.recording, s.channel, *s.times(), s.speaker, s.reference) for s in segments)
     for recording, channel, begin, end, speaker, reference in rows:
         handle.write(f"{recording} {channel} {speaker} {begin:.3f} {end:.3f} {reference}\n")
 
 
-def _write_ctm(handle: IO[str], segments: Iterator[_Segment]) -> None:
+def _write_ctm(handle: IO[str], segments: Iterator[_TimedUtterance]) -> None:
     rows = sorted(row for segment in segments for row in _timed_words(segment))
     for recording, channel, begin, duration, word in rows:
         handle.write(f"{recording} {channel} {begin:.3f} {duration:.3f} {word}\n")
 
 
-def _timed_words(segment: _Segment) -> Iterator[tuple[str, int, float, float, str]]:
+def _timed_words(segment: _TimedUtterance) -> Iterator[tuple[str, int, float, float, str]]:
     place = (segment.recording, segment.channel)
     words = segment.hypothesis.split()
     begin, end = segment.times()
@@ -135,8 +135,8 @@ def _timed_words(segment: _Segment) -> Iterator[tuple[str, int, float, float, st
         yield *place, begin + position * step, step, word
 
 
-def _write_seglst(field: str) -> Callable[[IO[str], Iterator[_Segment]], None]:
-    def write(handle: IO[str], segments: Iterator[_Segment]) -> None:
+def _write_seglst(field: str) -> Callable[[IO[str], Iterator[_TimedUtterance]], None]:
+    def write(handle: IO[str], segments: Iterator[_TimedUtterance]) -> None:
         rows = []
         for segment in segments:
             begin, end = segment.times()
@@ -156,7 +156,7 @@ def _write_seglst(field: str) -> Callable[[IO[str], Iterator[_Segment]], None]:
     return write
 
 
-LAYOUTS: dict[str, dict[str, Callable[[IO[str], Iterator[_Segment]], None]]] = {
+LAYOUTS: dict[str, dict[str, Callable[[IO[str], Iterator[_TimedUtterance]], None]]] = {
     "trn": {"ref.trn": _write_trn("reference"), "hyp.trn": _write_trn("hypothesis")},
     "stm-ctm": {"ref.stm": _write_stm, "hyp.ctm": _write_ctm},
     "seglst": {"ref.seglst.json": _write_seglst("reference"), "hyp.seglst.json": _write_seglst("hypothesis")},

@@ -41,14 +41,14 @@ def audio_urls(predictions: Predictions, page: Path, mode: str) -> tuple[list[st
     channels = predictions.columns.get("channel") or [None] * len(predictions)
     urls, missing = [], 0
     for name, offset, duration, channel in zip(predictions.audio, offsets, seconds, channels, strict=True):
-        segment = _Segment(float(offset), None if np.isnan(duration) else float(duration), channel)
+        segment = _RowPlace(float(offset), None if np.isnan(duration) else float(duration), channel)
         url = _url(name, segment, page, mode)
         missing += not url
         urls.append(url)
     return urls, missing
 
 
-class _Segment(NamedTuple):
+class _RowPlace(NamedTuple):
     """Where a row is in its file; times in seconds."""
 
     offset: float
@@ -62,7 +62,7 @@ class _Segment(NamedTuple):
         return f"#t={self.offset:.3f}{end}" if self.offset else ""
 
 
-def _url(name: str, segment: _Segment, page: Path, mode: str) -> str:
+def _url(name: str, segment: _RowPlace, page: Path, mode: str) -> str:
     path = Path(name)
     if not name or not path.is_file():
         return ""
@@ -72,7 +72,7 @@ def _url(name: str, segment: _Segment, page: Path, mode: str) -> str:
     return quote(relative) + segment.fragment
 
 
-def _embedded(path: Path, segment: _Segment) -> str:
+def _embedded(path: Path, segment: _RowPlace) -> str:
     try:
         samples = read_audio(path, sample_rate=RATE, **segment._asdict())
     except DataError:

@@ -114,7 +114,7 @@ class WrittenForm:
 
 
 @dataclass
-class _Tally:
+class _WrittenCounts:
     """Counts of the rows seen so far."""
 
     marked: int = 0
@@ -139,7 +139,7 @@ class _Tally:
 
 def written_form(references: Iterable[str], hypotheses: Iterable[str]) -> WrittenForm:
     """Compare the written form of every pair of raw texts; see the module for what is counted."""
-    tally = _Tally()
+    tally = _WrittenCounts()
     for reference, hypothesis in zip(references, hypotheses, strict=True):
         words = written_words(reference) if _may_tell(reference) else []
         marks, cased = following_marks(words), bool(words) and has_case(reference)
@@ -154,7 +154,7 @@ def _may_tell(text: str) -> bool:
 
 
 def _count(
-    tally: _Tally,
+    tally: _WrittenCounts,
     words: Sequence[WrittenWord],
     heard: Sequence[WrittenWord],
     marks: Sequence[str] | None,
@@ -175,14 +175,14 @@ def _count(
                 _add_case(tally, words[row].text, heard[place].text)
 
 
-def _add_marks(tally: _Tally, given: str, said: str) -> None:
+def _add_marks(tally: _WrittenCounts, given: str, said: str) -> None:
     """The marks behind an aligned word, or behind a word that only one side has."""
     tally.right.update(set(given) & set(said))
     tally.missed.update(set(given) - set(said))
     tally.spurious.update(set(said) - set(given))
 
 
-def _add_case(tally: _Tally, given: str, said: str) -> None:
+def _add_case(tally: _WrittenCounts, given: str, said: str) -> None:
     """A right word; one without letters of two cases, such as a number, cannot be wrong."""
     if given.lower() != given.upper():
         tally.words += 1

@@ -21,7 +21,7 @@ from asr_adapt.training.callbacks.meter import Meter
 from asr_adapt.training.callbacks.metrics import Metrics
 from asr_adapt.training.callbacks.stopping import EarlyStopping
 from asr_adapt.training.callbacks.trackers import Trackers
-from asr_adapt.training.device.batch_size import Trial, settle_batch, with_seconds
+from asr_adapt.training.device.batch_size import StepTrial, settle_batch, with_seconds
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.recomputing import recompute_layers
 from asr_adapt.training.device.room import fitted
@@ -51,7 +51,7 @@ class Learner:
     ``shown`` gives the recogniser to measure, ``added`` is what was put into the network to learn.
     """
 
-    trial: Trial
+    trial: StepTrial
     meter: Meter
     cache: PrefixCache
     added: Attachment | None
@@ -68,7 +68,7 @@ def learner(ready: Ready, watch: Watch, memory: DeviceMemory | None = None) -> L
     outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
     learning = _learning(recipe, recogniser, plan)
     objective = Objective(recogniser, recipe.regularisation, recipe.seed, accelerator)
-    trial = Trial(recipe, objective, ready.corpus, learning)
+    trial = StepTrial(recipe, objective, ready.corpus, learning)
     size = settle_batch(trial, memory)
     if ready.default_batch:
         size = fitted(trial, size, memory)
@@ -97,7 +97,7 @@ def _learning(recipe: Recipe, recogniser: Recogniser, plan: LearningPlan) -> Lea
     return Learning(recogniser.model, plan.names, optimiser, average, unfreezing)
 
 
-def _prefix_cache(trial: Trial, meter: Meter, watch: Watch) -> PrefixCache:
+def _prefix_cache(trial: StepTrial, meter: Meter, watch: Watch) -> PrefixCache:
     """The cache of the run's frozen prefix; how often rows are drawn follows from recipe and phase."""
     recipe, corpus, learning = trial.recipe, trial.corpus, trial.learning
     accelerator = trial.objective.accelerator

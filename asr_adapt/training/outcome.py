@@ -32,7 +32,7 @@ from asr_adapt.training.measuring.encoder_context import context_hint
 from asr_adapt.training.measuring.wer import Measured
 from asr_adapt.training.progress import Progress
 from asr_adapt.training.recipe.schema import Recipe
-from asr_adapt.training.retention.mixture import Kept, Retained
+from asr_adapt.training.retention.mixture import KeptShare, Retained
 from asr_adapt.transcription.rows.evaluation import with_prediction
 
 BLANK_WARNING = 0.5
@@ -66,7 +66,7 @@ class Outcome:
     tests: Mapping[str, Manifest] = field(default_factory=dict)
     before: Mapping[str, Measured] = field(default_factory=dict)
     after: Mapping[str, Measured] = field(default_factory=dict)
-    retained: Retained | Kept | None = None
+    retained: Retained | KeptShare | None = None
     #: Seconds of each kind of phase, and the share of measuring.
     time: Mapping[str, Any] = field(default_factory=dict)
     #: The summary of a run that was finished before; then nothing above but the recipe is known.

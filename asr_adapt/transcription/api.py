@@ -23,12 +23,12 @@ from asr_adapt.models import Recogniser
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.calibration import calibrated, hear
-from asr_adapt.transcription.engine import Engine, Progress
+from asr_adapt.transcription.engine import Engine, HearingProgress
 from asr_adapt.transcription.inputs import Failure, Source, expand
 from asr_adapt.transcription.longform import TurnBatches, track_for
 from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
-from asr_adapt.transcription.stitching import Heard, Stitcher
+from asr_adapt.transcription.stitching import PieceWords, Stitcher
 from asr_adapt.transcription.windows import Piece
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def transcribe_all(
     decoding: Decoding,
     *,
     sample_rate: int | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[HearingProgress], None] | None = None,
 ) -> Transcript | list[Transcript]:
     """Transcribe a file, an array, or a list of them; a list gives a list in its order.
 
@@ -98,7 +98,7 @@ def _stitched(pieces: Iterable[Piece], recogniser: Recogniser, options: Decoding
         heard = hear(recogniser, [piece.samples], options, words=True)[0]
         start = piece.start / rate
         words = tuple(replace(w, start=w.start + start, end=w.end + start) for w in heard.words)
-        stitcher.add(Heard(start, piece.stop / rate, words))
+        stitcher.add(PieceWords(start, piece.stop / rate, words))
         yield from _settled(stitcher, piece.stop / rate - options.overlap_seconds)
     yield from _settled(stitcher, float("inf"))
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from asr_adapt.models import Hypothesis, Phrase, Word
 from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.result import Segment, mean_probability, phrases
-from asr_adapt.transcription.stitching import Heard, stitch
+from asr_adapt.transcription.stitching import PieceWords, stitch
 
 Span = tuple[int, int]
 
@@ -84,7 +84,7 @@ def _segment(phrase: Phrase, start: float) -> Segment:
 
 
 def _stitched(run: Sequence[Span], heard: Mapping[Span, Hypothesis], rate: int) -> Iterator[Segment]:
-    parts = [Heard(a / rate, b / rate, _moved(heard[(a, b)].words, a / rate)) for a, b in run]
+    parts = [PieceWords(a / rate, b / rate, _moved(heard[(a, b)].words, a / rate)) for a, b in run]
     example = max((heard[span] for span in run), key=lambda hypothesis: len(hypothesis.words))
     yield from _phrases(stitch(parts), example.text)
 

@@ -49,7 +49,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SourceResult:
     """A source that is finished: its place in the input, and either its transcript or its failure."""
 
     index: int
@@ -59,7 +59,7 @@ class Outcome:
 
 
 @dataclass
-class Progress:
+class HearingProgress:
     """How far a run is: seconds of audio heard, seconds of the recogniser's work, sources finished."""
 
     audio_seconds: float = 0.0
@@ -69,7 +69,7 @@ class Progress:
 
 
 @dataclass
-class _Job:
+class _SourceState:
     """What is known of one source while it runs."""
 
     source: Source
@@ -102,7 +102,7 @@ class Engine:
         options: Decoding | None = None,
         *,
         journal_path: JournalPath | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[HearingProgress], None] | None = None,
         states: States | None = None,
         computing: Callable[[], AbstractContextManager[None]] = nullcontext,
         alive: Callable[[], None] = lambda: None,
@@ -115,7 +115,7 @@ class Engine:
         if self.options.diarize:
             self.options = replace(self.options, word_timestamps=True)
             self._diarizer = Diarizer(recogniser.device, self.options.max_speakers)
-        self.progress = Progress()
+        self.progress = HearingProgress()
         self._journal_path = journal_path
         self._on_progress = on_progress
         self._states = states
@@ -135,7 +135,7 @@ class Engine:
         )  # of a family that hears a whole window for any clip
         self._budget = max(self.options.batch_seconds or _automatic_batch(recogniser.device), least)
 
-    def run(self, sources: Sequence[Source]) -> Iterator[Outcome]:
+    def run(self, sources: Sequence[Source]) -> Iterator[SourceResult]:
         """One outcome a source, in the order in which they finish.
 
         A failed source does not stop the others unless ``fail_fast``; errors of the recogniser itself do.
@@ -189,7 +189,7 @@ class Engine:
                 self.progress.finished += 1
                 yield numbers[place], transcript
 
-    def _job(self, source: Source) -> _Job:
+    def _job(self, source: Source) -> _SourceState:
         job = self._begun(source)
         hearing = Hearing.of(self.recogniser)
         if hearing.timed_windows(source):
@@ -199,28 +199,28 @@ class Engine:
             job.track = track_for(own, hearing.sample_rate, round(seconds * hearing.sample_rate), known)
         return job
 
-    def _begun(self, source: Source) -> _Job:
+    def _begun(self, source: Source) -> _SourceState:
         path = self._journal_path(source) if self._journal_path and source.path else None
         language = language_of_row(self.recogniser, self.options.language, source.row)
         if path is None:
-            return _Job(source, language)
+            return _SourceState(source, language)
         try:
             name = f"{self.recogniser.name}, {decoding_name(self.recogniser)}"
             key = journal_key(source, name, replace(self.options, language=language))
         except OSError:  # the file is not there: the reader says so in its own words
-            return _Job(source, language)
-        return _Job(source, language, journal=Journal(path, key))
+            return _SourceState(source, language)
+        return _SourceState(source, language, journal=Journal(path, key))
 
-    def _failures(self, events: Sequence[Read], jobs: dict[int, _Job]) -> Iterator[Outcome]:
+    def _failures(self, events: Sequence[Read], jobs: dict[int, _SourceState]) -> Iterator[SourceResult]:
         for event in events:
             if event.failure is not None:
                 job = jobs.pop(event.job)
                 self.progress.failed += 1
-                yield Outcome(event.job, job.source, failure=event.failure)
+                yield SourceResult(event.job, job.source, failure=event.failure)
 
-    def _hear(self, events: Sequence[Read], jobs: dict[int, _Job], cores: Executor | None) -> None:
+    def _hear(self, events: Sequence[Read], jobs: dict[int, _SourceState], cores: Executor | None) -> None:
         """Recognise every piece among the events and note which sources ended."""
-        pieces: list[tuple[_Job, Piece]] = []
+        pieces: list[tuple[_SourceState, Piece]] = []
         for event in events:
             job = jobs.get(event.job)
             if job is None:
@@ -245,10 +245,10 @@ class Engine:
             self._recognise_at_once(plan, cores)
         self._take_turns(list(jobs.values()))
 
-    def _plan(self, pieces: Sequence[tuple[_Job, Piece]]) -> list[list[tuple[_Job, Piece]]]:
+    def _plan(self, pieces: Sequence[tuple[_SourceState, Piece]]) -> list[list[tuple[_SourceState, Piece]]]:
         """Batches of pieces of one language and like length."""
         rate, hears = self.recogniser.sample_rate, self.recogniser.heard_seconds
-        groups: dict[str | None, list[tuple[_Job, Piece]]] = defaultdict(list)
+        groups: dict[str | None, list[tuple[_SourceState, Piece]]] = defaultdict(list)
         for job, piece in pieces:
             groups[job.language].append((job, piece))
         plan = []
@@ -258,13 +258,13 @@ class Engine:
             plan += [[group[i] for i in batch] for batch in cut]
         return plan
 
-    def _take_turns(self, jobs: Sequence[_Job]) -> None:
+    def _take_turns(self, jobs: Sequence[_SourceState]) -> None:
         """Hear the windows of all sources that are heard so, as far as their audio was read."""
         tracks = [(job, job.track) for job in jobs if job.track is not None]
         if not tracks:
             return
         words = self.options.word_timestamps or self.options.confidence_map is not None
-        turns: TurnBatches[_Job] = TurnBatches(
+        turns: TurnBatches[_SourceState] = TurnBatches(
             self.recogniser, self.options.batch_size or self._rows(), words=words
         )
         turns.run(tracks, self._told)
@@ -277,7 +277,7 @@ class Engine:
         whole = self.recogniser.window_seconds
         return CPU_ROWS if self.recogniser.device.type == "cpu" else max(1, int(self._budget / whole))
 
-    def _told(self, job: _Job, turn: Turn, seconds: float) -> None:
+    def _told(self, job: _SourceState, turn: Turn, seconds: float) -> None:
         """Count one window."""
         job.seconds += seconds
         self.progress.compute_seconds += seconds
@@ -285,7 +285,7 @@ class Engine:
         self._count(job, max(stop, turn.piece.stop) / self.recogniser.sample_rate)
         self._tell()
 
-    def _count(self, job: _Job, until: float) -> None:
+    def _count(self, job: _SourceState, until: float) -> None:
         """Every second of a source counts once, whatever was heard twice or left out."""
         self.progress.audio_seconds += max(0.0, until - job.counted)
         job.counted = max(job.counted, until)
@@ -294,7 +294,7 @@ class Engine:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
-    def _recognise_at_once(self, plan: list[list[tuple[_Job, Piece]]], cores: Executor) -> None:
+    def _recognise_at_once(self, plan: list[list[tuple[_SourceState, Piece]]], cores: Executor) -> None:
         """Run the batches side by side; each is delivered in its turn, with the time since the one before."""
         last = time.perf_counter()
         heard = cores.map(self._transcribe, plan)
@@ -303,7 +303,7 @@ class Engine:
             self._deliver(batch, hypotheses, now - last)
             last = now
 
-    def _recognise(self, batch: list[tuple[_Job, Piece]]) -> None:
+    def _recognise(self, batch: list[tuple[_SourceState, Piece]]) -> None:
         """Run one batch; where memory runs out, its halves, and smaller batches from then on."""
         started = time.perf_counter()
         try:
@@ -318,14 +318,16 @@ class Engine:
             return
         self._deliver(batch, hypotheses, time.perf_counter() - started)
 
-    def _transcribe(self, batch: Sequence[tuple[_Job, Piece]]) -> list[Hypothesis]:
+    def _transcribe(self, batch: Sequence[tuple[_SourceState, Piece]]) -> list[Hypothesis]:
         pieces, language = [piece for _, piece in batch], batch[0][0].language
         shortest = round(SHORTEST_SECONDS * self.recogniser.sample_rate)
         waveforms = [np.pad(p.samples, (0, max(0, shortest - len(p.samples)))) for p in pieces]
         words = self.options.word_timestamps or any(piece.seam for piece in pieces)
         return hear(self.recogniser, waveforms, replace(self.options, language=language), words=words)
 
-    def _deliver(self, batch: list[tuple[_Job, Piece]], hypotheses: list[Hypothesis], seconds: float) -> None:
+    def _deliver(
+        self, batch: list[tuple[_SourceState, Piece]], hypotheses: list[Hypothesis], seconds: float
+    ) -> None:
         total = sum(len(piece.samples) for _, piece in batch)
         for (job, piece), hypothesis in zip(batch, hypotheses, strict=True):
             job.heard[(piece.start, piece.stop)] = hypothesis
@@ -334,7 +336,7 @@ class Engine:
         self.progress.compute_seconds += seconds
         self._tell()  # once all its rows count, else what is left looks many times as long
 
-    def _finished(self, jobs: dict[int, _Job], events: Sequence[Read]) -> Iterator[Outcome]:
+    def _finished(self, jobs: dict[int, _SourceState], events: Sequence[Read]) -> Iterator[SourceResult]:
         for number in dict.fromkeys(event.job for event in events):
             job = jobs.get(number)
             if job is None:
@@ -345,7 +347,7 @@ class Engine:
             elif job.journal is not None:
                 job.journal.append(job.heard)
 
-    def _outcome(self, number: int, job: _Job) -> Outcome:
+    def _outcome(self, number: int, job: _SourceState) -> SourceResult:
         self.progress.finished += 1
         for remark in job.remarks:
             logger.warning("%s: %s", shown(job.source.label), remark)
@@ -365,9 +367,9 @@ class Engine:
             fields=job.source.fields,
             looped=any(hypothesis.looped for hypothesis in job.heard.values()),
         )
-        return Outcome(number, job.source, self._with_speakers(transcript, job))
+        return SourceResult(number, job.source, self._with_speakers(transcript, job))
 
-    def _with_speakers(self, transcript: Transcript, job: _Job) -> Transcript:
+    def _with_speakers(self, transcript: Transcript, job: _SourceState) -> Transcript:
         """The same with who spoke, where that was asked; voices are heard once the words are known."""
         if self._diarizer is None or not transcript.segments:
             return transcript

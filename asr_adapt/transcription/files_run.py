@@ -14,7 +14,7 @@ from asr_adapt.destinations import Name
 from asr_adapt.files import temporary_folder
 from asr_adapt.locks import alone
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.engine import Engine, Outcome
+from asr_adapt.transcription.engine import Engine, SourceResult
 from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript
@@ -76,7 +76,7 @@ def transcribe_files(
         outputs.check(len(expansion.sources))
         produced = None if outputs.directory is None else Produced(outputs.directory, spool)
         sources = expansion.sources if produced is None else produced.named(expansion.sources)
-        run = _Run(outputs, settings, produced)
+        run = _FilesRun(outputs, settings, produced)
         todo = Expansion(run.without_existing(sources), [])
         outputs.require_free(todo.sources, settings.read, overwrite=settings.overwrite)
         for failure in expansion.failures:
@@ -89,7 +89,7 @@ def transcribe_files(
         return run.report
 
 
-class _Run:
+class _FilesRun:
     """The state of one run; transcripts wait here for their turn on standard output."""
 
     def __init__(self, outputs: Outputs, settings: RunSettings, produced: Produced | None) -> None:
@@ -175,7 +175,7 @@ class _Run:
         elif self.outputs.directory is None and self.outputs.file is None:
             self.outputs.write_in_order(ordered)
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: SourceResult) -> None:
         text = None
         if outcome.failure is not None:
             self.fail(outcome.failure)

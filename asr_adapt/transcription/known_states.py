@@ -38,7 +38,7 @@ class States(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownRows:
     """What need not be computed again: ``states`` of rows, and what a model wrote before.
 
     With the fingerprint of its ``weights``, what they wrote under equal settings is read back, and what they
@@ -49,7 +49,7 @@ class Known:
     weights: str | None = None
 
 
-UNKNOWN = Known()
+UNKNOWN = KnownRows()
 
 
 def transcribe_states(

@@ -17,7 +17,7 @@ SAME_WORD_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class PieceWords:
     """What one piece gave: its time in the file, in seconds, and its words with times in the file."""
 
     start: float
@@ -25,7 +25,7 @@ class Heard:
     words: tuple[Word, ...]
 
 
-def stitch(heard: Iterable[Heard]) -> list[Word]:
+def stitch(heard: Iterable[PieceWords]) -> list[Word]:
     """The words of all pieces, in order; ``heard`` is sorted by start and may overlap."""
     stitcher = Stitcher()
     for piece in heard:
@@ -40,7 +40,7 @@ class Stitcher:
         self.words: list[Word] = []
         self._end = 0.0
 
-    def add(self, piece: Heard) -> None:
+    def add(self, piece: PieceWords) -> None:
         """Join one more piece, which starts no earlier than those before it."""
         if piece.end <= self._end:
             return  # wholly heard already

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from asr_adapt.audio import AudioError, probe, read_audio
-from asr_adapt.audio.timeline import Clock, on_clock
+from asr_adapt.audio.timeline import FrameClock, on_clock
 from tests.audio.sounds import RATE, pitch_at, tone, write_media
 
 CONTAINERS = [("mkv", None), ("mp4", None), ("ts", "mpegts"), ("mov", None)]
@@ -42,7 +42,7 @@ def test_where_packets_are_missing_there_is_silence(tmp_path, suffix):
 
 def place(stamped, *, start=0, stop=None, end=1e9, on_jump=lambda seconds: None):
     blocks = [(stamp, np.full((10, 1), value, np.float32)) for stamp, value in stamped]
-    found = list(on_clock(blocks, Clock(10, end, on_jump), start, stop))
+    found = list(on_clock(blocks, FrameClock(10, end, on_jump), start, stop))
     return np.concatenate(found)[:, 0].tolist() if found else []
 
 

@@ -10,7 +10,7 @@ import sys
 from typer.main import get_command
 
 from asr_adapt.cli.app import build_app, run
-from asr_adapt.cli.doctor import Finding, examine
+from asr_adapt.cli.doctor import Diagnosis, examine
 
 
 def test_doctor_prints_a_line_a_check(capfd):
@@ -62,7 +62,7 @@ def test_doctor_sees_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
 
 
 def test_finding_reads_as_one_line():
-    line = Finding("torch", "broken", "it multiplies wrongly", "reinstall torch").line()
+    line = Diagnosis("torch", "broken", "it multiplies wrongly", "reinstall torch").line()
     assert line == "BAD  torch: it multiplies wrongly Fix: reinstall torch"
 
 

@@ -10,7 +10,7 @@ import torch
 
 from asr_adapt.models.search.beam_search import search as beam_search
 from asr_adapt.models.search.biasing import PhraseBias
-from asr_adapt.models.search.generation import Heard, Rules, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, speak
 from asr_adapt.models.search.phrases import list_mark, written_forms
 
 END, NEW, YORK, CITY, S, OTHER = range(6)
@@ -72,8 +72,8 @@ class Table:
         return self.rows[ids[:, -1]]
 
 
-def heard(rows: int) -> Heard:
-    return Heard(torch.zeros(rows, 1, 1), None, torch.full((rows, 1), OTHER))
+def heard(rows: int) -> EncoderOutput:
+    return EncoderOutput(torch.zeros(rows, 1, 1), None, torch.full((rows, 1), OTHER))
 
 
 def exhaustive(table: torch.Tensor, bias: PhraseBias, longest: int) -> list[int]:
@@ -97,7 +97,7 @@ def test_a_wide_beam_finds_the_best_of_all_transcripts(seed, monkeypatch):
     table[:, END] += 1.5
     bias = PhraseBias([([NEW, YORK], 1.5, False), ([CITY, S], 1.0, False)], GLUED)
     rules = Rules(END, most=6, bias=bias)
-    monkeypatch.setattr(Heard, "cache", lambda self, rules: NoCache())
+    monkeypatch.setattr(EncoderOutput, "cache", lambda self, rules: NoCache())
     (said,) = beam_search(Table(table), heard(1), rules, beams=400, patience=50.0)
     assert list(said.ids) == exhaustive(table, bias, 5)
     assert said.bonus == pytest.approx(value(bias, [*said.ids, END]), abs=1e-4)
@@ -119,7 +119,7 @@ def test_greedy_search_follows_the_bias_and_reports_the_models_own_scores(monkey
     table[OTHER, [OTHER, NEW, END]] = torch.tensor([1.0, 0.0, -4.0])
     table[NEW, [S, YORK]] = torch.tensor([1.0, 0.0])
     table[YORK, END] = table[S, END] = 9.0
-    monkeypatch.setattr(Heard, "cache", lambda self, rules: NoCache())
+    monkeypatch.setattr(EncoderOutput, "cache", lambda self, rules: NoCache())
     plain = Rules(END, most=8)
     biased = Rules(END, most=8, bias=PhraseBias([([NEW, YORK], 1.5, False)], GLUED))
     (without,) = speak(Table(table), heard(1), plain)

@@ -10,7 +10,7 @@ import torch
 
 from asr_adapt.models import Search
 from asr_adapt.models.search.beam_search import search as beam_search
-from asr_adapt.models.search.generation import Heard, Rules, Spoken, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, speak
 from asr_adapt.models.search.guard import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
 from asr_adapt.models.search.repetition import Repeats, compression
 
@@ -55,9 +55,9 @@ class Speaker:
         return logits
 
 
-def heard(rows: int, most: tuple[int, ...] | None = None) -> Heard:
+def heard(rows: int, most: tuple[int, ...] | None = None) -> EncoderOutput:
     states = torch.arange(rows).float()[:, None, None]
-    return Heard(states, None, torch.full((rows, 1), 7), most)
+    return EncoderOutput(states, None, torch.full((rows, 1), 7), most)
 
 
 def by(speaker: Speaker) -> Attempt:

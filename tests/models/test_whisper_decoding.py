@@ -12,7 +12,7 @@ import torch
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.search.beam_search import search
-from asr_adapt.models.search.generation import Heard, Rules, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, speak
 from asr_adapt.models.words.times import group, warp
 
 from .whisper_models import save_tiny_whisper
@@ -57,7 +57,7 @@ def exhaustive(scores: np.ndarray, most: int) -> tuple[int, ...]:
 @pytest.mark.parametrize("seed", range(6))
 def test_a_wide_beam_finds_the_best_sequence_of_all(seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=(4, 4)) * 2
-    heard = Heard(torch.zeros(1, 1, 1), None, torch.tensor([[1]]))
+    heard = EncoderOutput(torch.zeros(1, 1, 1), None, torch.tensor([[1]]))
     found = search(Table(scores), heard, Rules(end=0, most=5), beams=200)[0]
     assert found.ids == exhaustive(scores, 4)
     narrow = search(Table(scores), heard, Rules(end=0, most=5), beams=1)[0]

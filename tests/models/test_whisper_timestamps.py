@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import WhisperTimeStampLogitsProcessor
 
-from asr_adapt.models.attention.whisper.timestamps import Span, TimedRules, spans
+from asr_adapt.models.attention.whisper.timestamps import PhraseSpan, TimedRules, spans
 
 #: A vocabulary of 20 words, the end, "no timestamps", and 31 timestamps.
 END, UNTIMED, FIRST, COUNT = 20, 21, 22, 53
@@ -57,20 +57,20 @@ def test_rows_are_judged_each_by_itself() -> None:
     [
         ([], [], 20.0),
         # closed: heard to the end
-        ([FIRST, 1, 2, FIRST + 10], [Span(0.0, 0.2, 0, 4)], 20.0),
+        ([FIRST, 1, 2, FIRST + 10], [PhraseSpan(0.0, 0.2, 0, 4)], 20.0),
         # two phrases, the second closed
         (
             [FIRST, 1, FIRST + 10, FIRST + 12, 2, FIRST + 20],
-            [Span(0.0, 0.2, 0, 3), Span(0.24, 0.4, 3, 6)],
+            [PhraseSpan(0.0, 0.2, 0, 3), PhraseSpan(0.24, 0.4, 3, 6)],
             20.0,
         ),
         # broken off inside the second phrase: heard again from its beginning
-        ([FIRST, 1, FIRST + 10, FIRST + 10, 2, 3], [Span(0.0, 0.2, 0, 3)], 0.2),
+        ([FIRST, 1, FIRST + 10, FIRST + 10, 2, 3], [PhraseSpan(0.0, 0.2, 0, 3)], 0.2),
         # no timestamp but the first: the phrase is the whole window
-        ([FIRST, 1, 2], [Span(0.0, 20.0, 0, 3)], 20.0),
+        ([FIRST, 1, 2], [PhraseSpan(0.0, 20.0, 0, 3)], 20.0),
     ],
 )
-def test_phrases_and_where_to_go_on(ids: list[int], found: list[Span], until: float) -> None:
+def test_phrases_and_where_to_go_on(ids: list[int], found: list[PhraseSpan], until: float) -> None:
     parts, end = spans(ids, FIRST, 20.0)
     assert [(p.first, p.stop) for p in parts] == [(p.first, p.stop) for p in found]
     assert [t for p in parts for t in (p.start, p.end)] == pytest.approx(

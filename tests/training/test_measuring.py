@@ -15,7 +15,7 @@ from asr_adapt.decoding import Decoding
 from asr_adapt.models import load_recogniser, weights_fingerprint
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.transcription import evaluate_rows
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 KEPT = "transcripts of an earlier run"
 
@@ -66,7 +66,7 @@ def test_other_weights_other_sound_or_other_settings_are_transcribed_anew(
     recogniser = load_recogniser(tree["model"], device="cpu")
 
     def kept(**more: Any) -> int:
-        known = Known(weights=weights_fingerprint(recogniser))
+        known = KnownRows(weights=weights_fingerprint(recogniser))
         return evaluate_rows(manifest, recogniser, decoding=Decoding(**more), known=known).kept
 
     assert [kept(), kept()] == [0, 6]
@@ -84,7 +84,7 @@ def test_damaged_transcripts_of_an_earlier_run_are_named_and_written_anew(
     tree: dict[str, Any], corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: bytes
 ) -> None:
     recogniser = load_recogniser(tree["model"], device="cpu")
-    known = Known(weights=weights_fingerprint(recogniser))
+    known = KnownRows(weights=weights_fingerprint(recogniser))
     first = evaluate_rows(corpus / "dev.jsonl", recogniser, known=known)
     (path,) = (tmp_path / "cache" / "asr-adapt" / "predictions").iterdir()
     path.write_bytes(content)

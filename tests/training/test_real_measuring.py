@@ -11,7 +11,7 @@ from asr_adapt.models import load_recogniser
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.transcription import evaluate_rows
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 pytestmark = [pytest.mark.pretrained, pytest.mark.realdata]
 
@@ -28,7 +28,7 @@ def test_real_clips_read_the_same_from_kept_states(
     assert states is not None and all(states.has(row) for row in rows)
     heard = []
     ours.model.model.encoder.conv1.register_forward_hook(lambda *_: heard.append(1))
-    kept = evaluate_rows(rows, ours, known=Known(states))
+    kept = evaluate_rows(rows, ours, known=KnownRows(states))
     prefix.close()
     assert not heard, "the encoder ran again"
     assert kept.hypotheses == plain.hypotheses

@@ -16,7 +16,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, write_manifest
 from asr_adapt.models import WhisperRecogniser, load_recogniser
 from asr_adapt.models.attention.whisper.windows import WhisperWindows
-from asr_adapt.models.search.generation import Heard, Rules, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, speak
 from asr_adapt.training import adapt, build_recipe
 from tests.models.whisper_models import save_tiny_whisper
 from tests.training.conftest import quick_tree
@@ -71,7 +71,7 @@ def timed(folder: Path, clip: np.ndarray) -> list[str]:
     assert isinstance(ours, WhisperRecogniser) and ours.tokens.no_timestamps is not None
     prefix = torch.tensor([ours.tokens.prefix(None, "transcribe", timestamps=True)])
     rules = Rules(ours.end, 44, never=(ours.tokens.no_timestamps,))
-    said = speak(ours.network, Heard(ours.heard([clip]).states, None, prefix), rules)
+    said = speak(ours.network, EncoderOutput(ours.heard([clip]).states, None, prefix), rules)
     return ours.processor.tokenizer.convert_ids_to_tokens(list(said[0].ids))
 
 

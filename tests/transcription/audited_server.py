@@ -14,7 +14,7 @@ import threading
 from typing import Any
 
 from asr_adapt.models import load_recogniser
-from asr_adapt.transcription.serve import Settings, make_server
+from asr_adapt.transcription.serve import ServerSettings, make_server
 
 #: Events whose first argument names a file; all but ``open`` and the listings change something.
 FILE_EVENTS = {
@@ -43,7 +43,7 @@ def described(event: str, arguments: tuple[Any, ...]) -> list[Any] | None:
 
 def main(model: str) -> None:
     """Serve and report."""
-    server = make_server(Settings({"tones": load_recogniser(model, device="cpu")}, 2**20, 5.0))
+    server = make_server(ServerSettings({"tones": load_recogniser(model, device="cpu")}, 2**20, 5.0))
     events: list[list[Any]] = []
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

@@ -14,7 +14,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import WhisperRecogniser, load_recogniser
 from asr_adapt.transcription import evaluate_rows
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 from asr_adapt.transcription.row_languages import listed
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -84,7 +84,7 @@ def test_a_language_that_was_asked_for_wins_and_says_so(
 
 def test_kept_transcripts_are_those_of_the_language(model: Path, rows: Path, told) -> None:
     ours = load_recogniser(model, device="cpu")
-    known = Known(weights="of this model")
+    known = KnownRows(weights="of this model")
     assert evaluate_rows(rows, ours, known=known).kept == 0
     assert evaluate_rows(rows, ours, known=known).kept == len(LANGS)
     other = rows.with_name("other.jsonl")

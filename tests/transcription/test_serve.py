@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from asr_adapt.scoring.calibration import Calibration
-from asr_adapt.transcription.serve import Settings, make_server
+from asr_adapt.transcription.serve import ServerSettings, make_server
 
 #: Takes every confidence near one to a half or less.
 HALVING = Calibration(1.0, 0.0, 0.0)
@@ -27,7 +27,7 @@ OCTETS = {"Content-Type": "application/octet-stream"}
 @pytest.fixture(scope="module")
 def server(tone_recogniser):
     models = {"tones": tone_recogniser, "again": tone_recogniser}
-    made = make_server(Settings(models, 2**20, 5.0, calibrations={"again": HALVING}))
+    made = make_server(ServerSettings(models, 2**20, 5.0, calibrations={"again": HALVING}))
     thread = threading.Thread(target=made.serve_forever, daemon=True)
     thread.start()
     yield made

@@ -19,7 +19,7 @@ import pytest
 import soundfile
 
 from asr_adapt.models import load_recogniser
-from asr_adapt.transcription.serve import Settings, make_server
+from asr_adapt.transcription.serve import ServerSettings, make_server
 from asr_adapt.transcription.serve.gate import answers_for
 from asr_adapt.transcription.serve.turns import Turns
 
@@ -31,7 +31,7 @@ HEAD = (
 
 @pytest.fixture
 def server(tone_recogniser):
-    made = make_server(Settings({"tones": tone_recogniser}, patience=5.0, most_seconds=30.0))
+    made = make_server(ServerSettings({"tones": tone_recogniser}, patience=5.0, most_seconds=30.0))
     threading.Thread(target=made.serve_forever, daemon=True).start()
     yield made
     made.shutdown()
@@ -184,7 +184,7 @@ def upload(server, body: bytes) -> socket.socket:
 @pytest.fixture
 def open_server(tone_recogniser):
     """A server with room for little."""
-    settings = Settings(
+    settings = ServerSettings(
         {"tones": tone_recogniser},
         most_seconds=900.0,
         queue_seconds=1000.0,
@@ -235,7 +235,7 @@ def test_a_client_that_leaves_stops_its_work(open_server, tone_recogniser, flac,
 
 def test_a_client_that_leaves_while_silence_is_read_stops_that(tmp_path) -> None:
     """Nothing is computed where nobody speaks, so it is the reading that must end."""
-    made = make_server(Settings({"nano": load_recogniser("nano-whisper", device="cpu")}))
+    made = make_server(ServerSettings({"nano": load_recogniser("nano-whisper", device="cpu")}))
     threading.Thread(target=made.serve_forever, daemon=True).start()
     try:
         silent = tmp_path / "silent.flac"
@@ -275,7 +275,7 @@ def test_more_than_the_queue_holds_is_told_to_come_again(
 
 
 def test_a_client_that_stalls_is_dropped(tone_recogniser) -> None:
-    made = make_server(Settings({"tones": tone_recogniser}, patience=0.3))
+    made = make_server(ServerSettings({"tones": tone_recogniser}, patience=0.3))
     threading.Thread(target=made.serve_forever, daemon=True).start()
     try:
         with sent(made, HEAD + b"1000\r\n\r\nabc") as connection:

@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_adapt.models import Word
-from asr_adapt.transcription.stitching import Heard, stitch
+from asr_adapt.transcription.stitching import PieceWords, stitch
 from asr_adapt.transcription.windows import windows
 
 
-def heard(start: float, end: float, *words: tuple[str, float, float]) -> Heard:
-    return Heard(start, end, tuple(Word(text, a, b, 1.0) for text, a, b in words))
+def heard(start: float, end: float, *words: tuple[str, float, float]) -> PieceWords:
+    return PieceWords(start, end, tuple(Word(text, a, b, 1.0) for text, a, b in words))
 
 
-def texts(*parts: Heard) -> list[str]:
+def texts(*parts: PieceWords) -> list[str]:
     return [word.text for word in stitch(parts)]
 
 
@@ -67,7 +67,9 @@ def test_windows_over_known_words_give_them_back(spoken, window, overlap):
     while True:
         end = min(start + window, time)
         parts.append(
-            Heard(start, end, tuple(_cut(word, start, end) for word in truth if _inside(word, start, end)))
+            PieceWords(
+                start, end, tuple(_cut(word, start, end) for word in truth if _inside(word, start, end))
+            )
         )
         if end >= time:
             break

@@ -44,7 +44,7 @@ class KaldiLayout:
         utterances = (
             _read_segments(folder / "segments", recordings)
             if (folder / "segments").is_file()
-            else {name: _Segment(path, line=line) for name, (path, line) in recordings.items()}
+            else {name: _KaldiSegment(path, line=line) for name, (path, line) in recordings.items()}
         )
         texts = _read_pairs(folder / "text") if (folder / "text").is_file() else {}
         for name, (_, line) in texts.items():
@@ -65,7 +65,7 @@ class KaldiLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class _Segment:
+class _KaldiSegment:
     path: str
     start: float = 0.0
     end: float | None = None
@@ -109,8 +109,8 @@ def _read_recordings(path: Path) -> dict[str, tuple[str, int]]:
     return recordings
 
 
-def _read_segments(path: Path, recordings: Mapping[str, tuple[str, int]]) -> dict[str, _Segment]:
-    segments: dict[str, _Segment] = {}
+def _read_segments(path: Path, recordings: Mapping[str, tuple[str, int]]) -> dict[str, _KaldiSegment]:
+    segments: dict[str, _KaldiSegment] = {}
     for name, (value, line) in _read_pairs(path).items():
         parts = value.split()
         try:
@@ -122,11 +122,11 @@ def _read_segments(path: Path, recordings: Mapping[str, tuple[str, int]]) -> dic
         if recording not in recordings:
             raise DataError(f"recording {recording!r} is not in wav.scp.", path=path, line=line)
         if end == -1:  # Kaldi: up to the end of the recording
-            segments[name] = _Segment(recordings[recording][0], start, None, line)
+            segments[name] = _KaldiSegment(recordings[recording][0], start, None, line)
         elif not 0 <= start < end < 1e9:
             raise DataError(f"segment {start:g} to {end:g} s is empty or negative.", path=path, line=line)
         else:
-            segments[name] = _Segment(recordings[recording][0], start, end, line)
+            segments[name] = _KaldiSegment(recordings[recording][0], start, end, line)
     return segments
 
 

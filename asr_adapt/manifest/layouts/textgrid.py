@@ -58,7 +58,7 @@ class TextGridLayout:
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class TierInterval:
     """``start`` and ``end`` in seconds."""
 
     start: float
@@ -71,7 +71,7 @@ class Tier:
     """One interval tier."""
 
     name: str
-    intervals: tuple[Interval, ...]
+    intervals: tuple[TierInterval, ...]
 
 
 def parse_textgrid(path: Path) -> list[Tier]:
@@ -127,11 +127,11 @@ class _Tokens:
             raise DataError(f"the TextGrid has {token[:40]} in place of a text.", path=self._path)
         return token[1:-1].replace('""', '"')
 
-    def interval(self) -> Interval:
+    def interval(self) -> TierInterval:
         start, end, text = self.number(), self.number(), self.string()
         if not 0 <= start <= end < 1e9:
             raise DataError(f"the interval {start:g} to {end:g} s runs backwards.", path=self._path)
-        return Interval(start, end, text)
+        return TierInterval(start, end, text)
 
 
 def _choose(tiers: list[Tier], wanted: str | None, path: Path) -> Tier:

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.models.attention.seq2seq import Network, Seq2SeqRecogniser
+from asr_adapt.models.attention.seq2seq import Seq2SeqNetwork, Seq2SeqRecogniser
 from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Search
 from asr_adapt.models.search.biasing import PhraseBias
-from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.models.search.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.stack import LayerStack
 
@@ -26,7 +26,7 @@ from asr_adapt.models.stack import LayerStack
 WINDOW_SECONDS = 30.0
 
 
-class MaskedNetwork(Network, Protocol):
+class MaskedNetwork(Seq2SeqNetwork, Protocol):
     """A network that says how its decoder is told which frames are sound."""
 
     def stack(self) -> LayerStack:
@@ -122,7 +122,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         given = torch.tensor([self.prefix(language)] * len(heard.states), device=heard.states.device)
         mask = self.network.mask(heard.states, heard.lengths)
         most = min(self.model.generation_config.max_length or self.positions, self.positions)
-        ready = Heard(heard.states, mask, given, most_tokens(seconds))
+        ready = EncoderOutput(heard.states, mask, given, most_tokens(seconds))
         doubted = self._doubted if self.search.fallback else None
         attempt = partial(attempt_with, self.network)
         rules = Rules(self.end, most, bias=self._bias)

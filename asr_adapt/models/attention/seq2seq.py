@@ -1,6 +1,6 @@
 """What encoder–decoder recognisers share: the stack up to the decoder, the loss, transcripts with word times.
 
-Knows a network's parts by what they do (:class:`Network`) and tokens as numbers. Does not know how any
+Knows a network's parts by what they do (:class:`Seq2SeqNetwork`) and tokens as numbers. Does not know how any
 architecture computes, what its prefix means, nor recipes.
 """
 
@@ -28,7 +28,7 @@ from asr_adapt.models.words.times import alignment_heads, attention_of, token_ti
 IGNORED = -100
 
 
-class Network(Protocol):
+class Seq2SeqNetwork(Protocol):
     """The modules of an encoder–decoder model in the order in which sound passes them."""
 
     decoder: Any
@@ -55,7 +55,7 @@ class Network(Protocol):
 class Seq2SeqRecogniser(Recogniser):
     """A family of encoder–decoder models; ``end`` is the id of the token that closes a transcript."""
 
-    network: Network
+    network: Seq2SeqNetwork
     end: int
     #: Seconds of one encoder frame.
     frame_seconds: float

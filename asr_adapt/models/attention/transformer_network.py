@@ -19,7 +19,7 @@ from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Sta
 
 
 class TransformerNetwork(ABC):
-    """The modules of a model in the order in which sound passes them; see :class:`seq2seq.Network`.
+    """The modules of a model in the order in which sound passes them; see :class:`seq2seq.Seq2SeqNetwork`.
 
     ``model.encoder`` and ``model.decoder`` have ``layers`` and ``layer_norm``; the token embedding is tied to
     the output projection, whose name is ``projection``.

@@ -33,7 +33,7 @@ def rounded(count: int) -> int:
 
 
 @dataclass(frozen=True)
-class Packing:
+class PackedRows:
     """Where each row lies, in frames: ``slots`` on the front end's time line, ``rows`` one behind another.
 
     ``samples`` counts each row's samples.
@@ -44,7 +44,7 @@ class Packing:
     rows: list[range]
 
     @classmethod
-    def of(cls, samples: Sequence[int], frames: Sequence[int], hop: int) -> Packing:
+    def of(cls, samples: Sequence[int], frames: Sequence[int], hop: int) -> PackedRows:
         """Slots of rows of that many samples and frames; ``hop`` is samples per frame."""
         slots, rows, slot, frame = [], [], 0, 0
         for length, count in zip(samples, frames, strict=True):
@@ -72,7 +72,7 @@ class PackedEncoder:
     def logits(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (batch, frames, vocabulary) and frames (batch,) of padded (batch, samples) and (batch,)."""
         counts = self.anatomy.convolved(lengths).clamp_min(0)
-        packing = Packing.of(lengths.tolist(), counts.tolist(), self._hop)
+        packing = PackedRows.of(lengths.tolist(), counts.tolist(), self._hop)
         features = self._front_end(self._time_line(values, lengths.tolist(), packing), packing)
         hidden = self._embedded(features, packing)
         for layer in self.anatomy.layers:
@@ -83,7 +83,7 @@ class PackedEncoder:
         rows = [logits[row.start : row.stop] for row in packing.rows]
         return nn.utils.rnn.pad_sequence(rows, batch_first=True), counts
 
-    def _time_line(self, values: Tensor, lengths: Sequence[int], packing: Packing) -> Tensor:
+    def _time_line(self, values: Tensor, lengths: Sequence[int], packing: PackedRows) -> Tensor:
         """Every row at its slot, silence between them: (samples,)."""
         hop = self._hop
         line = values.new_zeros(rounded(packing.slots[-1] + -(-lengths[-1] // hop)) * hop)
@@ -91,7 +91,7 @@ class PackedEncoder:
             line[slot * hop : slot * hop + length] = row[:length]
         return line
 
-    def _front_end(self, line: Tensor, packing: Packing) -> Tensor:
+    def _front_end(self, line: Tensor, packing: PackedRows) -> Tensor:
         """The convolutions, channels last so that normalisation needs no transposition: (time, channels)."""
         states, step, lengths = line[:, None], 1, packing.samples
         for layer in self.anatomy.base.feature_extractor.conv_layers:
@@ -108,7 +108,7 @@ class PackedEncoder:
             states = _activated(layer.activation, states)
         return states
 
-    def _embedded(self, features: Tensor, packing: Packing) -> Tensor:
+    def _embedded(self, features: Tensor, packing: PackedRows) -> Tensor:
         """Projection and positions of valid frames, rows one behind another: (frames, width)."""
         index = torch.zeros(rounded(packing.frames), dtype=torch.long)
         for slot, row in zip(packing.slots, packing.rows, strict=True):
@@ -118,7 +118,7 @@ class PackedEncoder:
         hidden = hidden + self._positions(hidden, packing)
         return hidden if self.anatomy.final_norm else self.anatomy.encoder.layer_norm(hidden)
 
-    def _positions(self, hidden: Tensor, packing: Packing) -> Tensor:
+    def _positions(self, hidden: Tensor, packing: PackedRows) -> Tensor:
         """The position convolution, with as much silence between rows as it reaches."""
         starts = [row.start + number * self._reach for number, row in enumerate(packing.rows)]
         spaced = hidden.new_zeros(rounded(starts[-1] + len(packing.rows[-1])), hidden.shape[1])
@@ -130,7 +130,7 @@ class PackedEncoder:
             out[row.start : row.stop] = spaced[start : start + len(row)]
         return out
 
-    def _layer(self, layer: Any, hidden: Tensor, packing: Packing) -> Tensor:
+    def _layer(self, layer: Any, hidden: Tensor, packing: PackedRows) -> Tensor:
         """One transformer layer with its norms before (large models) or behind its two branches."""
         if self.anatomy.final_norm:
             hidden = hidden + _attention(layer.attention, layer.layer_norm(hidden), packing.rows)

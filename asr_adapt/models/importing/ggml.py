@@ -13,7 +13,7 @@ import torch
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.binary import BinaryFile
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.openai_names import named
 from asr_adapt.models.importing.vocabulary import END
 from asr_adapt.models.importing.vocabulary_sources import from_pieces, with_openai_specials
@@ -29,7 +29,7 @@ _MOST_RANK = 4
 _MOST_NAME = 256
 
 
-def read_ggml(path: str | Path) -> Checkpoint:
+def read_ggml(path: str | Path) -> WhisperCheckpoint:
     """The Whisper in ``path``; raises :class:`ModelError` for a damaged or quantised file."""
     place = Path(path)
     with BinaryFile(place) as file:
@@ -50,7 +50,7 @@ def read_ggml(path: str | Path) -> Checkpoint:
         pieces.pop()
     vocabulary = with_openai_specials(from_pieces(pieces, place), sizes["n_vocab"], place)
     heads = (sizes["n_audio_head"], sizes["n_text_head"])
-    return Checkpoint(place, named(weights), heads, vocabulary)
+    return WhisperCheckpoint(place, named(weights), heads, vocabulary)
 
 
 def _skip_filters(file: BinaryFile) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from asr_adapt.errors import ModelError
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.ctranslate2 import read_ctranslate2
 from asr_adapt.models.importing.ggml import MAGIC, read_ggml
 from asr_adapt.models.importing.openai_pt import read_openai
@@ -36,7 +36,7 @@ def foreign_kind(path: Path) -> str | None:
     return "openai" if first == _ZIP and path.suffix in (".pt", ".pth") else None
 
 
-def read_foreign(path: Path, vocabulary: Callable[[int], WhisperVocabulary]) -> Checkpoint:
+def read_foreign(path: Path, vocabulary: Callable[[int], WhisperVocabulary]) -> WhisperCheckpoint:
     """The Whisper at ``path``; ``vocabulary`` gives that of a model of so many tokens.
 
     Raises :class:`ModelError` for a file of no known kind, or a damaged one.

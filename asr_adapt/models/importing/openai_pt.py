@@ -15,7 +15,7 @@ import torch
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.files.directory import refused_objects
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.openai_names import named
 from asr_adapt.models.importing.vocabulary import WhisperVocabulary
 
@@ -31,7 +31,7 @@ _SIZES = {
 _COUNTS = ("n_audio_head", "n_audio_layer", "n_text_head", "n_text_layer")
 
 
-def read_openai(path: str | Path, vocabulary: Callable[[int], WhisperVocabulary]) -> Checkpoint:
+def read_openai(path: str | Path, vocabulary: Callable[[int], WhisperVocabulary]) -> WhisperCheckpoint:
     """The Whisper in ``path``; ``vocabulary`` gives that of a model of so many tokens.
 
     Loaded by ``torch.load(weights_only=True)``. Raises :class:`ModelError` for anything else than sizes and
@@ -52,7 +52,7 @@ def read_openai(path: str | Path, vocabulary: Callable[[int], WhisperVocabulary]
                 place, f"n_{side}_layer is {sizes[f'n_{side}_layer']}, and there are {layers} layers"
             )
     heads = (sizes["n_audio_head"], sizes["n_text_head"])
-    return Checkpoint(place, named(weights), heads, vocabulary(sizes["n_vocab"]))
+    return WhisperCheckpoint(place, named(weights), heads, vocabulary(sizes["n_vocab"]))
 
 
 def _load(path: Path) -> Any:

@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 
 from asr_adapt.errors import ModelError
 from asr_adapt.models.importing.alignment import known_heads
-from asr_adapt.models.importing.checkpoint import Checkpoint
+from asr_adapt.models.importing.checkpoint import WhisperCheckpoint
 from asr_adapt.models.importing.vocabulary import NO_TIMESTAMPS, PREVIOUS, TASKS
 
 _HOP, _RATE = 160, 16_000
@@ -22,7 +22,7 @@ _HOP, _RATE = 160, 16_000
 _OPENAI_PIECES = 50_256
 
 
-def write_whisper(checkpoint: Checkpoint, folder: Path) -> None:
+def write_whisper(checkpoint: WhisperCheckpoint, folder: Path) -> None:
     """Write ``checkpoint`` into the present ``folder``, in the precision of its weights.
 
     Raises :class:`ModelError` where weights and vocabulary do not make a whole Whisper.
@@ -38,7 +38,7 @@ def write_whisper(checkpoint: Checkpoint, folder: Path) -> None:
     WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
 
 
-def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+def generation_settings(checkpoint: WhisperCheckpoint) -> dict[str, Any]:
     """What ``generation_config.json`` of the hub's Whisper says, without its forced tokens."""
     vocabulary, positions = checkpoint.vocabulary, checkpoint.tensors["model.decoder.embed_positions.weight"]
     special, end = vocabulary.specials, vocabulary.end
@@ -65,7 +65,7 @@ def generation_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return known
 
 
-def _suppressed(checkpoint: Checkpoint) -> dict[str, Any]:
+def _suppressed(checkpoint: WhisperCheckpoint) -> dict[str, Any]:
     """OpenAI's lists for its two vocabularies, where the file brings none."""
     vocabulary = checkpoint.vocabulary
     spoken = {*vocabulary.languages, NO_TIMESTAMPS, "<|endoftext|>"}
@@ -77,13 +77,13 @@ def _suppressed(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"suppress_tokens": words + never, "begin_suppress_tokens": [220, vocabulary.end]}
 
 
-def _alignment(checkpoint: Checkpoint) -> dict[str, Any]:
+def _alignment(checkpoint: WhisperCheckpoint) -> dict[str, Any]:
     config = checkpoint.config()
     found = known_heads(config.decoder_layers, config.decoder_attention_heads, config.vocab_size)
     return {"alignment_heads": found} if found else {}
 
 
-def _check_ids(checkpoint: Checkpoint, settings: dict[str, Any]) -> None:
+def _check_ids(checkpoint: WhisperCheckpoint, settings: dict[str, Any]) -> None:
     """Raise :class:`ModelError` for a token or head that the network has not."""
     size = len(checkpoint.tensors["model.decoder.embed_tokens.weight"])
     for name in ("suppress_tokens", "begin_suppress_tokens"):

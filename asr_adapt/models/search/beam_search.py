@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from asr_adapt.models.search.generation import Heard, Network, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, StepNetwork
 
 #: Of a continuation: the beam, its next token, that token's log-probability, the beam's bonus with it.
 _Step = tuple[int, int, float, float]
 
 
 @dataclass
-class _Row:
+class _BeamRow:
     """Beams of one row while it is searched: tokens and scores of each, those that ended, those cut off."""
 
     beams: list[list[int]]
@@ -60,8 +60,8 @@ class _Row:
 
 @torch.inference_mode()
 def search(
-    network: Network,
-    heard: Heard,
+    network: StepNetwork,
+    heard: EncoderOutput,
     rules: Rules,
     beams: int,
     *,
@@ -76,7 +76,7 @@ def search(
     room = heard.room(rules)
     own = heard.most or [0] * len(room)
     wanted = max(1, round(beams * patience))
-    rows = [_Row([[]], [[]], r, r == o, wanted, length_penalty) for r, o in zip(room, own, strict=True)]
+    rows = [_BeamRow([[]], [[]], r, r == o, wanted, length_penalty) for r, o in zip(room, own, strict=True)]
     cache, mask, ids = heard.cache(rules), heard.mask, heard.given
     live, width = [row for row in rows if row.room], 1  # at first all beams of a row are alike: one is enough
     while live:
@@ -102,7 +102,7 @@ def search(
 
 
 def _advance(
-    live: list[_Row], scores: Tensor, ranked: Tensor, rules: Rules, beams: int
+    live: list[_BeamRow], scores: Tensor, ranked: Tensor, rules: Rules, beams: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Continue every row's beams with the best candidates; the new beams' sources and tokens, row by row.
 

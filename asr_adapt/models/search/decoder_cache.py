@@ -14,22 +14,22 @@ from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
 
 
-class _Heard(DynamicLayer):
+class _CrossAttentionLayer(DynamicLayer):
     """Keys and values of the encoder's output, as they were computed."""
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         self.keys, self.values, self.is_initialized = key_states, value_states, True
         return key_states, value_states
 
-    def rows(self, places: Tensor) -> _Heard:
+    def rows(self, places: Tensor) -> _CrossAttentionLayer:
         """Some of the rows, copied."""
         assert self.keys is not None and self.values is not None  # a step has filled them
-        found = _Heard()
+        found = _CrossAttentionLayer()
         found.update(self.keys.index_select(0, places), self.values.index_select(0, places))
         return found
 
 
-class _HeardRows(_Heard):
+class _HeardRows(_CrossAttentionLayer):
     """The same with each row's keys and values apart, as :mod:`attention.token_step` reads them: nothing is
     copied where rows leave, and beams share those of their row."""
 
@@ -50,7 +50,7 @@ class _HeardRows(_Heard):
         return max((row.shape[1] for row in self.values), default=0)
 
 
-class _Said(DynamicLayer):
+class _SelfAttentionLayer(DynamicLayer):
     """Keys and values (batch, heads, tokens, width) of what was said, with room for ``capacity`` tokens."""
 
     keys: Any
@@ -89,12 +89,12 @@ class _Said(DynamicLayer):
 
 
 class _SaidCache(Cache):
-    """Layers of :class:`_Said`, made as a model asks for them."""
+    """Layers of :class:`_SelfAttentionLayer`, made as a model asks for them."""
 
     layers: list[Any]
 
     def __init__(self, capacity: int) -> None:
-        super().__init__(layer_class_to_replicate=lambda: _Said(capacity))  # type: ignore[arg-type]
+        super().__init__(layer_class_to_replicate=lambda: _SelfAttentionLayer(capacity))  # type: ignore[arg-type]
 
 
 class HeardCache(Cache):
@@ -102,8 +102,8 @@ class HeardCache(Cache):
 
     layers: list[Any]
 
-    def __init__(self, layers: Sequence[_Heard] = ()) -> None:
-        super().__init__(layer_class_to_replicate=_Heard)
+    def __init__(self, layers: Sequence[_CrossAttentionLayer] = ()) -> None:
+        super().__init__(layer_class_to_replicate=_CrossAttentionLayer)
         self.layers = list(layers)
 
     def rows(self, places: Sequence[int]) -> HeardCache:

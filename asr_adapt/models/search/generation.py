@@ -23,7 +23,7 @@ from asr_adapt.models.search.repetition import Repeats
 LEAVING_SHARE = 0.2
 
 
-class Network(Protocol):
+class StepNetwork(Protocol):
     """A decoder that continues sequences."""
 
     def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
@@ -75,7 +75,7 @@ def _indices(ids: tuple[int, ...], device: torch.device) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Heard:
+class EncoderOutput:
     """What the encoder gave: ``states`` (batch, frames, width), additive ``mask`` or None, given tokens.
 
     ``given`` (batch, tokens) stands before everything that is said. ``most`` bounds how many tokens each row
@@ -89,11 +89,11 @@ class Heard:
     most: tuple[int, ...] | None = None
     kept: HeardCache = field(default_factory=HeardCache)
 
-    def rows(self, places: Sequence[int]) -> Heard:
+    def rows(self, places: Sequence[int]) -> EncoderOutput:
         """Some of the rows, in any order; a row may come more than once."""
         mask = None if self.mask is None else self.mask[places]
         most = None if self.most is None else tuple(self.most[place] for place in places)
-        return Heard(self.states[places], mask, self.given[places], most, self.kept.rows(places))
+        return EncoderOutput(self.states[places], mask, self.given[places], most, self.kept.rows(places))
 
     def room(self, rules: Rules) -> list[int]:
         """How many tokens each row may say."""
@@ -109,7 +109,8 @@ class Heard:
 class Spoken:
     """The tokens of one row without those given and the end, and log-probabilities (the end's last), nats.
 
-    ``looped``: it repeated itself, or was still speaking at the bound of its own length (``Heard.most``).
+    ``looped``: it repeated itself, or was still speaking at the bound of its own length
+    (``EncoderOutput.most``).
     ``silence`` is the probability that nobody speaks, where the attempt itself tells.
     ``bonus`` is what listed words added while it was searched for; no score contains it.
     """
@@ -129,8 +130,8 @@ class Spoken:
 
 @torch.inference_mode()
 def speak(
-    network: Network,
-    heard: Heard,
+    network: StepNetwork,
+    heard: EncoderOutput,
     rules: Rules,
     temperature: float = 0.0,
     draws: Sequence[int] | None = None,
@@ -140,7 +141,7 @@ def speak(
     What is drawn depends on the step, the temperature and the row's number in ``draws`` (None: 0 for all),
     not on its place in the batch.
     """
-    batch = _Batch(network, heard, rules)
+    batch = _ActiveRows(network, heard, rules)
     draws = [0] * len(batch.rows) if draws is None else draws
     ids = heard.given
     for number in range(max(batch.room, default=0)):
@@ -156,13 +157,13 @@ def speak(
     return [replace(said, temperature=temperature) for said in batch.finished()]
 
 
-class _Batch:
+class _ActiveRows:
     """The rows that still speak, and what they said; those that ended leave it a few at a time.
 
     ``rows`` holds at each place of the batch the row that stands there.
     """
 
-    def __init__(self, network: Network, heard: Heard, rules: Rules) -> None:
+    def __init__(self, network: StepNetwork, heard: EncoderOutput, rules: Rules) -> None:
         self.network, self.heard, self.rules = network, heard, rules
         self.cache, self.mask = heard.cache(rules), heard.mask
         self.room = heard.room(rules)

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from asr_adapt.models.contract import Search
 from asr_adapt.models.search.beam_search import search as beam_search
-from asr_adapt.models.search.generation import Heard, Network, Rules, Spoken, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, StepNetwork, speak
 from asr_adapt.models.search.repetition import Repeats, compression
 
 #: What counts as a loop.
@@ -39,7 +39,7 @@ class Doubt(IntEnum):
 #: (row, what it said) → how doubtful that is.
 Doubted = Callable[[int, Spoken], Doubt]
 #: What a decoder says about what was heard, under rules and a search, at a temperature; a row each.
-Attempt = Callable[[Heard, Rules, Search, float], list[Spoken]]
+Attempt = Callable[[EncoderOutput, Rules, Search, float], list[Spoken]]
 
 
 def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
@@ -55,7 +55,7 @@ def doubt(said: Spoken, text: str, search: Search) -> Doubt:
 
 
 def transcribed(
-    attempt: Attempt, heard: Heard, rules: Rules, search: Search, doubted: Doubted | None = None
+    attempt: Attempt, heard: EncoderOutput, rules: Rules, search: Search, doubted: Doubted | None = None
 ) -> list[Spoken]:
     """What is said in each row, as ``search`` says; unguarded, rows that loop are marked and left.
 
@@ -79,7 +79,7 @@ def transcribed(
 
 
 def _without_loops(
-    attempt: Attempt, heard: Heard, rules: Rules, first: list[Spoken], search: Search
+    attempt: Attempt, heard: EncoderOutput, rules: Rules, first: list[Spoken], search: Search
 ) -> list[Spoken]:
     """The second attempt on rows of which all looped, or what the first said up to its loop."""
     beams = max(RETRY_BEAMS, search.beams)
@@ -91,7 +91,12 @@ def _without_loops(
 
 
 def _fallback(
-    attempt: Attempt, heard: Heard, rules: Rules, search: Search, found: list[Spoken], doubted: Doubted
+    attempt: Attempt,
+    heard: EncoderOutput,
+    rules: Rules,
+    search: Search,
+    found: list[Spoken],
+    doubted: Doubted,
 ) -> list[Spoken]:
     """The same with doubted rows tried at the temperatures behind the first."""
     tried = {row: [said] for row, said in enumerate(found)}
@@ -125,7 +130,7 @@ def _best(row: int, tried: Sequence[Spoken], doubted: Doubted, *, believed: bool
 
 
 def attempt_with(
-    network: Network, heard: Heard, rules: Rules, search: Search, temperature: float
+    network: StepNetwork, heard: EncoderOutput, rules: Rules, search: Search, temperature: float
 ) -> list[Spoken]:
     """Every row once, token by token: by beam, greedily, or the best of several drawn at ``temperature``."""
     if search.beams > 1 and temperature == 0:

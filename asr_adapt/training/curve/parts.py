@@ -36,7 +36,7 @@ RELATIVE_GAINS = (0.1, 0.25)
 
 
 @dataclass(frozen=True)
-class Part:
+class CurvePart:
     """One fraction of the data, trained: its folder, rows and hours of target speech."""
 
     fraction: float
@@ -49,7 +49,7 @@ class Part:
 class LearningCurve:
     """All parts by rising size, the fitted law and how much data some WERs need."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[CurvePart, ...]
     base_wer: float
     extrapolation: Extrapolation
     needs: tuple[Need, ...]
@@ -138,7 +138,7 @@ def _train_part(
     *,
     resume: bool,
     quiet: bool,
-) -> Part:
+) -> CurvePart:
     folder = output / f"fraction-{fraction:g}"
     part = rows.select(sorted(order[: max(1, round(fraction * len(order)))]))
     hours = float(part.durations.sum()) / 3600
@@ -147,10 +147,10 @@ def _train_part(
         write_manifest(manifest, part)
         logger.info("fraction %g: %d rows, %.2f h", fraction, len(part), hours)
         adapt(recipe.model_copy(update={"train": [str(manifest)]}), folder, resume=resume, quiet=quiet)
-    return Part(fraction, folder, len(part), hours)
+    return CurvePart(fraction, folder, len(part), hours)
 
 
-def _extrapolate(recipe: Recipe, parts: Sequence[Part]) -> Extrapolation:
+def _extrapolate(recipe: Recipe, parts: Sequence[CurvePart]) -> Extrapolation:
     """Read every part's predictions on the test rows and fit the law."""
     tables, words, speakers = [], np.zeros(0), []
     for part in parts:

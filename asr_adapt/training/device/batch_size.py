@@ -96,7 +96,7 @@ def resumed_batch(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
 
 
 @dataclass(frozen=True)
-class Trial:
+class StepTrial:
     """What a part of a step is tried with, before the run begins."""
 
     recipe: Recipe
@@ -105,7 +105,7 @@ class Trial:
     learning: Learning
 
 
-def settle_batch(trial: Trial, memory: DeviceMemory | None = None) -> BatchSize:
+def settle_batch(trial: StepTrial, memory: DeviceMemory | None = None) -> BatchSize:
     """The number for ``auto``, which the corpus is planned with from now on; every process must call this.
 
     The main process tries, the others take its number: they are taken to have devices like its own.
@@ -135,7 +135,7 @@ def default_folder() -> Path:
     return cache_folder() / "batch-size"
 
 
-def _remembered_or_found(trial: Trial, memory: DeviceMemory) -> BatchSize:
+def _remembered_or_found(trial: StepTrial, memory: DeviceMemory) -> BatchSize:
     identity = _identity(trial, memory)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
     path = default_folder() / f"{digest[:24]}.json"
@@ -217,7 +217,7 @@ def shapes(plan: BatchPlan, seconds: float) -> list[tuple[list[int], float]]:
     return [(full, longest), (crowded, float(lengths[crowded].max()))]
 
 
-def _step(trial: Trial, numbers: list[int], seconds: float) -> None:
+def _step(trial: StepTrial, numbers: list[int], seconds: float) -> None:
     """Forward and backward pass of silence with these rows' labels, and room for the optimiser's moments."""
     objective = trial.objective
     recogniser, accelerator = objective.recogniser, objective.accelerator
@@ -237,7 +237,7 @@ def _step(trial: Trial, numbers: list[int], seconds: float) -> None:
 
 
 @contextmanager
-def untouched(trial: Trial) -> Iterator[None]:
+def untouched(trial: StepTrial) -> Iterator[None]:
     """Let all that ever learns learn in the block; afterwards nothing has changed, chance included."""
     recogniser, plan = trial.objective.recogniser, trial.learning.unfreezing.plan
     model, device = recogniser.model, trial.objective.accelerator.device
@@ -256,7 +256,7 @@ def untouched(trial: Trial) -> Iterator[None]:
                 buffer.copy_(kept[name])
 
 
-def _identity(trial: Trial, memory: DeviceMemory) -> dict[str, Any]:
+def _identity(trial: StepTrial, memory: DeviceMemory) -> dict[str, Any]:
     """All that the number depends on, but for how full the memory happens to be."""
     recipe, model, accelerator = trial.recipe, trial.objective.recogniser.model, trial.objective.accelerator
     lengths = trial.corpus.plan.lengths

@@ -16,7 +16,7 @@ import numpy as np
 from asr_adapt.manifest import read_waveform
 from asr_adapt.models import Recogniser
 from asr_adapt.training.callbacks.meter import Meter
-from asr_adapt.training.device.batch_size import Trial, untouched
+from asr_adapt.training.device.batch_size import StepTrial, untouched
 from asr_adapt.training.device.memory import grown, held
 from asr_adapt.training.measuring.sets import Measuring
 from asr_adapt.training.prefix.cache import PrefixCache
@@ -68,13 +68,13 @@ class Forecast:
         return asdict(self) | {"seconds": self.seconds}
 
 
-def worth_telling(trial: Trial, meter: Meter) -> bool:
+def worth_telling(trial: StepTrial, meter: Meter) -> bool:
     """Whether the training alone is more than a few seconds, by counted arithmetic."""
     steps = trial.recipe.schedule.steps - trial.learning.progress.step
     return steps * _flops_of_a_step(trial, meter) > WORTH_SECONDS * USUAL_SHARE * max(meter.peak, 1.0)
 
 
-def forecast(trial: Trial, meter: Meter, cache: PrefixCache, measuring: Measuring) -> Forecast:
+def forecast(trial: StepTrial, meter: Meter, cache: PrefixCache, measuring: Measuring) -> Forecast:
     """Try one clip, one transcript and a part of a step, and multiply."""
     recogniser, recipe, corpus = trial.objective.recogniser, trial.recipe, trial.corpus
     boundary = recogniser.stack.boundary
@@ -113,7 +113,7 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def _rows_of_a_step(trial: Trial) -> float:
+def _rows_of_a_step(trial: StepTrial) -> float:
     """Rows that the network computes in a step; clips that share a window count in part."""
     corpus = trial.corpus
     batches = corpus.plan.epoch(0)
@@ -125,7 +125,7 @@ def _rows_of_a_step(trial: Trial) -> float:
     return clips * heard / trial.objective.recogniser.heard_seconds(0.0)
 
 
-def _flops_of_a_step(trial: Trial, meter: Meter) -> float:
+def _flops_of_a_step(trial: StepTrial, meter: Meter) -> float:
     costs = meter.costs
     if costs is None:
         return 0.0
@@ -133,7 +133,7 @@ def _flops_of_a_step(trial: Trial, meter: Meter) -> float:
     return _rows_of_a_step(trial) * float(costs.trained(seconds))
 
 
-def _step(trial: Trial) -> tuple[float, float]:
+def _step(trial: StepTrial) -> tuple[float, float]:
     """Seconds of what learns, and bytes in all, on silence with labels of a part of a micro-batch."""
     objective, corpus = trial.objective, trial.corpus
     recogniser, boundary = objective.recogniser, objective.recogniser.stack.boundary
@@ -167,7 +167,7 @@ def _memory(recogniser: Recogniser, grew: int, whole: float) -> float:
     return held(recogniser.device) + 3 * learning + max(grew - learning, 0) * whole
 
 
-def _gigabytes(trial: Trial, meter: Meter) -> float:
+def _gigabytes(trial: StepTrial, meter: Meter) -> float:
     """Of one row's states in float32."""
     costs = meter.costs
     values = 0.0 if costs is None else float(costs.values(float(trial.corpus.durations.mean())))

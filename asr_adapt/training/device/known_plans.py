@@ -28,20 +28,20 @@ WAYS = {
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownPlans:
     """Plans of one model by way (:data:`WAYS`), and its millions of parameters."""
 
     millions: float
     plans: Mapping[str, MemoryPlan]
 
     @staticmethod
-    def of(values: Mapping[str, Any]) -> Known:
+    def of(values: Mapping[str, Any]) -> KnownPlans:
         """From plain values, as the file has them."""
         plans = {}
         for way, own in values["plans"].items():
             parts = dict(own)
             plans[way] = MemoryPlan(step=StepBytes(**parts.pop("step")), **parts)
-        return Known(float(values["millions"]), plans)
+        return KnownPlans(float(values["millions"]), plans)
 
     def rows(self, gigabytes: float) -> dict[str, int]:
         """Clips of :data:`SECONDS` in a micro-batch that a GPU of so many gigabytes holds, by way."""
@@ -49,8 +49,8 @@ class Known:
 
 
 @cache
-def known_plans() -> dict[str, Known]:
+def known_plans() -> dict[str, KnownPlans]:
     """All models in the file, the smallest first."""
     text = (resources.files("asr_adapt.assets") / FILE).read_text(encoding="utf-8")
-    found = {name: Known.of(values) for name, values in json.loads(text)["models"].items()}
+    found = {name: KnownPlans.of(values) for name, values in json.loads(text)["models"].items()}
     return dict(sorted(found.items(), key=lambda item: item[1].millions))

@@ -18,7 +18,7 @@ from accelerate.utils import broadcast_object_list
 from asr_adapt.errors import RecipeError
 from asr_adapt.training.data.batches import LENGTH_STEP
 from asr_adapt.training.data.corpus import Example
-from asr_adapt.training.device.batch_size import BatchSize, Trial, untouched
+from asr_adapt.training.device.batch_size import BatchSize, StepTrial, untouched
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.memory_plan import FRAGMENTED, GIGABYTE, MemoryPlan, count_step
 from asr_adapt.training.learning import sharding
@@ -26,7 +26,7 @@ from asr_adapt.training.learning import sharding
 logger = logging.getLogger(__name__)
 
 
-def step_plan(trial: Trial) -> MemoryPlan:
+def step_plan(trial: StepTrial) -> MemoryPlan:
     """What a step needs, counted on silence with the labels of the longest row."""
     objective, lengths = trial.objective, trial.corpus.plan.lengths
     recogniser, number, longest = objective.recogniser, int(np.argmax(lengths)), float(lengths.max())
@@ -43,7 +43,7 @@ def step_plan(trial: Trial) -> MemoryPlan:
         return MemoryPlan.of(recogniser.model, step)
 
 
-def fitted(trial: Trial, size: BatchSize, memory: DeviceMemory | None = None) -> BatchSize:
+def fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None = None) -> BatchSize:
     """The default ``size``, or a smaller one that fits, with more micro-batches a step; which is then said.
 
     Every process must call this; the main one decides. Only CUDA is asked, or ``memory``, whose limit is for
@@ -58,7 +58,7 @@ def fitted(trial: Trial, size: BatchSize, memory: DeviceMemory | None = None) ->
     return chosen
 
 
-def _fitted(trial: Trial, size: BatchSize, memory: DeviceMemory | None) -> BatchSize:
+def _fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None) -> BatchSize:
     corpus, device = trial.corpus, trial.objective.accelerator.device
     longest = float(corpus.plan.lengths.max())
     heard = trial.objective.recogniser.heard_seconds(longest)

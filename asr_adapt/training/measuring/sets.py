@@ -20,7 +20,7 @@ from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Recipe
 from asr_adapt.training.watching import Phase, Watch
 from asr_adapt.transcription import Processes
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 
 @dataclass
@@ -85,7 +85,7 @@ class Measuring:
     def heard(self, recogniser: Recogniser, rows: Manifest) -> list[str]:
         """What the base, as it was pretrained, writes for rows whose labels come from it."""
         with as_pretrained(recogniser), self._phase("transcripts of the base", len(rows)) as phase:
-            known = Known(self.prefix.of(recogniser, rows), self.base)
+            known = KnownRows(self.prefix.of(recogniser, rows), self.base)
             seconds = self.recipe.evaluation.batch_seconds
             return transcribed(recogniser, rows, seconds, known, phase, self.language).hypotheses
 
@@ -99,7 +99,7 @@ class Measuring:
     def _measured(
         self, recogniser: Recogniser, sets: Mapping[str, Manifest], label: str, *, as_base: bool
     ) -> dict[str, Measured]:
-        known = Known(self.prefix.prepare(recogniser, sets.values()), self.base if as_base else None)
+        known = KnownRows(self.prefix.prepare(recogniser, sets.values()), self.base if as_base else None)
         profile, seconds = self.recipe.normalise, self.recipe.evaluation.batch_seconds
         with self._phase(label, sum(map(len, sets.values()))) as phase:
             return {

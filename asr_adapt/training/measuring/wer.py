@@ -16,8 +16,8 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.text import normalise
 from asr_adapt.training.watching import Phase
-from asr_adapt.transcription import Evaluation, Processes, evaluate_rows
-from asr_adapt.transcription.known_states import UNKNOWN, Known
+from asr_adapt.transcription import EvaluatedRows, Processes, evaluate_rows
+from asr_adapt.transcription.known_states import UNKNOWN, KnownRows
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ def transcribed(
     recogniser: Recogniser,
     manifest: Manifest,
     batch_seconds: float,
-    known: Known = UNKNOWN,
+    known: KnownRows = UNKNOWN,
     phase: Phase | None = None,
     language: str | None = None,
-) -> Evaluation:
+) -> EvaluatedRows:
     """What the recogniser writes for each row; raises the first error of a row that cannot be read.
 
     What is ``known`` is not computed again; ``phase`` is told the rows that are done. Without ``language``
@@ -75,7 +75,7 @@ def measure(
     manifest: Manifest,
     profile: str,
     batch_seconds: float,
-    known: Known = UNKNOWN,
+    known: KnownRows = UNKNOWN,
     phase: Phase | None = None,
     language: str | None = None,
 ) -> Measured:

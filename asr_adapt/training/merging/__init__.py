@@ -5,7 +5,16 @@ trained.
 """
 
 from asr_adapt.training.merging.run import MergeResult, MergeSettings, merge_experts
-from asr_adapt.training.merging.search import Found, Trial, search
+from asr_adapt.training.merging.search import Found, MixtureTrial, search
 from asr_adapt.training.merging.sum import Expert, ExpertSum
 
-__all__ = ["Expert", "ExpertSum", "Found", "MergeResult", "MergeSettings", "Trial", "merge_experts", "search"]
+__all__ = [
+    "Expert",
+    "ExpertSum",
+    "Found",
+    "MergeResult",
+    "MergeSettings",
+    "MixtureTrial",
+    "merge_experts",
+    "search",
+]

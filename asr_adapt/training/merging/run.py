@@ -32,7 +32,7 @@ from asr_adapt.training.merging.sum import Expert, ExpertSum, Weights, expert_of
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
 from asr_adapt.training.retention.blending import require_same_vocabulary
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 logger = logging.getLogger(__name__)
 KIND = "merge"
@@ -168,7 +168,7 @@ def merge_experts(
     def wers() -> tuple[tuple[float, ...], float]:
         found = []
         for manifest in rows:
-            known = Known(prefix.of(recogniser, manifest))
+            known = KnownRows(prefix.of(recogniser, manifest))
             measured = measure(recogniser, manifest, settings.profile, settings.batch_seconds, known)
             found.append(measured.wer)
         return tuple(found[:-1]), found[-1]

@@ -30,7 +30,7 @@ TRIALS = 60
 
 
 @dataclass(frozen=True)
-class Trial:
+class MixtureTrial:
     """Weights that were measured: WERs as fractions, ``score`` to be low, and whether the guard allows them.
 
     ``score`` is the mean over the targets of WER as a share of the base's, so that each accent counts alike.
@@ -53,14 +53,14 @@ class Trial:
 class Found:
     """Everything that was measured, the base first, and the choice; ``groups`` names the groups of layers."""
 
-    trials: tuple[Trial, ...]
-    chosen: Trial
+    trials: tuple[MixtureTrial, ...]
+    chosen: MixtureTrial
     groups: tuple[str, ...]
     #: Whether the search ended because it had used up its trials.
     exhausted: bool
 
     @property
-    def base(self) -> Trial:
+    def base(self) -> MixtureTrial:
         """The base itself."""
         return self.trials[0]
 
@@ -111,10 +111,10 @@ class _Tried:
     measure: Measure
     rise: Rise
     limit: int
-    found: dict[Weights, Trial] = field(default_factory=dict)
+    found: dict[Weights, MixtureTrial] = field(default_factory=dict)
 
     @property
-    def best(self) -> Trial:
+    def best(self) -> MixtureTrial:
         return min((t for t in self.found.values() if t.within), key=_rank)
 
     @property
@@ -129,7 +129,7 @@ class _Tried:
         with as_pretrained(self.experts.recogniser, when=not self.found):
             targets, guard = self.measure()
         base = next(iter(self.found.values()), None)
-        self.found[weights] = Trial(
+        self.found[weights] = MixtureTrial(
             way,
             weights,
             targets,
@@ -177,5 +177,5 @@ def relative(targets: tuple[float, ...], base: tuple[float, ...]) -> float:
     return float(np.mean([t / b if b else 1.0 + t for t, b in zip(targets, base, strict=True)]))
 
 
-def _rank(trial: Trial) -> tuple[float, float, float]:
+def _rank(trial: MixtureTrial) -> tuple[float, float, float]:
     return trial.score, trial.guard, sum(trial.row)

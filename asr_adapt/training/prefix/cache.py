@@ -30,7 +30,7 @@ from asr_adapt.models.states import same_shape, stack_states
 from asr_adapt.training.callback import Callback
 from asr_adapt.training.data.corpus import Corpus, Example
 from asr_adapt.training.precision import TYPES
-from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
+from asr_adapt.training.prefix.estimate import GIGABYTE, PrefixEstimate, Use, estimate
 from asr_adapt.training.prefix.shards import (
     Shard,
     Told,
@@ -95,7 +95,7 @@ class PrefixCache(Callback):
             and not found.pays
             and found.gigabytes <= self.recipe.cache.gigabytes
         ):
-            found = Estimate(True, f"asked for, although {found.reason}", found.speed_up, found.gigabytes)
+            found = replace(found, pays=True, reason=f"asked for, although {found.reason}")
         started = time.perf_counter()
         if found.pays:
             found = self._build(boundary, found)
@@ -140,13 +140,13 @@ class PrefixCache(Callback):
             return TYPES[str(self.accelerator.mixed_precision)]
         return _TYPES[name]
 
-    def _estimate(self, boundary: int) -> Estimate:
+    def _estimate(self, boundary: int) -> PrefixEstimate:
         kept = np.concatenate([np.arange(part.start, part.stop) for part in self._parts()])
         use = Use(self.corpus.durations[kept], self.draws()[kept], self.copies)
         costs = self.costs() or count_costs(self.recogniser, boundary)
         return estimate(costs, use, self.dtype.itemsize, self.recipe.cache.gigabytes)
 
-    def _build(self, boundary: int, found: Estimate) -> Estimate:
+    def _build(self, boundary: int, found: PrefixEstimate) -> PrefixEstimate:
         """Fill the store and read from it; where it cannot be used, training goes on without."""
         computed = [str(self.dtype), str(self.accelerator.mixed_precision)]
         if self.recogniser.learns_in_part(boundary):
@@ -164,7 +164,7 @@ class PrefixCache(Callback):
             logger.warning("the frozen prefix is not cached but computed in every step: %s", problem)
             return replace(found, pays=False, reason=f"the cache cannot be used: {problem}")
         self._store = store
-        self.corpus.prefix = _Reader(store, shards, self.copies)
+        self.corpus.prefix = _CachedStates(store, shards, self.copies)
         return found
 
     def _parts(self) -> list[range]:
@@ -206,7 +206,7 @@ class PrefixCache(Callback):
         return json.dumps(identity, sort_keys=True, default=str)
 
 
-class _Reader:
+class _CachedStates:
     """What the corpus asks; see :class:`asr_adapt.training.data.corpus.PrefixReader`."""
 
     def __init__(self, store: PrefixStore, shards: Sequence[Shard], copies: int) -> None:

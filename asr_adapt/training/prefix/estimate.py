@@ -31,7 +31,7 @@ class Use:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PrefixEstimate:
     """The decision with its figures, for the log and for summary.json."""
 
     pays: bool
@@ -44,7 +44,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(costs: Costs, use: Use, item_bytes: int, cap: float) -> Estimate:
+def estimate(costs: Costs, use: Use, item_bytes: int, cap: float) -> PrefixEstimate:
     """Weigh one computation of each kept version against one at every draw; ``cap`` in gigabytes."""
     below, above = costs.prefix(use.seconds), costs.trained(use.seconds)
     kept = np.minimum(use.draws, use.copies)
@@ -53,7 +53,7 @@ def estimate(costs: Costs, use: Use, item_bytes: int, cap: float) -> Estimate:
     size = float((costs.values(use.seconds) * use.copies).sum()) * item_bytes / GIGABYTE
     speed_up = uncached / cached if cached else 1.0
     pays, reason = _judge(1.0 - 1.0 / speed_up, size, cap, float(use.draws.mean()))
-    return Estimate(pays, reason, round(speed_up, 3), round(size, 4))
+    return PrefixEstimate(pays, reason, round(speed_up, 3), round(size, 4))
 
 
 def _judge(saving: float, size: float, cap: float, draws: float) -> tuple[bool, str]:

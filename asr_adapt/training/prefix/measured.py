@@ -21,7 +21,7 @@ from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform, sound_print
 from asr_adapt.models import Costs, Hidden, Recogniser, forward_costs
 from asr_adapt.training.callback import Callback
-from asr_adapt.training.prefix.estimate import GIGABYTE, Estimate, Use, estimate
+from asr_adapt.training.prefix.estimate import GIGABYTE, PrefixEstimate, Use, estimate
 from asr_adapt.training.prefix.shards import (
     Shard,
     Told,
@@ -154,13 +154,13 @@ class MeasuredPrefix(Callback):
                 self._kept[key, names[number]] = shard.name, shard.place(number)
         return True
 
-    def _estimate(self, recogniser: Recogniser, durations: np.ndarray) -> Estimate:
+    def _estimate(self, recogniser: Recogniser, durations: np.ndarray) -> PrefixEstimate:
         if self._costs is None:
             self._costs = forward_costs(recogniser, self.boundary)
         use = Use(durations, np.full(len(durations), self.times), 1)
         return estimate(self._costs, use, torch.float32.itemsize, self.cache.gigabytes)
 
-    def _decide(self, found: Estimate, seconds: float) -> None:
+    def _decide(self, found: PrefixEstimate, seconds: float) -> None:
         self.decisions.append({"boundary": self.boundary, "build_seconds": seconds, **found.to_json()})
 
 

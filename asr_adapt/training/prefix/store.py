@@ -57,7 +57,7 @@ class PrefixStore:
 
     def __init__(self, root: Path, key: str, cap: int) -> None:
         self.root, self.folder, self.cap = root, root / key, cap
-        self._open: dict[str, _Shard] = {}
+        self._open: dict[str, _ShardFile] = {}
         self._guard = threading.Lock()
         try:
             with self._alone():
@@ -128,14 +128,14 @@ class PrefixStore:
         assert lease is not None  # nobody else knows the name
         return lease
 
-    def _opened(self, shard: str) -> _Shard | None:
+    def _opened(self, shard: str) -> _ShardFile | None:
         with self._guard:
             if shard not in self._open:
                 path = self._path(shard)
                 if not path.is_file():
                     return None
                 try:
-                    self._open[shard] = _Shard(path)
+                    self._open[shard] = _ShardFile(path)
                 except (OSError, ValueError, KeyError, TypeError, AttributeError):
                     _discard(path)
                     return None
@@ -157,7 +157,7 @@ class PrefixStore:
         return self.folder / f"{shard}.safetensors"
 
 
-class _Shard:
+class _ShardFile:
     """One file, read by ordinary reads: a mapped file that gets shorter would end the process.
 
     Raises OSError, ValueError, KeyError or TypeError for a file that is not a whole shard.

@@ -26,7 +26,7 @@ GROUP_SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class Point:
+class BlendPoint:
     """One mixture: ``share`` of the adapted model (0 base, 1 adapted) and its WERs as fractions.
 
     ``shares`` holds the share of each group of layers where they differ; ``share`` is then their mean.
@@ -46,12 +46,12 @@ class Blend:
     ``groups`` names the groups of layers, bottom first.
     """
 
-    points: tuple[Point, ...]
-    chosen: Point
+    points: tuple[BlendPoint, ...]
+    chosen: BlendPoint
     groups: tuple[str, ...] = ()
 
     @property
-    def base(self) -> Point:
+    def base(self) -> BlendPoint:
         """The base itself."""
         return self.points[0]
 
@@ -159,16 +159,16 @@ def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float],
     within the budget and the next. Refining by groups tries each of
     :data:`GROUP_SHARES` for one group of layers at a time, top first, and keeps what is better.
     """
-    found: list[Point] = []
+    found: list[BlendPoint] = []
     size = len(mixer.groups)
 
-    def add(own: Sequence[float]) -> Point:
+    def add(own: Sequence[float]) -> BlendPoint:
         mixer.set(own)
         with as_pretrained(mixer.recogniser, when=not any(own)):
             target, guard = measure()
         within = budget.allows(guard, found[0].guard if found else guard)
         common = len(set(own)) == 1
-        found.append(Point(float(np.mean(own)), target, guard, within, () if common else tuple(own)))
+        found.append(BlendPoint(float(np.mean(own)), target, guard, within, () if common else tuple(own)))
         return found[-1]
 
     for share in sorted({0.0, *shares}):
@@ -194,5 +194,5 @@ def sweep(mixer: Mixer, measure: Measure, budget: Rise, shares: Sequence[float],
     return Blend(tuple(found), chosen, tuple(group.name for group in mixer.groups))
 
 
-def _rank(point: Point) -> tuple[float, float, float]:
+def _rank(point: BlendPoint) -> tuple[float, float, float]:
     return point.target, point.guard, -point.share

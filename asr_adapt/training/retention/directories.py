@@ -31,7 +31,7 @@ from asr_adapt.training.retention.blending import (
     weights_of,
 )
 from asr_adapt.training.retention.mixture import write_plot
-from asr_adapt.transcription.known_states import Known
+from asr_adapt.transcription.known_states import KnownRows
 
 BATCH_SECONDS = 160.0
 #: Shares measured besides, at the edge of the budget.
@@ -112,7 +112,7 @@ def blend_models(
     def both() -> tuple[float, float]:
         wers = []
         for rows in (target, guard):
-            known = Known(prefix.of(adapted, rows))
+            known = KnownRows(prefix.of(adapted, rows))
             wers.append(measure(adapted, rows, profile, BATCH_SECONDS, known).wer)
         return wers[0], wers[1]
 

@@ -72,7 +72,7 @@ class Retained:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptShare:
     """A share of the learnt weights that was kept without asking a guard, because there is none."""
 
     share: float
@@ -104,7 +104,7 @@ def write_plot(stem: Path, blend: Blend, limit: float) -> None:
 
 def retain(
     recipe: Recipe, recogniser: Recogniser, measure: Callable[[], Mapping[str, Any]]
-) -> Retained | Kept | None:
+) -> Retained | KeptShare | None:
     """Blend ``recogniser`` (adapted, merged) with the recipe's base within its guard budget, or by a share.
 
     ``measure`` gives ``dev`` and ``guard`` WER of the recogniser as it is now. The chosen weights are left in
@@ -128,8 +128,8 @@ def retain(
     recogniser.model.eval()
     if budget is None:
         mixer.set([share or 1.0] * len(mixer.groups))
-        logger.info("%s", Kept(share or 1.0).sentence())
-        return Kept(share or 1.0)
+        logger.info("%s", KeptShare(share or 1.0).sentence())
+        return KeptShare(share or 1.0)
     found = Retained(sweep(mixer, both, budget, shares, refine=recipe.retention.refine), budget)
     logger.info("%s", found.sentence())
     return found

@@ -35,7 +35,7 @@ class Tuned:
 
 
 @dataclass
-class _Row:
+class _TuneRow:
     """One utterance: its reference, and the errors of each candidate found so far."""
 
     frames: np.ndarray
@@ -63,7 +63,7 @@ def tune(
     profile: str = "basic",
 ) -> Tuned:
     """Weights with the least WER on log-probabilities ``(frames, vocabulary)`` and their references."""
-    rows = [_Row(row, reference, profile) for row, reference in zip(frames, references, strict=True)]
+    rows = [_TuneRow(row, reference, profile) for row, reference in zip(frames, references, strict=True)]
     options = start or BeamOptions()
     tried: set[BeamOptions] = set()
     before = float("nan")
@@ -82,7 +82,7 @@ def _grid(options: BeamOptions) -> Iterator[BeamOptions]:
         yield replace(options, weight=weight, bonus=bonus, unknown=unknown)
 
 
-def _wer(rows: Sequence[_Row], options: BeamOptions) -> float:
+def _wer(rows: Sequence[_TuneRow], options: BeamOptions) -> float:
     """WER of the best candidate of each row; near ties go to the smaller weights, which come first."""
     errors = words = 0
     for row in rows:

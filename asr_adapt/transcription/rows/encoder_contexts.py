@@ -15,19 +15,19 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring import word_errors
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.transcription.processes import ALONE, Processes
-from asr_adapt.transcription.rows.evaluation import Evaluation
+from asr_adapt.transcription.rows.evaluation import EvaluatedRows
 
 
 @dataclass(frozen=True)
 class ContextEvaluation:
     """Evaluations by context, dearest first, their WER (fractions), and the context that is kept."""
 
-    evaluations: Mapping[str, Evaluation]
+    evaluations: Mapping[str, EvaluatedRows]
     wers: Mapping[str, float]
     chosen: str
 
     @property
-    def kept(self) -> Evaluation:
+    def kept(self) -> EvaluatedRows:
         """The evaluation in the chosen context."""
         return self.evaluations[self.chosen]
 
@@ -49,7 +49,7 @@ def cheapest_no_worse(wers: Mapping[str, float], *others: Mapping[str, float]) -
 
 def evaluate_contexts(
     recogniser: Recogniser,
-    run: Callable[[Path | None], Evaluation],
+    run: Callable[[Path | None], EvaluatedRows],
     output: Path | None = None,
     *,
     names: Sequence[str],
@@ -62,7 +62,7 @@ def evaluate_contexts(
     lie beside it, ``test.full.jsonl`` for ``test.jsonl``. Raises ModelError for a model that hears whole
     clips, and UsageError for a context that it has not learnt, before anything is heard.
     """
-    evaluations: dict[str, Evaluation] = {}
+    evaluations: dict[str, EvaluatedRows] = {}
     for name in reversed(names):
         recogniser.use_context(name)  # what was not learnt is refused before the first run
     for name in names:

@@ -21,9 +21,9 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.score import Score, score
 from asr_adapt.text import profile as profile_named
-from asr_adapt.transcription.engine import Engine, Progress, decoding_name
+from asr_adapt.transcription.engine import Engine, HearingProgress, decoding_name
 from asr_adapt.transcription.inputs import Failure, source_of_row
-from asr_adapt.transcription.known_states import UNKNOWN, Known
+from asr_adapt.transcription.known_states import UNKNOWN, KnownRows
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.row_languages import language_of_row
@@ -37,7 +37,7 @@ Prediction = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class EvaluatedRows:
     """Predictions of a manifest in its order, without the rows that failed, and those.
 
     Seconds: of audio, of the recogniser's work, and of the clock from first to last row.
@@ -95,11 +95,11 @@ def evaluate_rows(  # noqa: PLR0913 - what is read, how, with whom, and what is 
     decoding: Decoding | None = None,
     *,
     output: str | Path | None = None,
-    on_progress: Callable[[Progress], None] | None = None,
+    on_progress: Callable[[HearingProgress], None] | None = None,
     processes: Processes = ALONE,
     normalise: str | None = None,
-    known: Known = UNKNOWN,
-) -> Evaluation:
+    known: KnownRows = UNKNOWN,
+) -> EvaluatedRows:
     """Transcribe every row of a manifest; rows are read and batched by length, results keep its order.
 
     ``output`` names a predictions file to write; ``normalise``, a profile, is noted beside it and is what
@@ -127,7 +127,7 @@ def _evaluated(
     processes: Processes,
     noted: dict[str, Any],
     kept: KeptPredictions | None,
-) -> Evaluation:
+) -> EvaluatedRows:
     recogniser = engine.recogniser
     started = time.perf_counter()
     journal = None
@@ -145,7 +145,7 @@ def _evaluated(
         write_json(settings_path(output), _settings(recogniser, engine.options, rows) | noted)
         journal.remove()
     progress = processes.gather(engine.progress)
-    return Evaluation(
+    return EvaluatedRows(
         rows=predictions,
         failures=tuple(failed[number] for number in sorted(failed)),
         model=recogniser.name,

@@ -44,7 +44,7 @@ def prepared(source: str) -> Prepared:
     folder = located(source)
     place = store.place_of_import(f"{folder.name}-ctranslate2", files_key(folder))
     if not store.is_whole(place):
-        with store.making(place, store.Origin(place.name, str(folder))) as work:
+        with store.making(place, store.ModelOrigin(place.name, str(folder))) as work:
             if work is not None:
                 _convert(source, folder, work)
     return Prepared(place / _WEIGHTS, place / _SETTINGS)

@@ -32,7 +32,7 @@ from asr_adapt.models.attention.whisper.timestamps import TimedRules
 from asr_adapt.models.files.directory import Checkpoint
 from asr_adapt.models.files.processors import whole_processor
 from asr_adapt.models.search.biasing import PhraseBias
-from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared, write_settings
 from asr_adapt.transcription.runtimes.ctranslate2_export import require_package
 
@@ -59,7 +59,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         self.compute_type = compute_type
         self.fresh_engine = partial(_engine, files.weights, device, compute_type)
         self.engine = self.fresh_engine()
-        self.decoding = _Decoding(self)
+        self.decoding = _CTranslate2Decoding(self)
 
     @property
     def device(self) -> torch.device:
@@ -142,14 +142,14 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         return replace(said, scores=(*scores, said.scores[-1])), times[: len(said.ids) + 1]
 
 
-class _Decoding(WhisperDecoding):
+class _CTranslate2Decoding(WhisperDecoding):
     """Attempts by CTranslate2."""
 
     def __init__(self, recogniser: Ctranslate2Recogniser) -> None:
         super().__init__(recogniser.network, recogniser.tokens, recogniser.model)
         self.engine, self.fresh_engine = recogniser.engine, recogniser.fresh_engine
 
-    def opening(self, heard: Heard) -> Opening:
+    def opening(self, heard: EncoderOutput) -> Opening:
         """Languages; attempts tell silence."""
         count = len(heard.states)
         if not self.tokens.multilingual:
@@ -161,7 +161,7 @@ class _Decoding(WhisperDecoding):
             [{token[2:-2]: share for token, share in row if token[2:-2] in known} for row in rows],
         )
 
-    def attempt(self, heard: Heard, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
+    def attempt(self, heard: EncoderOutput, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
         """Every row once; doubtful ones by beam, then drawn: see the module."""
         ladder = search.temperatures
         if temperature == ladder[0] or temperature == 0:
@@ -178,7 +178,7 @@ class _Decoding(WhisperDecoding):
         return found
 
     def _generated(
-        self, engine: Any, heard: Heard, rules: Rules, search: Search, temperature: float
+        self, engine: Any, heard: EncoderOutput, rules: Rules, search: Search, temperature: float
     ) -> list[Spoken]:
         """By beam, or the best of several drawn at a ``temperature`` above 0."""
         draws, most = temperature > 0, max(heard.room(rules))
@@ -297,7 +297,7 @@ class _Bound:
     babble: int
 
 
-def _bounds(heard: Heard, rules: Rules) -> list[_Bound]:
+def _bounds(heard: EncoderOutput, rules: Rules) -> list[_Bound]:
     room = heard.room(rules)
     own = heard.most or [max(room) + 1] * len(room)
     return [_Bound(max(room), most) for most in own]

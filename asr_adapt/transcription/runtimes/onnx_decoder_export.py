@@ -93,7 +93,7 @@ def _write(recogniser: Seq2SeqRecogniser, folder: Path) -> None:
     layers = len(network.decoder.layers)
     said, fresh, heard = (layer_names(kind, layers) for kind in ("said", "fresh", "heard"))
     values = recogniser.inputs([np.zeros(recogniser.sample_rate, np.float32)]).states.float()
-    encoder, keeper = _Encoder(recogniser), _Heard(network)
+    encoder, keeper = _Encoder(recogniser), _CrossKeys(network)
     states = encoder(values)
     kept = keeper(states)
     ids = torch.tensor([recogniser.prefix(None)[:1] * 2])
@@ -159,7 +159,7 @@ class _Encoder(nn.Module):
         return self.network.encoder_norm(self.network.encoder_layers(states, lengths, range(self.layers)))
 
 
-class _Heard(nn.Module):
+class _CrossKeys(nn.Module):
     """The encoder's output (batch, frames, width) to keys and values (batch, heads, frames, …) by layer."""
 
     def __init__(self, network: Any) -> None:
@@ -187,8 +187,8 @@ class _Step(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor, *kept: Tensor) -> tuple[Tensor, ...]:
         layers = len(self.network.decoder.layers)
-        said = [_Said(*kept[2 * i : 2 * i + 2]) for i in range(layers)]
-        heard = [_Kept(*kept[2 * (layers + i) :][:2]) for i in range(layers)]
+        said = [_GrowingKeys(*kept[2 * i : 2 * i + 2]) for i in range(layers)]
+        heard = [_GivenKeys(*kept[2 * (layers + i) :][:2]) for i in range(layers)]
         cache = EncoderDecoderCache(_cache(said), _cache(heard))
         cache.is_updated = dict.fromkeys(range(layers), True)
         causal = _causal(ids.shape[1], kept[0].shape[2])
@@ -214,7 +214,7 @@ def _cache(layers: Sequence[DynamicLayer]) -> DynamicCache:
     return cache
 
 
-class _Kept(DynamicLayer):
+class _GivenKeys(DynamicLayer):
     """Keys and values that are there before the first call."""
 
     def __init__(self, keys: Tensor, values: Tensor) -> None:
@@ -223,7 +223,7 @@ class _Kept(DynamicLayer):
         self.dtype, self.device = keys.dtype, keys.device
 
 
-class _Said(_Kept):
+class _GrowingKeys(_GivenKeys):
     """Those of the tokens said; ``fresh`` are those that a step added."""
 
     fresh: tuple[Tensor, Tensor]

@@ -38,7 +38,7 @@ TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
-class Check:
+class GraphCheck:
     """An exported graph against torch: clips, equal transcripts, largest difference of log-probabilities."""
 
     graph: str
@@ -60,7 +60,7 @@ class _Logits(nn.Module):
 
 def export_onnx(
     recogniser: Recogniser, directory: str | Path, clips: Sequence[np.ndarray] = (), *, int8: bool = False
-) -> list[Check]:
+) -> list[GraphCheck]:
     """Write a folder with the graph, its int8 form where asked, and the processor; check each on ``clips``.
 
     ``clips`` are float32 mono waveforms at the recogniser's rate; without any, noise of several lengths is
@@ -164,7 +164,7 @@ def _check(
     clips: Sequence[np.ndarray],
     *,
     int8: bool = False,
-) -> Check:
+) -> GraphCheck:
     exported = open_onnx(folder, int8=int8)
     assert isinstance(exported, (CtcRecogniser, Seq2SeqRecogniser))  # as the one that it was made of
     shown = (
@@ -176,10 +176,10 @@ def _check(
     for clip in clips:
         ours, theirs = _log_probabilities(recogniser, clip), _log_probabilities(exported, clip)
         if ours.shape != theirs.shape:
-            return Check(shown, len(clips), 0, float("inf"))
+            return GraphCheck(shown, len(clips), 0, float("inf"))
         largest = max(largest, float((ours - theirs).abs().max()))
         same += recogniser.transcribe([clip])[0].text == exported.transcribe([clip])[0].text
-    return Check(shown, len(clips), same, largest)
+    return GraphCheck(shown, len(clips), same, largest)
 
 
 @torch.inference_mode()

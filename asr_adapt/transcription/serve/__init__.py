@@ -6,9 +6,9 @@ Knows HTTP and the page. Does not know how audio is transcribed.
 from __future__ import annotations
 
 from asr_adapt.errors import MissingExtraError
-from asr_adapt.transcription.serve.settings import Settings
+from asr_adapt.transcription.serve.settings import ServerSettings
 
-__all__ = ["Settings", "make_server"]
+__all__ = ["ServerSettings", "make_server"]
 
 try:
     from asr_adapt.transcription.serve.running import make_server

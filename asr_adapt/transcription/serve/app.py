@@ -28,8 +28,8 @@ from asr_adapt.errors import AsrAdaptError, UsageError
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.asked import FORMATS, Asked
 from asr_adapt.transcription.serve.gate import FAILED, error_body
-from asr_adapt.transcription.serve.queue import Place, Queue
-from asr_adapt.transcription.serve.settings import ClientGone, Refused, Settings
+from asr_adapt.transcription.serve.queue import Queue, QueuePlace
+from asr_adapt.transcription.serve.settings import ClientGone, Refused, ServerSettings
 from asr_adapt.transcription.serve.work import Job, Work
 from asr_adapt.transcription.writing.writers import render
 
@@ -82,7 +82,7 @@ def _listed(text: str) -> Listed:
 class Service:
     """What the routes do; ``folder`` holds the uploads."""
 
-    def __init__(self, settings: Settings, folder: Path, queue: Queue, work: Work) -> None:
+    def __init__(self, settings: ServerSettings, folder: Path, queue: Queue, work: Work) -> None:
         self.settings, self.folder, self.queue, self.work = settings, folder, queue, work
 
     def upload(self) -> tuple[Path, ExitStack]:
@@ -94,7 +94,7 @@ class Service:
 
     async def transcribed(self, request: Request, asked: Asked, path: Path, kept: ExitStack) -> Transcript:
         """The transcript of the recording at ``path``, which is removed once nobody reads it."""
-        place: Place = request.scope["place"]
+        place: QueuePlace = request.scope["place"]
         try:
             recogniser = asked.recogniser(self.settings)
             options = asked.options(self.settings)

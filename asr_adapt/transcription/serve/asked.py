@@ -19,7 +19,7 @@ from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.decoding.fusion import with_decoding
 from asr_adapt.transcription.result import Transcript
-from asr_adapt.transcription.serve.settings import Refused, Settings
+from asr_adapt.transcription.serve.settings import Refused, ServerSettings
 from asr_adapt.transcription.serve.work import POOL_SECONDS
 from asr_adapt.transcription.writing.writers import needs_words, render
 
@@ -67,7 +67,7 @@ class Asked:
         """Whether the answer needs word times."""
         return "word" in self.granularities or needs_words(self.format)
 
-    def name(self, settings: Settings) -> str:
+    def name(self, settings: ServerSettings) -> str:
         """The model's name; raises :class:`Refused` for one that the server has not."""
         first = next(iter(settings.models))
         name = self.model if self.model not in ("", OPENAI_NAME) else first
@@ -78,7 +78,7 @@ class Asked:
             raise Refused(HTTPStatus.NOT_FOUND, f"There is no model {name[:80]!r}; there are {known}.")
         return name
 
-    def recogniser(self, settings: Settings) -> Recogniser:
+    def recogniser(self, settings: ServerSettings) -> Recogniser:
         """The model as this request wants it to decode; raises :class:`Refused` for what it cannot."""
         changes: dict[str, Any] = {"prompt": self.prompt, "hotwords": self.hotwords}
         if self.task != "transcribe":
@@ -92,7 +92,7 @@ class Asked:
         except AsrAdaptError as error:
             raise _bad(str(error)) from error
 
-    def options(self, settings: Settings) -> Decoding:
+    def options(self, settings: ServerSettings) -> Decoding:
         """How it is heard."""
         return Decoding(
             language=self.language or None,

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asr_adapt.transcription.serve.queue import Queue
-from asr_adapt.transcription.serve.settings import ClientGone, Refused, Settings
+from asr_adapt.transcription.serve.settings import ClientGone, Refused, ServerSettings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -46,7 +46,7 @@ HEADERS = {
 class Gate:
     """``app`` behind the checks; ``scope["place"]`` is a recording's share of the queue."""
 
-    def __init__(self, app: App, settings: Settings, queue: Queue) -> None:
+    def __init__(self, app: App, settings: ServerSettings, queue: Queue) -> None:
         self.app, self.settings, self.queue = app, settings, queue
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -54,7 +54,7 @@ class Gate:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Response(send)
         try:
             headers = {
                 key.decode("latin-1").lower(): value.decode("latin-1") for key, value in scope["headers"]
@@ -123,7 +123,7 @@ class _Body:
         return message
 
 
-class _Answer:
+class _Response:
     """What is sent back, with our headers; knows whether an answer has begun."""
 
     def __init__(self, send: Send) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from http import HTTPStatus
 
-from asr_adapt.transcription.serve.settings import Refused, Settings
+from asr_adapt.transcription.serve.settings import Refused, ServerSettings
 
 #: What a client that was refused for lack of room is told to wait, in seconds.
 RETRY_SECONDS = 30
@@ -17,17 +17,17 @@ RETRY_SECONDS = 30
 class Queue:
     """The recordings that the server holds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._places: set[Place] = set()
+        self._places: set[QueuePlace] = set()
 
-    def enter(self) -> Place:
+    def enter(self) -> QueuePlace:
         """A place for one more request; raises :class:`Refused` where too many are there."""
         with self._lock:
             if len(self._places) >= self.settings.queue_requests:
                 raise _full(f"{len(self._places)} requests")
-            place = Place(self)
+            place = QueuePlace(self)
             self._places.add(place)
             return place
 
@@ -36,7 +36,7 @@ class Queue:
         with self._lock:
             return len(self._places), sum(p.bytes for p in self._places), sum(p.seconds for p in self._places)
 
-    def grow(self, place: Place, bytes_: int = 0, seconds: float = 0.0) -> None:
+    def grow(self, place: QueuePlace, bytes_: int = 0, seconds: float = 0.0) -> None:
         """Let a recording grow to so much; raises :class:`Refused` where it or all together are too much."""
         own = self.settings
         if bytes_ > own.most_bytes:
@@ -53,13 +53,13 @@ class Queue:
                 raise _full(f"{own.queue_seconds / 3600:g} hours of audio")
             place.bytes, place.seconds = max(place.bytes, bytes_), max(place.seconds, seconds)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: QueuePlace) -> None:
         """Give the place back."""
         with self._lock:
             self._places.discard(place)
 
 
-class Place:
+class QueuePlace:
     """One recording's share of the queue; :meth:`leave` gives it back."""
 
     def __init__(self, queue: Queue) -> None:

@@ -19,7 +19,7 @@ from asr_adapt.files import temporary_folder
 from asr_adapt.transcription.serve.app import Service, make_app
 from asr_adapt.transcription.serve.gate import Gate
 from asr_adapt.transcription.serve.queue import Queue
-from asr_adapt.transcription.serve.settings import Settings
+from asr_adapt.transcription.serve.settings import ServerSettings
 from asr_adapt.transcription.serve.work import Work
 
 #: Connections that the system keeps until they are taken.
@@ -34,7 +34,7 @@ class Server:
     ``folder`` holds what it receives, and goes with :meth:`server_close`.
     """
 
-    def __init__(self, settings: Settings, host: str, port: int) -> None:
+    def __init__(self, settings: ServerSettings, host: str, port: int) -> None:
         self._kept = ExitStack()
         self.folder: Path = self._kept.enter_context(temporary_folder("asr-adapt-serve"))
         self.work, self.queue = Work(), Queue(settings)
@@ -98,7 +98,7 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def make_server(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> Server:
+def make_server(settings: ServerSettings, host: str = "127.0.0.1", port: int = 0) -> Server:
     """A bound server; port 0 takes a free one, see :attr:`Server.server_address`."""
     return Server(replace(settings, names=settings.names | {host.lower()}), host, port)
 

@@ -17,7 +17,7 @@ LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 @dataclass(frozen=True)
-class Settings:
+class ServerSettings:
     """Models by the name that requests use, the first one being the default, and limits.
 
     ``most_bytes`` and ``most_seconds`` bound one recording, ``queue_bytes``, ``queue_seconds`` and

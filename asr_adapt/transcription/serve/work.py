@@ -20,10 +20,10 @@ from asr_adapt.audio import probe
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.engine import Engine, Progress
+from asr_adapt.transcription.engine import Engine, HearingProgress
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
-from asr_adapt.transcription.serve.queue import Place
+from asr_adapt.transcription.serve.queue import QueuePlace
 from asr_adapt.transcription.serve.settings import ClientGone, Refused
 from asr_adapt.transcription.serve.turns import Turns
 
@@ -38,7 +38,7 @@ class Job:
     path: Path
     recogniser: Recogniser
     options: Decoding
-    place: Place
+    place: QueuePlace
     kept: ExitStack
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -119,7 +119,7 @@ class Work:
             raise _unheard(outcome.failure.error, job.path) from outcome.failure.error
         return outcome.transcript
 
-    def _between(self, job: Job, progress: Progress) -> None:
+    def _between(self, job: Job, progress: HearingProgress) -> None:
         """After each batch: end for a client that has gone or sound without end, let others in."""
         job.check()
         job.place.hold(seconds=max(job.place.seconds, progress.audio_seconds))

@@ -78,7 +78,7 @@ def cues(transcript: Transcript, rules: CueRules | None = None, *, labelled: boo
     found: list[Cue] = []
     for segment in transcript.segments:
         label = speaker_label(segment.speaker) if labelled else ""
-        layout = _Layout(replace(rules, line_length=max(10, rules.line_length - len(label))), segment.text)
+        layout = _CueLayout(replace(rules, line_length=max(10, rules.line_length - len(label))), segment.text)
         for words in layout.groups(layout.whole_words(segment.words) or _spread(segment, rules)):
             rows = layout.rows(words)
             found.append(Cue(words[0].start, words[-1].end, rows, segment.text, segment.speaker))
@@ -86,7 +86,7 @@ def cues(transcript: Transcript, rules: CueRules | None = None, *, labelled: boo
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _CueLayout:
     """Words of one segment into cues and lines; ``like`` is the segment's text."""
 
     rules: CueRules

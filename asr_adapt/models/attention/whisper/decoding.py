@@ -19,7 +19,7 @@ from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.search.biasing import PhraseBias
 from asr_adapt.models.search.decoder_cache import DecoderCache
-from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.models.search.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 
 
@@ -61,26 +61,28 @@ class WhisperDecoding:
         found = transcribed(self.attempt, heard, self.rules(heard.given.shape[1]), options, doubted)
         return self._without_silence(heard, found) if options.guard else found
 
-    def begun(self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]) -> Heard:
+    def begun(
+        self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]
+    ) -> EncoderOutput:
         """The rows with everything that is given to the decoder before it speaks."""
         heard = self.heard(hidden)
         prefixes = self.prefixes(self._first(heard, language), language, task)
         given = torch.tensor(prefixes, device=hidden.states.device)
         return replace(heard, given=given, most=most_tokens(seconds))
 
-    def _first(self, rows: Heard | Hidden, language: str | None) -> list[dict[str, float]]:
+    def _first(self, rows: EncoderOutput | Hidden, language: str | None) -> list[dict[str, float]]:
         """Probabilities of the languages in each row, where ``language`` leaves it to be heard; else none."""
         if not self._detects(language):
             return [{}] * len(rows.states)
-        return self.opening(rows if isinstance(rows, Heard) else self.heard(rows)).languages
+        return self.opening(rows if isinstance(rows, EncoderOutput) else self.heard(rows)).languages
 
-    def heard(self, hidden: Hidden) -> Heard:
+    def heard(self, hidden: Hidden) -> EncoderOutput:
         """The rows with the start alone given."""
         states = hidden.states
         start = torch.full((len(states), 1), self.tokens.start, device=states.device)
-        return Heard(states, self.network.mask(states, hidden.lengths), start)
+        return EncoderOutput(states, self.network.mask(states, hidden.lengths), start)
 
-    def attempt(self, heard: Heard, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
+    def attempt(self, heard: EncoderOutput, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
         """Every row once; the one place where a decoder computes a transcript."""
         return attempt_with(self.network, heard, rules, search, temperature)
 
@@ -90,7 +92,7 @@ class WhisperDecoding:
             return [{"en": 1.0}] * len(hidden.states)
         return self.opening(self.heard(hidden)).languages
 
-    def opening(self, heard: Heard) -> Opening:
+    def opening(self, heard: EncoderOutput) -> Opening:
         """What the token behind the start tells about each row."""
         logits, silence = self._start(heard), self.tokens.no_speech
         quiet: list[float | None] = [None] * len(logits)
@@ -127,12 +129,12 @@ class WhisperDecoding:
         ids = self.tokens.tokenizer(" " + text, add_special_tokens=False).input_ids
         return list(ids[-(self.model.config.max_target_positions // 2 - 1) :])
 
-    def _start(self, heard: Heard) -> Tensor:
+    def _start(self, heard: EncoderOutput) -> Tensor:
         """Logits (batch, vocabulary) behind the start."""
         start = torch.full((len(heard.states), 1), self.tokens.start, device=heard.states.device)
         return self.network.step(start, heard.states, heard.mask, DecoderCache(1, heard.kept)).float()
 
-    def _without_silence(self, heard: Heard, found: list[Spoken]) -> list[Spoken]:
+    def _without_silence(self, heard: EncoderOutput, found: list[Spoken]) -> list[Spoken]:
         """Nothing is said where the text is improbable and the model hears nobody speak."""
         limit = self.options.no_speech
         doubtful = [row for row, said in enumerate(found) if said.mean_score < self.options.mean_score]

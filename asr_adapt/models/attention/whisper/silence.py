@@ -41,7 +41,7 @@ REFERENCES = ("arctic_a0030_1592747865.ogg", "000480010.ogg", "000050049.ogg")
 
 
 @dataclass(frozen=True)
-class Silence:
+class SilenceStates:
     """What frames of silence give: keys and values (1, heads, frames, size) by layer, and last states."""
 
     heard: list[tuple[Tensor, Tensor]]
@@ -53,7 +53,7 @@ class KeptSilence:
 
     def __init__(self, network: WhisperNetwork, mels: LogMel) -> None:
         self.network, self.mels = network, mels
-        self._kept: OrderedDict[int, Silence] = OrderedDict()
+        self._kept: OrderedDict[int, SilenceStates] = OrderedDict()
         self._weights: Any = None
 
     def __call__(self, mels: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class KeptSilence:
         last = (sounds * places).amax(1)
         return [-(-(-(-end // STRIDE) + MARGIN) // MULTIPLE) * MULTIPLE for end in last.tolist()]
 
-    def _clip(self, mels: Tensor, own: int, silence: Silence) -> Tensor:
+    def _clip(self, mels: Tensor, own: int, silence: SilenceStates) -> Tensor:
         """The states of clips of ``own`` frames, and those of silence behind them."""
         count = STRIDE * (own + 2)  # two frames more, because the convolutions reach over the end
         lengths = torch.full((len(mels),), count, device=mels.device)
@@ -103,7 +103,7 @@ class KeptSilence:
             heard.append(own)
         return self.network.encoder_norm(states), heard
 
-    def _silence(self, level: int, like: Tensor) -> Silence:
+    def _silence(self, level: int, like: Tensor) -> SilenceStates:
         """The silence of a level, which the references lie before; computed when it is first met."""
         if level not in self._kept:
             value = level * LEVEL
@@ -113,7 +113,7 @@ class KeptSilence:
                 row[: len(heard)] = heard.clamp(min=value)
             states, layers = self._whole(mels)
             kept = [tuple(part.mean(0, keepdim=True) for part in layer) for layer in layers]
-            self._kept[level] = Silence(kept, states.mean(0, keepdim=True))  # type: ignore[arg-type]
+            self._kept[level] = SilenceStates(kept, states.mean(0, keepdim=True))  # type: ignore[arg-type]
         self._kept.move_to_end(level)
         while len(self._kept) > LEVELS:
             self._kept.popitem(last=False)

@@ -57,7 +57,7 @@ class TimedRules(Rules):
 
 
 @dataclass(frozen=True)
-class Span:
+class PhraseSpan:
     """A phrase's times in seconds and the places of its tokens, timestamps included, in the transcript."""
 
     start: float
@@ -66,7 +66,7 @@ class Span:
     stop: int
 
 
-def spans(ids: Sequence[int], first_timestamp: int, seconds: float) -> tuple[list[Span], float]:
+def spans(ids: Sequence[int], first_timestamp: int, seconds: float) -> tuple[list[PhraseSpan], float]:
     """The phrases in the tokens of a window of ``seconds``, and the second up to which it is heard.
 
     A transcript that breaks off inside a phrase is heard again from that phrase's beginning, as in OpenAI's.
@@ -80,11 +80,11 @@ def spans(ids: Sequence[int], first_timestamp: int, seconds: float) -> tuple[lis
     closed = len(ids) > 1 and marks[-1] and not marks[-2]
     if cuts:
         edges = [0, *cuts, *([len(ids)] if closed else [])]
-        found = [Span(time(a), time(b - 1), a, b) for a, b in pairwise(edges)]
+        found = [PhraseSpan(time(a), time(b - 1), a, b) for a, b in pairwise(edges)]
         return found, seconds if closed else time(cuts[-1] - 1)
     if not ids:
         return [], seconds
     timed = [place for place, mark in enumerate(marks) if mark]
     end = time(timed[-1]) if timed and ids[timed[-1]] > first_timestamp else seconds
     start = time(0) if marks[0] and len(timed) > 1 else 0.0
-    return [Span(start, end, 0, len(ids))], seconds
+    return [PhraseSpan(start, end, 0, len(ids))], seconds

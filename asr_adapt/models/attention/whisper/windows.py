@@ -16,11 +16,11 @@ import torch
 
 from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
-from asr_adapt.models.attention.whisper.timestamps import Span, TimedRules, spans
+from asr_adapt.models.attention.whisper.timestamps import PhraseSpan, TimedRules, spans
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
-from asr_adapt.models.search.generation import Heard, Rules, Spoken
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.models.search.guard import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.search.repetition import compression
 from asr_adapt.models.words.holes import early_end, holes, slow
@@ -130,7 +130,7 @@ class WhisperWindows:
     def _room(self, windows: Sequence[Window]) -> tuple[int, ...]:
         return most_tokens([len(window.samples) / self.recogniser.sample_rate for window in windows])
 
-    def _begun(self, heard: Heard, windows: Sequence[Window]) -> list[Decoded]:
+    def _begun(self, heard: EncoderOutput, windows: Sequence[Window]) -> list[Decoded]:
         """Language and probability of silence of each window."""
         opening = self.decoding.opening(heard)
         return [
@@ -167,7 +167,7 @@ class WhisperWindows:
         return self.decoding.options.timestamps and self.tokens.says_timestamps
 
     def _spoken(
-        self, heard: Heard, given: Sequence[Sequence[int]], decoded: Sequence[Decoded]
+        self, heard: EncoderOutput, given: Sequence[Sequence[int]], decoded: Sequence[Decoded]
     ) -> list[Spoken]:
         """What is said in each row; rows that were given equally many tokens are decoded together."""
         groups: dict[int, list[int]] = defaultdict(list)
@@ -239,13 +239,13 @@ class WhisperWindows:
             return HeardWindow((), seconds, decoded, said.looped)
         first = self.tokens.first_timestamp
         if not self.timed or first is None:
-            parts, until = [Span(0.0, seconds, 0, len(said.ids))], seconds
+            parts, until = [PhraseSpan(0.0, seconds, 0, len(said.ids))], seconds
         else:
             parts, until = spans(said.ids, first, seconds)
         found = [self._phrase(said, part, decoded) for part in parts]
         return HeardWindow(tuple(found), until, decoded, said.looped)
 
-    def _phrase(self, said: Spoken, part: Span, decoded: Decoded) -> Phrase:
+    def _phrase(self, said: Spoken, part: PhraseSpan, decoded: Decoded) -> Phrase:
         ids, scores = said.ids[part.first : part.stop], said.scores[part.first : part.stop]
         mean = sum(scores) / max(1, len(scores))
         text = self._decode(ids).strip()
