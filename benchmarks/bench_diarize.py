@@ -3,7 +3,8 @@
 Utterances of LibriSpeech's test-other follow each other, speakers drawn at random, with 0.2 to 0.8 s of
 silence between; nobody speaks at once. The diarization error (10 ms frames, no collar) is what is missed,
 invented or given to another than the paired speaker, over the time of the utterances; their pauses count as
-speech. cpWER is that of ``asr-adapt score``; the WER beside it is of the same words without speakers.
+speech. cpWER is that of ``asr-adapt score``; the WER beside it is of the same words without speakers. Each
+conversation comes twice: without and with ``--max-speakers``, the number of those who speak.
 
     python benchmarks/bench_diarize.py --data ../shared/data --model whisper-tiny.en --write
 """
@@ -21,7 +22,7 @@ import torch
 from report import add_write, hardware, publish, table
 from scipy.optimize import linear_sum_assignment
 
-from asr_adapt import transcribe
+from asr_adapt import Transcript, transcribe
 from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Recogniser, load_recogniser
@@ -98,9 +99,18 @@ def diarization_error(reference: Sequence[SpeakerTurn], heard: Sequence[SpeakerT
     }
 
 
-def measured(talk: Talk, recogniser: Recogniser, diarizer: Diarizer) -> list[str]:
-    """A row of the table."""
+def both(talk: Talk, recogniser: Recogniser, diarizer: Diarizer) -> list[list[str]]:
+    """Two rows of the table: without a bound on the speakers, and with their number."""
     plain = transcribe(talk.samples, model=recogniser, sample_rate=RATE, word_timestamps=True)
+    rows = []
+    for most in (None, len({turn.speaker for turn in talk.turns})):
+        diarizer.most = most
+        rows.append(["none" if most is None else str(most), *measured(talk, plain, diarizer)])
+    return rows
+
+
+def measured(talk: Talk, plain: Transcript, diarizer: Diarizer) -> list[str]:
+    """Lengths, errors of the turns and of the words, as one row."""
     turns = diarizer.turns(talk.samples)
     told = with_speakers(plain, turns)
     heard = [
@@ -137,8 +147,9 @@ def main() -> None:
     options = parser.parse_args()
     recogniser = load_recogniser(options.model, device="cpu", compute_type="float32")
     diarizer = Diarizer(torch.device("cpu"))
-    rows = [measured(talk, recogniser, diarizer) for talk in talks(options.data, options.turns)]
-    heads = [">speakers", ">length", ">heard", ">missed", ">invented", ">confused", ">DER", ">WER", ">cpWER"]
+    rows = [row for talk in talks(options.data, options.turns) for row in both(talk, recogniser, diarizer)]
+    heads = ["--max-speakers", "speakers", "length", "heard", "missed", "invented", "confused"]
+    heads = [f">{head}" for head in [*heads, "DER", "WER", "cpWER"]]
     lines = [
         "## Who spoke",
         "",

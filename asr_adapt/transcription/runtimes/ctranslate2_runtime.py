@@ -4,9 +4,10 @@ Knows CTranslate2's calls and what they leave out. Does not know how windows fol
 believed (:mod:`asr_adapt.models.search.guard`): only how one attempt at a window is made differs.
 
 CTranslate2 gives one score for a whole attempt, so a phrase's confidence is that of its window unless words
-are asked for. It draws from one stream of random numbers for each engine, so that draws depend on what was
-drawn before: doubtful windows are tried again by beam first, which draws nothing, and then at few
-temperatures, each window by an engine of its own that begins at the same number.
+are asked for, which costs another pass of the decoder. It draws from one stream of random numbers for each
+engine, so that draws depend on what was drawn before: doubtful windows are tried again by beam first, which
+draws nothing, and then at few temperatures, each window by an engine of its own that begins at the same
+number.
 """
 
 from __future__ import annotations
@@ -199,12 +200,28 @@ class _CTranslate2Decoding(WhisperDecoding):
             sampling_topk=0 if draws else 1,
             sampling_temperature=temperature if draws else 1.0,
         )
-        return [
-            replace(
-                _best(result, rules, bound, penalty), temperature=temperature, silence=result.no_speech_prob
-            )
+        found = [
+            _best(result, rules, bound, penalty)
             for result, bound in zip(results, _bounds(heard, rules), strict=True)
         ]
+        shares = self._silence(engine, heard, [result.no_speech_prob for result in results])
+        return [
+            replace(said, temperature=temperature, silence=share)
+            for said, share in zip(found, shares, strict=True)
+        ]
+
+    def _silence(self, engine: Any, heard: Heard, told: list[float]) -> list[float]:
+        """The probability behind the start alone: where text stands before it, CTranslate2 tells another."""
+        if self.tokens.previous is None or heard.given[0, 0] != self.tokens.previous:
+            return told
+        results = engine.generate(
+            _view(heard.states.numpy()),
+            [[self.tokens.start]] * len(told),
+            beam_size=1,
+            max_length=2,
+            return_no_speech_prob=True,
+        )
+        return [float(result.no_speech_prob) for result in results]
 
 
 def open_ctranslate2(source: str, *, device: str = "auto", compute_type: str = "auto") -> WhisperRecogniser:

@@ -247,9 +247,9 @@ class WhisperWindows:
 
     def _phrase(self, said: Spoken, part: PhraseSpan, decoded: Decoded) -> Phrase:
         ids, scores = said.ids[part.first : part.stop], said.scores[part.first : part.stop]
-        mean = sum(scores) / max(1, len(scores))
+        words = [score for token, score in zip(ids, scores, strict=True) if not self._special(token)]
         text = self._decode(ids).strip()
-        return Phrase(part.start, part.end, text, (), math.exp(mean), tuple(ids), decoded)
+        return Phrase(part.start, part.end, text, (), _confidence(words), tuple(ids), decoded)
 
     def _text(self, said: Spoken) -> Spoken:
         """The same without timestamps."""
@@ -267,9 +267,14 @@ class WhisperWindows:
         for phrase, (a, b) in zip(heard.phrases, pairwise(edges), strict=True):
             own = Spoken(plain.ids[a:b], plain.scores[a:b])
             words = words_of(self.tokens.tokenizer, own, times[a : b + 1])
-            found.append(replace(phrase, words=words))
+            found.append(replace(phrase, words=words, confidence=_confidence(own.scores)))
         until = max([heard.until, *(phrase.end for phrase in found)])
         return replace(heard, phrases=limited(found, until))
+
+
+def _confidence(scores: Sequence[float]) -> float | None:
+    """The geometric mean of the probabilities of a phrase's tokens, timestamps not counted."""
+    return math.exp(sum(scores) / len(scores)) if scores else None
 
 
 def _known(silence: float | None, said: Spoken) -> float | None:
