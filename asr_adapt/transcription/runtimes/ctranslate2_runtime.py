@@ -210,7 +210,7 @@ class _CTranslate2Decoding(WhisperDecoding):
             for said, share in zip(found, shares, strict=True)
         ]
 
-    def _silence(self, engine: Any, heard: Heard, told: list[float]) -> list[float]:
+    def _silence(self, engine: Any, heard: EncoderOutput, told: list[float]) -> list[float]:
         """The probability behind the start alone: where text stands before it, CTranslate2 tells another."""
         if self.tokens.previous is None or heard.given[0, 0] != self.tokens.previous:
             return told
