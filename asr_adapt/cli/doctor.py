@@ -29,6 +29,7 @@ USES = {
     "vad": "speech detection (--vad)",
     "plots": "plots",
     "lora": "LoRA (strategy lora)",
+    "small-gpu": "8- and 4-bit weights and optimiser states (strategy.quantise, adamw_8bit)",
     "speech2text": "Speech2Text models",
     "parquet": "corpora in parquet shards",
     "onnx": "export to ONNX (--runtime onnx)",

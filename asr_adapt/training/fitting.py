@@ -22,10 +22,10 @@ from asr_adapt.training.callbacks.metrics import Metrics
 from asr_adapt.training.callbacks.stopping import EarlyStopping
 from asr_adapt.training.callbacks.trackers import Trackers
 from asr_adapt.training.device.batch_size import StepTrial, settle_batch, with_seconds
+from asr_adapt.training.device.frozen_weights import as_in_steps, kept_in_steps
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.recomputing import recompute_layers
 from asr_adapt.training.device.room import fitted
-from asr_adapt.training.device.speedups import Speedups
 from asr_adapt.training.learning import sharding
 from asr_adapt.training.learning.attachments import Attachment, attach
 from asr_adapt.training.learning.averaging import BestAverage, MovingAverage, pull_to_start
@@ -68,7 +68,8 @@ def learner(ready: Ready, watch: Watch, memory: DeviceMemory | None = None) -> L
     outcome = Outcome.start(recipe, recogniser, plan.names, ready.corpus, ready.labelled.dropped)
     learning = _learning(recipe, recogniser, plan)
     objective = Objective(recogniser, recipe.regularisation, recipe.seed, accelerator)
-    trial = StepTrial(recipe, objective, ready.corpus, learning)
+    kept = as_in_steps(recipe, recogniser.stack, accelerator)
+    trial = StepTrial(recipe, objective, ready.corpus, learning, kept)
     size = settle_batch(trial, memory)
     if ready.default_batch:
         size = fitted(trial, size, memory)
@@ -129,15 +130,12 @@ def fit(
     trial, accelerator = learner.trial, ready.accelerator
     recipe, learning = trial.recipe, trial.learning
     main = accelerator.is_main_process
-    sharded = sharding.wanted()  # it has wrapped the layers in its own way
-    # on a CPU it saves neither time (measured) nor room, because the originals stay there
-    half = accelerator.mixed_precision == "bf16" and accelerator.device.type != "cpu" and not sharded
     config = {"model": recipe.model, "seed": recipe.seed}
     callbacks: list[Callback] = [
         learner.meter,
         learner.cache,
         ready.measuring.prefix,
-        Speedups(ready.recogniser.stack, compiled=recipe.compile, half=half),
+        *kept_in_steps(recipe, ready.recogniser.stack, accelerator, compiled=recipe.compile),
         KeepBest(folder / CHECKPOINTS, averages(recipe, folder), main=main),
         metrics,
         Trackers(recipe.trackers, folder, config, main=main),

@@ -32,6 +32,7 @@ from asr_adapt.training.data.corpus import Corpus, silent_rows
 from asr_adapt.training.data.windows import Packing
 from asr_adapt.training.device.accelerator import seed_all
 from asr_adapt.training.device.batch_size import DEFAULT_ROWS, PACKED_ROWS, with_default
+from asr_adapt.training.device.frozen_weights import require_small
 from asr_adapt.training.labels.choice import fitted, speller, train_vocabulary
 from asr_adapt.training.labels.replayed import self_labelled
 from asr_adapt.training.labels.rows import LabelledRows, labelled_rows
@@ -91,6 +92,7 @@ def prepare(
     ``exchange`` may give another recogniser for the loaded one.
     """
     require_trackers(recipe.trackers)
+    require_small(recipe)
     sets = open_sets(recipe)
     for sentence in remarks(recipe):
         logger.warning("note: %s", sentence)

@@ -15,7 +15,7 @@ import json
 import logging
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,8 @@ class StepTrial:
     objective: Objective
     corpus: Corpus
     learning: Learning
+    #: A context in which the weights are kept as in steps.
+    as_in_steps: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 def settle_batch(trial: StepTrial, memory: DeviceMemory | None = None) -> BatchSize:
@@ -226,7 +228,8 @@ def _step(trial: StepTrial, numbers: list[int], seconds: float) -> None:
     batch = [Example(number, trial.corpus.labels[number], seconds, silence) for number in numbers]
     module = objective.module(boundary)
     learning = [p for p in recogniser.model.parameters() if p.requires_grad]
-    moments: list[Tensor] = [torch.ones_like(p) for p in learning for _ in range(2)]
+    kind = torch.uint8 if trial.recipe.optimiser.kind == "adamw_8bit" else None
+    moments: list[Tensor] = [torch.ones_like(p, dtype=kind) for p in learning for _ in range(2)]
     try:
         with accelerator.autocast():
             loss = objective.row_losses(module, boundary, batch, 0).sum()
@@ -247,7 +250,8 @@ def untouched(trial: StepTrial) -> Iterator[None]:
         with torch.random.fork_rng(devices=devices):
             plan.apply(len(plan.phases) - 1)
             recogniser.stack.set_modes()
-            yield
+            with trial.as_in_steps():
+                yield
     finally:
         plan.apply(0)
         model.eval()
@@ -266,6 +270,8 @@ def _identity(trial: StepTrial, memory: DeviceMemory) -> dict[str, Any]:
         "config": model.config.to_dict(),
         "learning": learning,
         "strategy": recipe.strategy.name,
+        "frozen": [recipe.strategy.quantise, recipe.strategy.offload],
+        "moments": recipe.optimiser.kind,
         "precision": str(accelerator.mixed_precision),
         "regularisation": recipe.regularisation.model_dump(mode="json"),
         "batch": recipe.batch.model_dump(mode="json", include={"quadratic_seconds", "rows"}),

@@ -15,11 +15,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from asr_adapt.models.compact import CompactLinear
 from asr_adapt.training.device.live_bytes import peak_bytes
 
 GIGABYTE = 10**9
 #: AdamW's two moments, in bytes for each parameter that learns; its fused update takes one more for a moment.
 MOMENTS, UPDATE = 8, 4
+#: AdamW with moments in 8 bits: one byte each and a scale for 256, from this many weights of a tensor on.
+MOMENTS_8BIT, SMALLEST_8BIT = 2 * (1 + 4 / 256), 4096
 FLOAT = 4
 #: What CUDA, its libraries and a fragmented pool take besides, in bytes and as a share of the rest.
 CONTEXT, FRAGMENTED = 800_000_000, 0.08
@@ -62,12 +65,22 @@ class MemoryPlan:
     step: StepBytes
 
     @staticmethod
-    def of(model: nn.Module, step: StepBytes) -> MemoryPlan:
-        """For the parameters of ``model`` as they learn, and in the types that they have, now."""
-        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        weights = sum(p.numel() * p.element_size() for p in model.parameters())
-        whole = FLOAT * sum(p.numel() for p in model.parameters())
-        return MemoryPlan(weights, MOMENTS * learning, UPDATE * learning, whole, step)
+    def of(model: nn.Module, step: StepBytes, *, eight_bit: bool = False) -> MemoryPlan:
+        """For the parameters of ``model`` as they learn, and in the types that they have, now.
+
+        ``eight_bit``: the optimiser keeps its moments in 8 bits.
+        """
+        small = [module for module in model.modules() if isinstance(module, CompactLinear)]
+        kept = {module.weight for module in small}
+        elsewhere = {module.weight for module in small if module.offload}
+        plain = [p for p in model.parameters() if p not in kept]
+        learning = [p.numel() for p in plain if p.requires_grad]
+        weights = sum(p.numel() * p.element_size() for p in model.parameters() if p not in elsewhere)
+        weights += sum(module.scale_bytes for module in small)
+        whole = sum(p.numel() for p in plain) + sum(module.numbers for module in small)
+        moments = sum(_moments(numbers, eight_bit) for numbers in learning)
+        update = 0 if eight_bit else UPDATE * sum(learning)
+        return MemoryPlan(weights, moments, update, FLOAT * whole, step)
 
     def needed(self, rows: int, seconds: float) -> float:
         """Bytes at the peak of a run whose micro-batches hold ``rows`` clips of ``seconds``.
@@ -91,6 +104,11 @@ class MemoryPlan:
     def to_json(self) -> dict[str, Any]:
         """Plain values, in bytes."""
         return asdict(self)
+
+
+def _moments(numbers: int, eight_bit: bool) -> float:
+    """Bytes of an optimiser's moments for a tensor of so many weights."""
+    return numbers * (MOMENTS_8BIT if eight_bit and numbers >= SMALLEST_8BIT else MOMENTS)
 
 
 def count_step(

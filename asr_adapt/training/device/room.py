@@ -40,7 +40,8 @@ def step_plan(trial: StepTrial) -> MemoryPlan:
 
     with untouched(trial):
         step = count_step(loss, recogniser.model, longest / 2, longest)
-        return MemoryPlan.of(recogniser.model, step)
+        eight_bit = trial.recipe.optimiser.kind == "adamw_8bit"
+        return MemoryPlan.of(recogniser.model, step, eight_bit=eight_bit)
 
 
 def fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None = None) -> BatchSize:
@@ -70,7 +71,7 @@ def _fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None) -> B
     if not rows:
         raise RecipeError(
             f"one clip of {longest:.1f} s needs {plan.needed(1, longest) / GIGABYTE:.1f} GB of "
-            f"{room / GIGABYTE:.1f}: try strategy lora, gradient_checkpointing, or leave out long clips.",
+            f"{room / GIGABYTE:.1f}: try strategy lora (with quantise: 4bit), gradient_checkpointing, or leave out long clips.",
             field="batch.seconds",
         )
     if rows >= wanted:

@@ -81,11 +81,11 @@ class Speedups(Callback):
 
     def _round(self, boundary: int) -> None:
         prefix = self.stack.stages[:boundary]
-        whole = _needed_whole(self.stack.model)
+        whole = needed_whole(self.stack.model)
         for name, module in self.stack.model.named_modules():
             own = list(module.parameters(recurse=False))
             if not isinstance(module, _ROUNDED) or parametrize.is_parametrized(module):
-                continue
+                continue  # nor what is kept in fewer bits, which is another class
             frozen = not any(parameter.requires_grad for parameter in own) and whole.isdisjoint(own)
             if frozen or any(stage.owns(f"{name}.weight") for stage in prefix):
                 for parameter in own:
@@ -106,7 +106,7 @@ class Speedups(Callback):
                 parameter.data = data
 
 
-def _needed_whole(model: nn.Module) -> set[nn.Parameter]:
+def needed_whole(model: nn.Module) -> set[nn.Parameter]:
     """Weights used where autocast rounds nothing: tied embeddings, and those whose norms DoRA takes."""
     found: set[nn.Parameter] = set()
     for module in model.modules():

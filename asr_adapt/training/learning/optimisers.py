@@ -1,6 +1,6 @@
 """The optimisers that a recipe can choose.
 
-Knows AdamW, and Muon for the matrices of the layers with AdamW for everything else. Does not know rates over
+Knows AdamW, its form with moments in 8 bits (Dettmers et al., arXiv 2110.02861), and Muon for the matrices of the layers with AdamW for everything else. Does not know rates over
 time or which parameters learn.
 """
 
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from asr_adapt.errors import RecipeError
+from asr_adapt.models.compact import require_bitsandbytes
 from asr_adapt.training.recipe.schema import Optimiser
 
 #: Where PyTorch has AdamW as one kernel; on a CPU 5 million weights take 2 ms a step instead of 9.
@@ -55,6 +56,11 @@ def build_optimiser(groups: list[dict[str, Any]], settings: Optimiser) -> torch.
     """The optimiser of ``settings`` for parameter groups with their peak rates."""
     if settings.kind == "muon":
         return MuonWithAdamW(groups, settings.betas)
+    if settings.kind == "adamw_8bit":
+        found: torch.optim.Optimizer = require_bitsandbytes("optimiser.kind adamw_8bit").optim.AdamW8bit(
+            groups, betas=settings.betas
+        )
+        return found
     return _adamw(groups, settings.betas)
 
 

@@ -38,7 +38,7 @@ def require_shardable(recipe: Recipe) -> None:
     if not wanted():
         return
     refused = {
-        "optimiser.kind": recipe.optimiser.kind == "muon",
+        "optimiser.kind": recipe.optimiser.kind != "adamw",
         "averaging.ema": bool(recipe.averaging.ema),
         "regularisation.pull": bool(recipe.regularisation.pull),
         "compile": recipe.compile,

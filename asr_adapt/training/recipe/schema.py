@@ -24,9 +24,10 @@ Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str)
 class Optimiser(Section):
     """Optimiser, with separate rates for body and head."""
 
-    kind: Literal["adamw", "muon"] = Field(
+    kind: Literal["adamw", "adamw_8bit", "muon"] = Field(
         "adamw",
-        description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch.",
+        description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch. "
+        "adamw_8bit: AdamW with its moments in 8 bits, a quarter of the memory (extra small-gpu).",
     )
     learning_rate: Positive = Field(
         2e-4, description="Peak learning rate of the top trainable layer. Default: chosen for the model."
@@ -296,6 +297,8 @@ class Recipe(Section):
     def _one_way_to_run_layers(self) -> Recipe:
         if self.compile and self.gradient_checkpointing:
             raise ValueError("compile and gradient_checkpointing cannot be combined: remove one")
+        if self.compile and (self.strategy.quantise or self.strategy.offload):
+            raise ValueError("compile cannot be combined with strategy.quantise or offload: remove one")
         return self
 
     @model_validator(mode="after")
