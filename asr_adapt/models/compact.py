@@ -1,14 +1,15 @@
 """Linear maps that do not learn, kept small while others train: weights in 8 or 4 bits, or on the host.
 
-Knows bitsandbytes' number formats and the gradient of a product with frozen weights. Does not know which maps
-of a network are kept so, nor when. 8 bits are LLM.int8's rows (Dettmers et al., arXiv 2208.07339), each with the
-scale of its largest weight; 4 bits are QLoRA's NormalFloat in blocks of 64 whose scales have 8 bits (Dettmers et
-al., arXiv 2305.14314). Products are computed with the weights in the type of the input, on every device alike;
-nothing but the small weights is kept for the backward pass.
+Knows bitsandbytes' number formats and the gradient of a product with frozen weights. Does not know which
+maps of a network are kept so, nor when. 8 bits are LLM.int8's rows (Dettmers et al., arXiv 2208.07339), each
+with the scale of its largest weight; 4 bits are QLoRA's NormalFloat in blocks of 64 whose scales have 8 bits
+(Dettmers et al., arXiv 2305.14314). Products are computed with the weights in the type of the input, on every
+device alike; nothing but the small weights is kept for the backward pass.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import torch
@@ -24,6 +25,7 @@ EXTRA = "small-gpu"
 
 def require_bitsandbytes(feature: str) -> Any:
     """The bitsandbytes package; raises :class:`MissingExtraError` with the install command."""
+    quiet_bitsandbytes()
     try:
         import bitsandbytes
     except ImportError as error:
@@ -31,11 +33,16 @@ def require_bitsandbytes(feature: str) -> Any:
     return bitsandbytes
 
 
+def quiet_bitsandbytes() -> None:
+    """Keep it from recommending, whenever it is imported on a CPU, a kernel that nothing here calls."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
+
+
 class CompactLinear(nn.Module):
     """What the frozen ``linear`` computes, from weights that are kept small.
 
-    ``quantise`` None keeps the weights as they are, in ``kind``; with ``offload`` they wait on the host and are
-    copied to the input's device for each product. ``linear`` itself is not changed: :attr:`original`.
+    ``quantise`` None keeps the weights as they are, in ``kind``; with ``offload`` they wait on the host and
+    are copied to the input's device for each product. ``linear`` itself is not changed: :attr:`original`.
     """
 
     def __init__(
@@ -84,7 +91,9 @@ class CompactLinear(nn.Module):
     def weights(self, kind: torch.dtype, device: torch.device) -> Tensor:
         """The weights (out, in) in ``kind``, made anew at each call."""
         # the copy is made on a CPU too, so that counting memory there counts what a GPU will hold
-        codes = self.weight.data.to(device, copy=True, non_blocking=True) if self.offload else self.weight.data
+        codes = (
+            self.weight.data.to(device, copy=True, non_blocking=True) if self.offload else self.weight.data
+        )
         if self.quantise is None:
             return codes.to(kind)
         if self.quantise == "8bit":
@@ -95,7 +104,7 @@ class CompactLinear(nn.Module):
 
 
 class _Product(torch.autograd.Function):
-    """A linear map with frozen weights, of which neither they nor the input are kept for the backward pass."""
+    """A linear map with frozen weights; neither they nor the input are kept for the backward pass."""
 
     @staticmethod
     def forward(context: Any, states: Tensor, bias: Tensor | None, own: CompactLinear) -> Tensor:
@@ -116,4 +125,6 @@ def _coded(weights: Tensor, quantise: Bits | None, kind: torch.dtype) -> tuple[T
     if quantise == "8bit":
         codes, largest, _ = functions.int8_vectorwise_quant(weights.half())
         return codes, largest.float().unsqueeze(1) / 127.0
-    return functions.quantize_4bit(weights.contiguous(), blocksize=64, compress_statistics=True, quant_type="nf4")
+    return functions.quantize_4bit(
+        weights.contiguous(), blocksize=64, compress_statistics=True, quant_type="nf4"
+    )

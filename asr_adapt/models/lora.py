@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from asr_adapt.errors import MissingExtraError, ModelError
 from asr_adapt.files import user_path
+from asr_adapt.models.compact import quiet_bitsandbytes
 from asr_adapt.models.contract import Recogniser
 from asr_adapt.models.files.directory import WEIGHTS as WHOLE
 from asr_adapt.models.files.directory import read_object, read_pickle, tensor_shapes
@@ -225,6 +226,7 @@ def stored_adapter(folder: Path) -> dict[str, Tensor]:
 
 def require_peft() -> Any:
     """The PEFT package; raises :class:`MissingExtraError` with the install command."""
+    quiet_bitsandbytes()  # which PEFT imports where it is installed
     try:
         import peft
     except ImportError as error:

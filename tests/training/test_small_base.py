@@ -1,4 +1,4 @@
-"""LoRA on weights of 8 and 4 bits or on the host, moments in 8 bits: what is learnt, measured, saved, resumed."""
+"""LoRA on weights of 8 and 4 bits or on the host, moments in 8 bits: what is learnt, measured and saved."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.models.whisper_models import save_tiny_whisper
 
 from .conftest import interrupted, quick_tree, unequal_weights
 
-#: Root of the mean squared error of weights over theirs: 8 bits of a row, 4 bits of a block of 64 normal ones.
+#: Root mean square of the error over that of the weights: 8 bits of a row, 4 bits of a block of 64.
 ERROR = {"8bit": 0.015, "4bit": 0.12, None: 1e-6}
 LORA = {"name": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.0}}
 
@@ -102,7 +102,7 @@ def test_losses_are_near_those_of_the_whole_base_and_everything_comes_back(
 
 
 def test_the_plan_counts_bits_scales_moments_and_what_waits_on_the_host(tmp_path: Path) -> None:
-    recogniser, learning = lora_on(save_tiny("wav2vec2", tmp_path / "tiny"))
+    recogniser, _ = lora_on(save_tiny("wav2vec2", tmp_path / "tiny"))
     zero, sizes = StepBytes(0.0, 0.0, 0.0), {}
     whole = MemoryPlan.of(recogniser.model, zero)
     numbers = sum(linear.weight.numel() for _, linear in frozen_maps(recogniser.stack, 0))
@@ -174,7 +174,10 @@ def test_offloaded_weights_teach_exactly_what_the_others_do(tree: dict[str, Any]
     [
         ({"strategy": {"name": "full", "quantise": "8bit"}}, "quantise needs name lora or adapters"),
         ({"strategy": {"name": "full", "offload": True}}, "offload needs name lora or adapters"),
-        ({"strategy": {"name": "lora", "quantise": "4bit", "lora": {"dora": True}}}, "DoRA needs the norms"),
+        (
+            {"strategy": {"name": "lora", "quantise": "4bit", "lora": {"dora": True}}},
+            "DoRA needs the weights' norms",
+        ),
         ({"strategy": LORA | {"quantise": "8bit"}, "compile": True}, "compile cannot be combined with"),
     ],
 )

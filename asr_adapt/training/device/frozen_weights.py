@@ -23,8 +23,7 @@ from asr_adapt.training.recipe.schema import Recipe
 
 
 def require_small(recipe: Recipe) -> None:
-    """Raise :class:`~asr_adapt.errors.MissingExtraError` where what the recipe asks for needs a package that is
-    absent."""
+    """Raise :class:`~asr_adapt.errors.MissingExtraError` where the recipe needs a package that is absent."""
     if recipe.strategy.quantise:
         require_bitsandbytes(f"strategy.quantise {recipe.strategy.quantise}")
     if recipe.optimiser.kind == "adamw_8bit":
@@ -40,9 +39,11 @@ def kept_in_steps(
     if strategy.quantise or strategy.offload:
         kind = TYPES[str(accelerator.mixed_precision)]
         found.append(SmallBase(stack, strategy.quantise, offload=strategy.offload, kind=kind))
-    # on a CPU bfloat16 saves neither time (measured) nor room, because the originals stay there; FSDP has wrapped
-    # the layers in its own way
-    half = accelerator.mixed_precision == "bf16" and accelerator.device.type != "cpu" and not sharding.wanted()
+    # on a CPU bfloat16 saves neither time (measured) nor room, because the originals stay there;
+    # FSDP has wrapped the layers in its own way
+    half = (
+        accelerator.mixed_precision == "bf16" and accelerator.device.type != "cpu" and not sharding.wanted()
+    )
     return [*found, Speedups(stack, compiled=compiled, half=half)]
 
 

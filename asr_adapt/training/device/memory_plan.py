@@ -87,8 +87,11 @@ class MemoryPlan:
 
         Gradients are part of the step, and still there while the optimiser updates.
         """
-        steps = self.weights + max(self.step(rows, seconds), self.step.fixed + self.update)
-        return self.moments + max(steps, self.measured)
+        return max(self.in_steps(rows, seconds), self.moments + self.measured)
+
+    def in_steps(self, rows: int, seconds: float) -> float:
+        """The same without what measuring needs."""
+        return self.moments + self.weights + max(self.step(rows, seconds), self.step.fixed + self.update)
 
     def rows(self, memory: float, seconds: float, *, overhead: bool = True) -> int:
         """How many clips of ``seconds`` fit into ``memory`` bytes; 0 where not even one does.

@@ -71,7 +71,8 @@ def _fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None) -> B
     if not rows:
         raise RecipeError(
             f"one clip of {longest:.1f} s needs {plan.needed(1, longest) / GIGABYTE:.1f} GB of "
-            f"{room / GIGABYTE:.1f}: try strategy lora (with quantise: 4bit), gradient_checkpointing, or leave out long clips.",
+            f"{room / GIGABYTE:.1f}: try strategy lora (with quantise: 4bit), gradient_checkpointing, or "
+            "leave out long clips.",
             field="batch.seconds",
         )
     if rows >= wanted:

@@ -1,8 +1,8 @@
 """Frozen linear maps of the layers that are computed in steps, kept small there: 8 or 4 bits, or on the host.
 
-Knows which maps of the layer stack those are, and that steps alone see them: measuring is wrapped, so that what
-is measured and saved is always the network with its own weights. Does not know how weights are kept small
-(:mod:`asr_adapt.models.compact`).
+Knows which maps of the layer stack those are, and that steps alone see them: measuring is wrapped, so that
+what is measured and saved is always the network with its own weights. Does not know how weights are kept
+small (:mod:`asr_adapt.models.compact`).
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ from asr_adapt.training.device.speedups import needed_whole
 class SmallBase(Callback):
     """Follows the boundary of the frozen prefix; above it every frozen linear map of a layer is kept small.
 
-    ``quantise`` and ``offload`` as in :class:`~asr_adapt.models.compact.CompactLinear`; ``kind`` is the type in
-    which steps compute. Meanwhile the maps' own weights wait on the host.
+    ``quantise`` and ``offload`` as in :class:`~asr_adapt.models.compact.CompactLinear`; ``kind`` is the type
+    in which steps compute. Meanwhile the maps' own weights wait on the host.
     """
 
-    def __init__(
-        self, stack: LayerStack, quantise: Bits | None, *, offload: bool, kind: torch.dtype
-    ) -> None:
+    def __init__(self, stack: LayerStack, quantise: Bits | None, *, offload: bool, kind: torch.dtype) -> None:
         self.stack, self.quantise, self.offload, self.kind = stack, quantise, offload, kind
         self._small: dict[str, CompactLinear] = {}
         self._device: torch.device | None = None
@@ -39,7 +37,10 @@ class SmallBase(Callback):
         self.restore()
 
     def boundary_moved(self, boundary: int) -> None:
-        """Make the frozen maps from ``boundary`` on small; raises :class:`RecipeError` where there is none."""
+        """Make the frozen maps from ``boundary`` on small.
+
+        Raises :class:`RecipeError` where there is none.
+        """
         self._device = next(self.stack.model.parameters()).device
         found = list(frozen_maps(self.stack, boundary))
         if not found:

@@ -1,7 +1,7 @@
 """The optimisers that a recipe can choose.
 
-Knows AdamW, its form with moments in 8 bits (Dettmers et al., arXiv 2110.02861), and Muon for the matrices of the layers with AdamW for everything else. Does not know rates over
-time or which parameters learn.
+Knows AdamW, its form with moments in 8 bits (Dettmers et al., arXiv 2110.02861), and Muon for the matrices of
+the layers with AdamW for everything else. Does not know rates over time or which parameters learn.
 """
 
 from __future__ import annotations

@@ -87,14 +87,14 @@ class Strategy(Section):
     adapters: AdaptersSection = AdaptersSection()
     quantise: Literal["8bit", "4bit"] | None = Field(
         None,
-        description="Keep the frozen linear layers in 8 bits (LLM.int8) or 4 bits (QLoRA's NormalFloat) during steps; "
-        "the model is measured, merged and saved in float32 (lora and adapters only; extra small-gpu). "
-        "Empty: bfloat16 on a GPU, else float32.",
+        description="Keep the frozen linear layers in 8 bits (LLM.int8) or 4 bits (QLoRA's NormalFloat) "
+        "during steps; the model is measured, merged and saved in float32 (lora and adapters only; extra "
+        "small-gpu). Empty: bfloat16 where the run's precision is that on a GPU, else float32.",
     )
     offload: bool = Field(
         False,
-        description="Keep the frozen linear layers in the computer's memory and copy each to the GPU when a step "
-        "needs it (lora and adapters only): less GPU memory, slower steps.",
+        description="Keep the frozen linear layers in the computer's memory and copy each to the GPU when a "
+        "step needs it (lora and adapters only): less GPU memory, slower steps.",
     )
 
     @model_validator(mode="after")
@@ -105,7 +105,7 @@ class Strategy(Section):
             if self.name not in ("lora", "adapters"):
                 raise ValueError(f"{field} needs name lora or adapters: it is for layers that stay frozen")
             if self.name == "lora" and self.lora.dora:
-                raise ValueError(f"{field} and lora.dora cannot be combined: DoRA needs the norms of the weights")
+                raise ValueError(f"{field} and lora.dora cannot be combined: DoRA needs the weights' norms")
         return self
 
 
