@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -57,7 +57,8 @@ class Lora:
     def __init__(self, recogniser: Recogniser, config: Any) -> None:
         peft = require_peft()
         self.recogniser, self.config = recogniser, config
-        self._base_head = {n: p.detach().clone() for n, p in _head(recogniser)}
+        #: The output head before training, by parameter.
+        self.base_head = {n: p.detach().clone() for n, p in _head(recogniser)}
         peft.inject_adapter_in_model(config, recogniser.model)
         self.names = frozenset(n for n, _ in recogniser.model.named_parameters() if ".lora_" in n)
 
@@ -65,7 +66,7 @@ class Lora:
     def disabled(self) -> Iterator[None]:
         """Inside the block the recogniser is its base, bit for bit."""
         own = {n: p.detach().clone() for n, p in _head(self.recogniser)}
-        self._switch(False, self._base_head)
+        self._switch(False, self.base_head)
         try:
             yield
         finally:
@@ -170,6 +171,25 @@ def save_adapter(lora: Lora, state: dict[str, Tensor], base: str, directory: Pat
         model.generation_config.save_pretrained(directory)
     save_file(state, directory / WEIGHTS, metadata={"format": "pt"})
     (directory / CONFIG).write_text(json.dumps(plain, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def blended_adapter(
+    state: dict[str, Tensor], shares: Mapping[str, float], base_head: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """``state`` (see :meth:`Lora.state`) of which, merged, each parameter keeps its share of the update.
+
+    ``base_head`` are the base's own parameters of a head that learnt as a whole.
+    """
+    found = {}
+    for name, tensor in state.items():
+        plain = name.removeprefix(PREFIX)
+        module, down, _ = plain.partition(".lora_B")
+        if down:
+            tensor = tensor * shares.get(f"{module}.weight", 1.0)
+        elif ".lora_" not in plain:
+            tensor = torch.lerp(base_head[plain].to(tensor), tensor, shares.get(plain, 1.0))
+        found[name] = tensor
+    return found
 
 
 def is_adapter(folder: str | Path) -> bool:

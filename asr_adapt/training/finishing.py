@@ -76,6 +76,8 @@ def _settled(
         retained = retain(trial.recipe, whole, measure)
     if retained is not None:
         context = choose_context(whole, measure)
+        if learner.added is not None:
+            learner.added.blended(retained.shares)
     return {"averaging": averaging, "retained": retained, "context": context}
 
 

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForCTC, AutoProcessor
 
 from asr_adapt.errors import DataError, RecipeError
 from asr_adapt.models import load_recogniser
+from asr_adapt.models.lora import LoraSettings, add_lora
 from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.learning.attachments import LoraAttachment
+from tests.models.architectures import save_tiny
 
 
 @pytest.fixture(scope="session")
@@ -139,3 +144,53 @@ def test_a_share_is_kept_where_no_guard_says_how_much(turned: dict[str, Any], tm
     page = (tmp_path / "part" / "report.html").read_text(encoding="utf-8")
     assert "0.25 of the adapted weights were kept" in page
     assert "0.25 of the adapted weights" in (tmp_path / "part" / "README.md").read_text(encoding="utf-8")
+
+
+LORA = {"name": "lora", "lora": {"rank": 4, "alpha": 8.0, "dropout": 0.0}}
+
+
+@pytest.mark.parametrize(
+    "retention", [{"guard_budget": "0.3", "points": 5, "groups": 2}, {"share": 0.6}], ids=["budget", "share"]
+)
+def test_plain_peft_on_the_base_writes_what_was_measured_after_the_blend(
+    turned: dict[str, Any], sure_model: Path, tmp_path: Path, retention: dict[str, Any]
+) -> None:
+    peft = pytest.importorskip("peft")
+    optimiser = turned["optimiser"] | {"learning_rate": 1e-2}
+    turned |= {"strategy": LORA, "optimiser": optimiser, "retention": retention}
+    summary = run(turned, tmp_path / "out")
+    found = summary["retention"]
+    assert 0.0 < (found["share"] if "share" in found else found["chosen"]["share"]) < 1.0
+    plain = AutoModelForCTC.from_pretrained(sure_model)
+    before = {name: weights.clone() for name, weights in plain.state_dict().items()}
+    model = peft.PeftModel.from_pretrained(plain, tmp_path / "out" / "adapter").eval()
+    processor = AutoProcessor.from_pretrained(tmp_path / "out" / "adapter")
+    lines = (tmp_path / "out" / "predictions" / "target.after.jsonl").read_text("utf-8").splitlines()
+    for row in map(json.loads, lines):
+        samples, rate = soundfile.read(row["audio_filepath"], dtype="float32")
+        values = processor(samples, sampling_rate=rate, return_tensors="pt").input_values
+        with torch.no_grad():
+            ids = model(values).logits.argmax(-1)
+        assert processor.batch_decode(ids)[0] == row["pred_text"]
+    merged, saved = model.merge_and_unload().state_dict(), load_file(tmp_path / "out" / "model.safetensors")
+    assert any(not torch.equal(before[name], weights) for name, weights in saved.items())
+    for name, weights in saved.items():
+        torch.testing.assert_close(merged[name], weights, rtol=1e-4, atol=1e-5)
+
+
+def test_a_dora_adapter_that_cannot_follow_the_blend_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    recogniser = load_recogniser(save_tiny("wav2vec2", tmp_path / "tiny"), device="cpu")
+    lora = add_lora(recogniser, LoraSettings(2, 4.0, dora=True), seed=0)
+    added = LoraAttachment(lora, str(tmp_path / "tiny"), frozenset())
+    added.detach()
+    before = dict(added.state)
+    added.blended({"wav2vec2.encoder.layers.0.attention.q_proj.weight": 1.0})
+    added.write(tmp_path / "kept")
+    assert not (tmp_path / "kept" / "adapter" / "README.md").exists()
+    added.blended({"wav2vec2.encoder.layers.0.attention.q_proj.weight": 0.5})
+    added.write(tmp_path / "out")
+    remark = (tmp_path / "out" / "adapter" / "README.md").read_text("utf-8")
+    assert "as it was trained" in remark and "retention.json" in remark
+    stored = load_file(tmp_path / "out" / "adapter" / "adapter_model.safetensors")
+    assert all(torch.equal(stored[name], weights) for name, weights in before.items())

@@ -6,6 +6,8 @@ keep them (:mod:`asr_adapt.models.lora`, :mod:`asr_adapt.models.bottleneck`) nor
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,9 +17,16 @@ from asr_adapt.errors import ModelError
 from asr_adapt.files import atomic_directory, user_path
 from asr_adapt.models import Recogniser, bundled_models
 from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
-from asr_adapt.models.lora import FOLDER, Lora, LoraSettings, add_lora, save_adapter
+from asr_adapt.models.lora import FOLDER, Lora, LoraSettings, add_lora, blended_adapter, save_adapter
 from asr_adapt.models.stack import HEAD
 from asr_adapt.training.recipe.schema import Recipe
+
+logger = logging.getLogger(__name__)
+#: What the folder of an adapter says that cannot follow a blend.
+UNBLENDED = (
+    "this DoRA adapter is as it was trained; the merged model in the folder above was blended with its base "
+    "afterwards (retention.json), and the figures there are the merged model's."
+)
 
 
 class Attachment(Protocol):
@@ -28,6 +37,9 @@ class Attachment(Protocol):
 
     def detach(self) -> None:
         """After training: leave a network that is saved as a plain transformers directory."""
+
+    def blended(self, shares: Mapping[str, float]) -> None:
+        """Told behind :meth:`detach` which share of what each parameter learnt the network keeps."""
 
     def write(self, folder: Path) -> None:
         """Write the parts by themselves into the result folder."""
@@ -40,16 +52,32 @@ class LoraAttachment:
         self.lora, self.base, self.head = lora, base, head
         self.names = lora.names | head
         self.state: dict[str, Tensor] = {}
+        self.remark = ""
 
     def detach(self) -> None:
         """Keep the adapter's tensors and merge."""
         self.state = self.lora.state(head=bool(self.head))
         self.lora.merge()
 
+    def blended(self, shares: Mapping[str, float]) -> None:
+        """Scale the adapter so that on the base it gives what the merged network is after a blend.
+
+        DoRA's magnitudes make that no scaling: such an adapter stays as trained, and its folder says so.
+        """
+        if all(share == 1.0 for share in shares.values()):
+            return
+        if self.lora.config.use_dora:
+            self.remark = UNBLENDED
+            logger.warning("adapter/: %s", UNBLENDED)
+            return
+        self.state = blended_adapter(self.state, shares, self.lora.base_head)
+
     def write(self, folder: Path) -> None:
-        """``adapter/``: the weights as trained; a later blend with the base is in the merged model only."""
+        """``adapter/``: on the base it gives what the merged model is."""
         with atomic_directory(folder / FOLDER) as work:
             save_adapter(self.lora, self.state, self.base, work)
+            if self.remark:
+                (work / "README.md").write_text(f"{self.remark}\n", encoding="utf-8")
 
 
 class BottleneckAttachment:
@@ -61,6 +89,9 @@ class BottleneckAttachment:
 
     def detach(self) -> None:
         """Nothing to do: the network is plain as it is."""
+
+    def blended(self, shares: Mapping[str, float]) -> None:
+        """Nothing to do: what is written is read from the network."""
 
     def write(self, folder: Path) -> None:
         """``adapter.LANGUAGE.safetensors`` beside the whole model."""

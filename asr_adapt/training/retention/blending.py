@@ -126,6 +126,12 @@ class Mixer:
         self.changed = frozenset(name for name in base if not torch.equal(base[name], adapted[name]))
         self.groups = layer_groups(recogniser.stack, self.changed, groups)
         self._group_of = {n: i for i, group in enumerate(self.groups) for n in group.parameters}
+        self._set = [1.0] * len(self.groups)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The share that was set last, of every parameter in which the two differ."""
+        return {name: self._set[group] for name, group in self._group_of.items()}
 
     @property
     def boundary(self) -> int:
@@ -140,6 +146,7 @@ class Mixer:
 
     def set(self, shares: Sequence[float]) -> None:
         """``(1 - share) · base + share · adapted`` for each group; the ends are exact."""
+        self._set = list(shares)
         with torch.no_grad():
             for name, parameter in self.recogniser.model.named_parameters():
                 share = shares[self._group_of[name]] if name in self._group_of else 0.0

@@ -39,6 +39,8 @@ class Retained:
 
     blend: Blend
     budget: Rise
+    #: Parameter → share of what it learnt that was kept.
+    shares: Mapping[str, float]
 
     @property
     def limit(self) -> float:
@@ -76,6 +78,8 @@ class KeptShare:
     """A share of the learnt weights that was kept without asking a guard, because there is none."""
 
     share: float
+    #: The same by parameter.
+    shares: Mapping[str, float]
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``summary.json``."""
@@ -128,8 +132,10 @@ def retain(
     recogniser.model.eval()
     if budget is None:
         mixer.set([share or 1.0] * len(mixer.groups))
-        logger.info("%s", KeptShare(share or 1.0).sentence())
-        return KeptShare(share or 1.0)
-    found = Retained(sweep(mixer, both, budget, shares, refine=recipe.retention.refine), budget)
+        kept = KeptShare(share or 1.0, mixer.shares)
+        logger.info("%s", kept.sentence())
+        return kept
+    blend = sweep(mixer, both, budget, shares, refine=recipe.retention.refine)
+    found = Retained(blend, budget, mixer.shares)
     logger.info("%s", found.sentence())
     return found
