@@ -54,7 +54,7 @@ def push(folder: Path, repository: str, *, private: bool, pull_request: bool = F
         raise UsageError(f"{repository!r} is no name of a repository: give owner/name.") from error
     except OfflineModeIsEnabled as error:
         raise ModelError("HF_HUB_OFFLINE is set, so nothing was sent: unset it.", path=repository) from error
-    except (_HTTPError, OSError) as error:
+    except (_HTTPError, OSError, RuntimeError) as error:  # RuntimeError: hf_xet, which sends large files
         raise ModelError(f"the hub did not take it ({_reason(error)}).", path=repository) from error
     wrong = [name for name, size in sizes(folder) if arrived.get(name) != size]
     if wrong:

@@ -1,8 +1,8 @@
 """A run that one can watch: which phase it is in, how far, when it will be done, what each phase took.
 
 Knows terminals, log files and clocks. Does not know what is being done. On a terminal a phase is a bar;
-anywhere else it is a line when it begins, a line every so often with the time that is left, and a line when
-it ends.
+anywhere else it is a line when it begins, a line every so often with the time that is left (by the clock, and
+in training also by steps), and a line when it ends.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ Ended = Callable[[str, str, float], None]
 EVERY_SECONDS = 15.0
 #: Seconds after which a phase first says how long it will take.
 FIRST_SECONDS = 3.0
+#: Lines about all steps of a training at least, where there is no terminal.
+LINES = 20
 #: Shorter phases get no line when they end.
 WORTH_SECONDS = 2.0
 
@@ -42,6 +44,8 @@ class Phase:
     tell: Callable[[Phase], None]
     count: float = 0.0
     note: str = ""
+    #: Units from one line of the log to the next; 0: the clock alone says when.
+    every: float = 0.0
     started: float = field(default_factory=time.monotonic)
 
     def done(self, count: float, note: str = "") -> None:
@@ -77,12 +81,14 @@ class Watch:
         self._since = time.monotonic()
         self._bar: Progress | None = None
         self._tasks: dict[int, TaskID] = {}
-        self._spoken: dict[int, float] = {}
+        #: When the last line about a phase was written, and how much was done then.
+        self._spoken: dict[int, tuple[float, float]] = {}
 
     @contextmanager
     def phase(self, kind: str, label: str, total: float = 0.0, unit: str = "rows") -> Iterator[Phase]:
-        """A phase of ``kind`` (the name of its seconds), shown as ``label``."""
-        phase = Phase(label, total, unit, self._tell)
+        """A phase of ``kind`` (the name of its seconds), shown as ``label``; steps are told by count too."""
+        every = max(1.0, total // LINES) if unit == "steps" else 0.0
+        phase = Phase(label, total, unit, self._tell, every=every)
         self._turn(push=kind)
         self._begin(phase)
         try:
@@ -139,19 +145,25 @@ class Watch:
                 self._bar.start()
             self._tasks[id(phase)] = self._bar.add_task(phase.label, total=phase.total or None, note="")
             return
-        self._spoken[id(phase)] = time.monotonic() - max(0.0, EVERY_SECONDS - FIRST_SECONDS)
+        self._spoken[id(phase)] = time.monotonic() - max(0.0, EVERY_SECONDS - FIRST_SECONDS), 0.0
         if phase.total:
             logger.info("%s: %s", phase.label, _amount(phase.total, phase.unit))
 
     def _tell(self, phase: Phase) -> None:
         if self._bar is not None and id(phase) in self._tasks:
             self._bar.update(self._tasks[id(phase)], completed=phase.count, note=phase.note)
-        elif id(phase) in self._spoken and time.monotonic() - self._spoken[id(phase)] >= EVERY_SECONDS:
-            self._spoken[id(phase)] = time.monotonic()
+        elif id(phase) in self._spoken and self._due(phase, *self._spoken[id(phase)]):
+            self._spoken[id(phase)] = time.monotonic(), phase.count
             left = "" if phase.left is None else f", {spoken(phase.left)} left"
             note = f" ({phase.note})" if phase.note else ""
             of = f"{phase.count:.0f} of {_amount(phase.total, phase.unit)}"
             logger.info("%s: %s%s%s", phase.label, of, left, note)
+
+    def _due(self, phase: Phase, then: float, count: float) -> bool:
+        """Whether the log gets a line, when the last one was written ``then``, behind ``count`` units."""
+        if phase.every and phase.count // phase.every > count // phase.every:
+            return True
+        return time.monotonic() - then >= EVERY_SECONDS
 
     def _end(self, phase: Phase) -> None:
         task = self._tasks.pop(id(phase), None)

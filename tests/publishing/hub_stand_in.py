@@ -1,4 +1,8 @@
-"""A hub on this machine that takes uploads as huggingface_hub makes them: create, preupload, LFS, commit."""
+"""A hub on this machine that takes uploads as huggingface_hub makes them: create, LFS or xet, commit.
+
+Of xet it has the first version of each call, to which hf_xet comes down from the second. What xet stores is
+packed in a form of its own: the sizes and checksums of the commit are kept, not the bytes.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,15 @@ class Hub:
     repositories: dict[str, dict[str, dict[str, bytes]]] = field(default_factory=dict)
     private: dict[str, bool] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
+    #: Path → SHA-256 of what came by xet.
+    sums: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     address: str = ""
     #: Bytes that are lost from each large file on its way.
     losing: int = 0
+    #: Packed bytes that came by xet, and whether its storage answers as it should.
+    packed: int = 0
+    takes_xet: bool = True
 
     def create(self, body: dict) -> tuple[int, object]:
         """``POST /api/repos/create``."""
@@ -45,8 +54,12 @@ class Hub:
             if line["key"] == "file":
                 assert value["encoding"] == "base64"
                 files[value["path"]] = base64.b64decode(value["content"])
-            elif line["key"] == "lfsFile":
+            elif line["key"] == "lfsFile" and value["oid"] in self.blobs:
                 files[value["path"]] = self.blobs[value["oid"]]
+            elif line["key"] == "lfsFile":
+                assert self.packed, "neither LFS nor xet brought it"
+                files[value["path"]] = bytes(value["size"])
+                self.sums[value["path"]] = value["oid"]
         self.repositories[name][revision] = files
 
     def answer(self, path: str, query: dict[str, list[str]], body: bytes) -> tuple[int, object]:
@@ -61,10 +74,17 @@ class Hub:
                 for each in json.loads(body)["objects"]
             ]
             return 200, {"transfer": "basic", "objects": objects}
+        if path.startswith(("/cas/", "/v1/telemetry")):
+            return self._storage(path, body)
         owner, name, kind, *rest = [*path.removeprefix("/api/models/").split("/"), ""]
         if f"{owner}/{name}" not in self.repositories:
             return 404, {"error": "Repository not found"}
-        answers = {"preupload": self._preupload, "commit": self._commit, "tree": self._tree}
+        answers = {
+            "preupload": self._preupload,
+            "commit": self._commit,
+            "tree": self._tree,
+            "xet-write-token": self._xet_token,
+        }
         return answers.get(kind, self._about)(f"{owner}/{name}", "/".join(rest), query, body)
 
     def _preupload(self, _name: str, _rest: str, _query: object, body: bytes) -> tuple[int, object]:
@@ -73,6 +93,18 @@ class Hub:
             f["path"]: "lfs" if f["path"].endswith(large) else "regular" for f in json.loads(body)["files"]
         }
         return 200, {"files": [{"path": p, "uploadMode": m, "shouldIgnore": False} for p, m in modes.items()]}
+
+    def _xet_token(self, *_: object) -> tuple[int, object]:
+        return 200, {"casUrl": f"{self.address}/cas", "accessToken": TOKEN, "exp": 4_000_000_000}
+
+    def _storage(self, path: str, body: bytes) -> tuple[int, object]:
+        """xet's content-addressed storage: packed chunks, then the shards that say which file they make."""
+        if not self.takes_xet:
+            return 200, {}  # an answer that its client cannot read
+        if path.startswith("/cas/v1/xorbs/"):
+            self.packed += len(body)
+            return 200, {"was_inserted": True}
+        return (200, {"result": 1}) if path == "/cas/v1/shards" else (404, {"error": "Not found"})
 
     def _commit(self, name: str, _rest: str, query: dict, body: bytes) -> tuple[int, object]:
         proposed = query.get("create_pr") == ["1"]

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -220,6 +221,21 @@ def test_push_sends_every_file_in_one_commit_and_overwrites_nothing(published):
         proposed = _cli(hub, published, "--push", "ann/tones", "--pull-request")
         assert proposed.returncode == 0 and proposed.stdout.strip().endswith("/ann/tones/discussions/1")
         assert hub.repositories["ann/tones"]["main"] == files, "the main branch is as it was"
+
+
+def test_large_files_go_by_xet_as_the_client_prefers(published):
+    pytest.importorskip("hf_xet")
+    weights = published / "model.safetensors"
+    with hub_stand_in() as hub:
+        sent = _cli(hub, published, "--push", "ann/tones", HF_HUB_DISABLE_XET="0")
+        assert sent.returncode == 0, sent.stderr
+        assert hub.packed and not hub.blobs, "nothing went by LFS"
+        assert hub.sums["model.safetensors"] == sha256(weights.read_bytes()).hexdigest()
+        assert len(hub.repositories["ann/tones"]["main"]["model.safetensors"]) == weights.stat().st_size
+        hub.takes_xet = False
+        refused = _cli(hub, published, "--push", "ann/other", HF_HUB_DISABLE_XET="0")
+        assert refused.returncode == 3 and "the hub did not take it" in refused.stderr
+        assert "Traceback" not in refused.stderr
 
 
 def test_what_the_hub_refuses_or_loses_is_said(published, tmp_path):

@@ -45,13 +45,26 @@ def test_a_phase_says_early_how_long_it_will_take(
 
 def test_lines_are_rare_and_quiet_has_none(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        with Watch().phase("training", "training", 1000, "steps") as phase:
-            for step in range(1000):
-                phase.done(step)
-        assert [r.getMessage() for r in caplog.records] == ["training: 1000 steps"]
-        with Watch(quiet=True).phase("training", "training", 10) as phase:
+        with Watch().phase("measuring", "measuring the base", 1000) as phase:
+            for row in range(1000):
+                phase.done(row)
+        assert [r.getMessage() for r in caplog.records] == ["measuring the base: 1000 rows"]
+        with Watch(quiet=True).phase("training", "training", 10, "steps") as phase:
             phase.done(10)
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("steps", "told"), [(1000, list(range(50, 1001, 50))), (3, [1, 2, 3])])
+def test_training_is_told_every_so_many_steps(
+    steps: int, told: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO), Watch().phase("training", "training", steps, "steps") as phase:
+        for step in range(1, steps + 1):
+            phase.done(step, "loss 1.000")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == f"training: {steps} steps"
+    assert [int(line.split()[1]) for line in lines[1:]] == told
+    assert all(line.endswith(" left (loss 1.000)") for line in lines[1:])
 
 
 def test_an_inner_phase_stops_the_outer_one_s_clock() -> None:
