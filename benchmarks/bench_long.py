@@ -34,6 +34,8 @@ from long_checks import killed_and_resumed
 from long_systems import MANY, QUIET, ROWS
 from report import add_write, hardware, publish, table
 
+#: The model of the blocks whose names say no other.
+MODEL = "whisper-tiny.en"
 #: Minutes of the twenty files in all, and the shortest and longest in seconds.
 MANY_FILES, SHORT, LONG = 20, 4.0, 240.0
 STARTED = time.monotonic()
@@ -44,7 +46,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of the corpora")
-    parser.add_argument("--model", default="whisper-tiny.en")
+    parser.add_argument("--model", default=MODEL, help="for each model a folder of --results of its own")
     parser.add_argument("--ctranslate2", type=Path, required=True, help="the same weights, for CTranslate2")
     parser.add_argument(
         "--results", type=Path, required=True, help="folder of what is measured, made if absent"
@@ -58,6 +60,7 @@ def main() -> None:
     add_write(parser, "long-audio")
     options = parser.parse_args()
     name = "long-audio" if options.minutes == 20.0 else f"long-audio-{options.minutes:g}-minutes"
+    name += "" if options.model == MODEL else f"-{Path(options.model).name}"
     benches = [Bench(options, seed) for seed in (options.seed, *options.more_seeds)]
     texts = [bench.run() for bench in benches]
     if len(benches) == 1:
@@ -163,7 +166,7 @@ class Bench:
         rows = [row for row in ROWS if self.kept(row, "speech").is_file()]
         heads = ["", ">WER", ">deleted", ">inserted", ">CPU s", ">peak GB", ">words in noise"]
         lines = [
-            "## Long audio with a real Whisper" + ("" if self.options.minutes == 20 else self._minutes()),
+            f"## Long audio with a real Whisper{self._which()}",
             "",
             f"`benchmarks/bench_long.py`: `{Path(self.options.model).name}`, float32 unless said, one core;",
             f"{self.speech.seconds / 60:.1f} min made of {len(self.speech.texts)} utterances "
@@ -177,8 +180,12 @@ class Bench:
         ]
         return lines + self._many() + self._resume()
 
-    def _minutes(self) -> str:
-        return f": {self.options.minutes:g} minutes"
+    def _which(self) -> str:
+        """What the heading says of another model or length."""
+        model, minutes = self.options.model, self.options.minutes
+        told = [] if model == MODEL else [Path(model).name]
+        told += [] if minutes == 20 else [f"{minutes:g} minutes"]
+        return "".join(f": {one}" for one in told[:1]) + "".join(f", {one}" for one in told[1:])
 
     def _many(self) -> list[str]:
         rows = [row for row in MANY if self.kept(row, "many").is_file()]

@@ -1,11 +1,12 @@
-"""Systems that write long audio down: ours on two runtimes, faster-whisper, transformers' pipeline.
+"""Systems that write long audio down: ours, faster-whisper, transformers' pipeline, openai-whisper.
 
 Knows how each is loaded and asked. Does not know recordings or how anything is scored.
 
     python benchmarks/long_systems.py ROW MODEL CTRANSLATE2 AUDIO...
 
 prints a JSON line with the texts of the recordings, in order, CPU seconds without loading, and the peak
-memory of the process in GB; ``bench_long.py`` starts it on one core for every row of its table.
+memory of the process in GB; ``bench_long.py`` starts it on one core for every row of its table. The rows of
+openai-whisper need its package, which is no dependency of ours: ``pip install openai-whisper``.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "faster-whisper int8, beam 5, VAD": _faster("int8", 5, vad=True),
     "transformers pipeline, chunks of 30 s": {"by": "pipeline", "chunks": True},
     "transformers pipeline, its own long form": {"by": "pipeline", "chunks": False},
+    "openai-whisper": {"by": "openai-whisper", "beams": None},
+    "openai-whisper, beam 5": {"by": "openai-whisper", "beams": 5},
 }
 #: Rows that are compared on many files at once, and where nobody speaks.
 MANY = (
@@ -70,8 +73,7 @@ def main() -> None:
     label, model, converted, *recordings = sys.argv[1:]
     row = ROWS[label]
     samples = [soundfile.read(path, dtype="float32")[0] for path in recordings]
-    load = {"ours": _load_ours, "faster-whisper": _load_faster, "pipeline": _load_pipeline}[row["by"]]
-    write = load(row, model, converted)
+    write = LOADS[row["by"]](row, model, converted)
     started = time.process_time()
     texts = write(samples)
     seconds = time.process_time() - started
@@ -80,7 +82,7 @@ def main() -> None:
 
 
 def _load_ours(row: dict[str, Any], model: str, converted: str) -> Write:
-    from asr_adapt import transcribe
+    from asr_adapt import Decoding, transcribe
     from asr_adapt.models import Search, load_recogniser
     from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 
@@ -89,7 +91,10 @@ def _load_ours(row: dict[str, Any], model: str, converted: str) -> Write:
     else:
         recogniser = open_ctranslate2(converted, device="cpu", compute_type=row["type"])
     recogniser.set_search(Search(beams=row["beams"]))
-    return lambda samples: [found.text for found in transcribe(list(samples), model=recogniser)]
+    decoding = Decoding(language="en") if recogniser.capabilities.languages else Decoding()
+    return lambda samples: [
+        found.text for found in transcribe(list(samples), model=recogniser, decoding=decoding)
+    ]
 
 
 def _load_faster(row: dict[str, Any], model: str, converted: str) -> Write:
@@ -119,6 +124,42 @@ def _load_pipeline(row: dict[str, Any], model: str, converted: str) -> Write:
 
     return lambda recordings: [one(samples) for samples in recordings]
 
+
+def _load_openai(row: dict[str, Any], model: str, converted: str) -> Write:
+    """openai-whisper with the weights of transformers; its own thresholds, temperatures and context."""
+    from whisper.model import ModelDimensions, Whisper
+
+    from asr_adapt.models import load_recogniser
+    from asr_adapt.models.importing.openai_names import openai_weights
+
+    own: Any = load_recogniser(model, device="cpu", compute_type="float32")
+    sizes = own.model.config
+    made: Any = Whisper(
+        ModelDimensions(
+            n_mels=sizes.num_mel_bins,
+            n_audio_ctx=sizes.max_source_positions,
+            n_audio_state=sizes.d_model,
+            n_audio_head=sizes.encoder_attention_heads,
+            n_audio_layer=sizes.encoder_layers,
+            n_vocab=sizes.vocab_size,
+            n_text_ctx=sizes.max_target_positions,
+            n_text_state=sizes.d_model,
+            n_text_head=sizes.decoder_attention_heads,
+            n_text_layer=sizes.decoder_layers,
+        )
+    )
+    made.load_state_dict(openai_weights(own.model.state_dict()))
+    settings = {"language": "en", "fp16": False, "beam_size": row["beams"]}
+    return lambda recordings: [made.transcribe(samples, **settings)["text"].strip() for samples in recordings]
+
+
+#: How each kind of system is loaded.
+LOADS: dict[str, Callable[[dict[str, Any], str, str], Write]] = {
+    "ours": _load_ours,
+    "faster-whisper": _load_faster,
+    "pipeline": _load_pipeline,
+    "openai-whisper": _load_openai,
+}
 
 if __name__ == "__main__":
     main()

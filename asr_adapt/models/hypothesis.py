@@ -58,7 +58,8 @@ class Hypothesis:
 
     ``looped``: the decoder repeated itself over and over, or spoke on beyond what the clip's seconds hold.
     Guarded (:class:`Search`), the text is what was found instead; else it is the loop. ``phrases`` are set
-    where the recogniser tells when what was said.
+    where the recogniser tells when what was said. ``unclear``: seconds of speech of which nothing that would
+    be believed was made out.
     """
 
     text: str
@@ -66,6 +67,7 @@ class Hypothesis:
     confidence: float | None = None
     looped: bool = False
     phrases: tuple[Phrase, ...] = ()
+    unclear: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Window:
     ``previous`` are tokens of what was said before. ``language`` is the one to expect (None: the one saved,
     else the most probable); where ``detect``, none is saved, and another one that is certain takes its place.
     ``speech`` are the seconds from and to which a detector heard somebody speak; empty: nobody asked one.
+    ``divisible``: what is doubtful may be left, since it can be heard again in smaller windows.
     """
 
     samples: np.ndarray
@@ -82,13 +85,15 @@ class Window:
     language: str | None = None
     detect: bool = False
     speech: tuple[tuple[float, float], ...] = ()
+    divisible: bool = False
 
 
 @dataclass(frozen=True)
 class HeardWindow:
     """What was said in a window, in ``phrases``, up to the second ``until``; what follows is heard again.
 
-    ``holes`` are the seconds from and to which speech before that was passed over.
+    ``holes`` are the seconds from and to which speech before that was passed over. ``doubted``: what was said
+    is not believed; of a divisible window it is left out.
     """
 
     phrases: tuple[Phrase, ...]
@@ -96,6 +101,7 @@ class HeardWindow:
     decoded: Decoded
     looped: bool = False
     holes: tuple[tuple[float, float], ...] = ()
+    doubted: bool = False
 
     @property
     def tokens(self) -> tuple[int, ...]:

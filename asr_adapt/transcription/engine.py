@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -119,6 +119,7 @@ class Engine:
         self._journal_path = journal_path
         self._on_progress = on_progress
         self._states = states
+        self._turns: TurnBatches[_SourceState] | None = None
         self._computing, self._alive = computing, alive
         _warn_of_other_decoding(recogniser, self.options)
         able = recogniser.capabilities
@@ -145,11 +146,13 @@ class Engine:
         reader = Reader(list(sources), hearing, self.options)
         try:
             with core_threads(self.recogniser) as cores:
-                while events := reader.take(self._alive):
+                more = True
+                while more:
+                    more = bool(events := reader.take(self._alive))
                     yield from self._failures(events, jobs)
                     with self._computing():
-                        self._hear(events, jobs, cores)
-                    yield from self._finished(jobs, events)
+                        self._hear(events, jobs, cores, more=more)
+                    yield from self._finished(jobs)
                     if self.options.fail_fast and self.progress.failed:
                         return
         finally:
@@ -218,8 +221,10 @@ class Engine:
                 self.progress.failed += 1
                 yield SourceResult(event.job, job.source, failure=event.failure)
 
-    def _hear(self, events: Sequence[Read], jobs: dict[int, _SourceState], cores: Executor | None) -> None:
-        """Recognise every piece among the events and note which sources ended."""
+    def _hear(
+        self, events: Sequence[Read], jobs: dict[int, _SourceState], cores: Executor | None, *, more: bool
+    ) -> None:
+        """Recognise every piece among the events and note which sources ended; ``more`` events may follow."""
         pieces: list[tuple[_SourceState, Piece]] = []
         for event in events:
             job = jobs.get(event.job)
@@ -243,7 +248,7 @@ class Engine:
                 self._recognise(batch)
         else:
             self._recognise_at_once(plan, cores)
-        self._take_turns(list(jobs.values()))
+        self._take_turns(list(jobs.values()), more=more)
 
     def _plan(self, pieces: Sequence[tuple[_SourceState, Piece]]) -> list[list[tuple[_SourceState, Piece]]]:
         """Batches of pieces of one language and like length."""
@@ -258,16 +263,16 @@ class Engine:
             plan += [[group[i] for i in batch] for batch in cut]
         return plan
 
-    def _take_turns(self, jobs: Sequence[_SourceState]) -> None:
+    def _take_turns(self, jobs: Sequence[_SourceState], *, more: bool) -> None:
         """Hear the windows of all sources that are heard so, as far as their audio was read."""
         tracks = [(job, job.track) for job in jobs if job.track is not None]
         if not tracks:
             return
-        words = self.options.word_timestamps or self.options.confidence_map is not None
-        turns: TurnBatches[_SourceState] = TurnBatches(
-            self.recogniser, self.options.batch_size or self._rows(), words=words
-        )
-        turns.run(tracks, self._told)
+        if self._turns is None:
+            words = self.options.word_timestamps or self.options.confidence_map is not None
+            rows = self.options.batch_size or self._rows()
+            self._turns = TurnBatches(self.recogniser, rows, words=words)
+        self._turns.run(tracks, self._told, more=more)
         for job, track in tracks:
             for span in track.finished.keys() - job.heard.keys():
                 job.heard[span] = calibrated(track.finished[span], self.options)
@@ -336,11 +341,8 @@ class Engine:
         self.progress.compute_seconds += seconds
         self._tell()  # once all its rows count, else what is left looks many times as long
 
-    def _finished(self, jobs: dict[int, _SourceState], events: Sequence[Read]) -> Iterator[SourceResult]:
-        for number in dict.fromkeys(event.job for event in events):
-            job = jobs.get(number)
-            if job is None:
-                continue
+    def _finished(self, jobs: dict[int, _SourceState]) -> Iterator[SourceResult]:
+        for number, job in list(jobs.items()):
             if job.complete:
                 del jobs[number]
                 yield self._outcome(number, job)
@@ -349,7 +351,8 @@ class Engine:
 
     def _outcome(self, number: int, job: _SourceState) -> SourceResult:
         self.progress.finished += 1
-        for remark in job.remarks:
+        remarks = (*job.remarks, *_unclear(job.heard.values()))
+        for remark in remarks:
             logger.warning("%s: %s", shown(job.source.label), remark)
         self._count(job, job.duration or 0.0)
         self._tell()
@@ -363,7 +366,7 @@ class Engine:
             language=language,
             language_probability=probability,
             compute_seconds=job.seconds,
-            warnings=job.remarks,
+            warnings=remarks,
             fields=job.source.fields,
             looped=any(hypothesis.looped for hypothesis in job.heard.values()),
         )
@@ -383,6 +386,12 @@ class Engine:
 def decoding_name(recogniser: Recogniser) -> str:
     """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
     return recogniser.description
+
+
+def _unclear(heard: Iterable[Hypothesis]) -> list[str]:
+    """What is said of speech that is not in the transcript."""
+    seconds = sum(hypothesis.unclear for hypothesis in heard)
+    return [f"{seconds:.1f} s of speech could not be made out and are left out."] if seconds else []
 
 
 def _feed(track: Track, piece: Piece | None) -> None:

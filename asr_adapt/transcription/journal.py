@@ -76,7 +76,8 @@ def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
         if not isinstance(row, dict) or "span" not in row:  # the beginning of another run at the same time
             continue
         phrases = tuple(_phrase(phrase) for phrase in row["phrases"])
-        found = Hypothesis(row["text"], _words(row), row["confidence"], row.get("looped", False), phrases)
+        looped, unclear = row.get("looped", False), row.get("unclear", 0.0)
+        found = Hypothesis(row["text"], _words(row), row["confidence"], looped, phrases, unclear)
         heard[(row["span"][0], row["span"][1])] = found
     return heard
 

@@ -163,3 +163,12 @@ def test_where_no_attempt_is_believed_the_best_that_does_not_repeat_itself_stand
     every = transcribed(by(Speaker([[1, 2]], [0])), heard(1), RULES, Search(), lambda *_: Doubt.improbable)
     plain = speak(Speaker([[1, 2]], [0]), heard(1), RULES)
     assert every[0].mean_score >= plain[0].mean_score - 1e-6
+
+
+def test_an_attempt_without_words_does_not_stand_before_one_that_has_some() -> None:
+    def attempt(heard: EncoderOutput, rules: Rules, search: Search, temperature: float) -> list[Spoken]:
+        words = Spoken((1, 2), (-0.1, -0.1), looped=True)
+        return [words if temperature == 0.0 else Spoken((), (-9.0,), looped=True, temperature=temperature)]
+
+    (found,) = transcribed(attempt, heard(1), RULES, Search(), lambda *_: Doubt.improbable)
+    assert found.ids == (1, 2)

@@ -117,14 +117,16 @@ def _fallback(
 def _best(row: int, tried: Sequence[Spoken], doubted: Doubted, *, believed: bool) -> Spoken:
     """The last attempt where it is ``believed``, else the most probable of the least repetitive ones.
 
-    A first attempt that looped was cut: its place is behind those that did not.
+    A first attempt that looped was cut: its place is behind those that did not. One without words stands only
+    where all are.
     """
     looped = tried[0].looped
     if believed:
         return replace(tried[-1], looped=looped)
 
-    def rank(said: Spoken) -> tuple[bool, bool, float]:
-        return not said.looped, doubted(row, said) is not Doubt.repetitive, said.mean_score
+    def rank(said: Spoken) -> tuple[bool, bool, bool, float]:
+        repetitive = doubted(row, said) is Doubt.repetitive
+        return bool(said.ids), not said.looped, not repetitive, said.mean_score
 
     return replace(max(tried, key=rank), looped=looped)
 

@@ -6,6 +6,7 @@ heard again. Does not know networks.
 
 from asr_adapt.transcription.longform.hearing import CPU_ROWS, TurnBatches
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
-from asr_adapt.transcription.longform.tracks import Track, Turn, track_for
+from asr_adapt.transcription.longform.tracks import track_for
+from asr_adapt.transcription.longform.turns import Track, Turn
 
 __all__ = ["CPU_ROWS", "PackingRules", "Track", "Turn", "TurnBatches", "packed_speech", "track_for"]

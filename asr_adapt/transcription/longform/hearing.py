@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 import torch
 
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.longform.tracks import Track, Turn
+from asr_adapt.transcription.longform.turns import Track, Turn
 
 #: Windows in one batch on a CPU.
 CPU_ROWS = 8
@@ -26,21 +26,29 @@ class TurnBatches(Generic[Owner]):
 
     def __init__(self, recogniser: Recogniser, rows: int, *, words: bool) -> None:
         self.recogniser, self.rows, self.words = recogniser, rows, words
+        self._waiting: deque[tuple[Owner, Track, Turn]] = deque()
 
     def run(
         self,
         tracks: Sequence[tuple[Owner, Track]],
         told: Callable[[Owner, Turn, float], None],
+        *,
+        more: bool = False,
     ) -> None:
-        """Take turns of all tracks until none is ready; ``told`` gets the seconds of work of each."""
-        waiting: deque[tuple[Owner, Track, Turn]] = deque()
+        """Take turns of all tracks until none is ready; ``told`` gets the seconds of work of each.
+
+        Where ``more`` audio is to come, a batch that is not full waits for it; turns of tracks that are no
+        longer given are dropped.
+        """
+        known = {id(track) for _, track in tracks}
+        self._waiting = deque(one for one in self._waiting if id(one[1]) in known)
         while True:
             for owner, track in tracks:
-                waiting.extend((owner, track, turn) for turn in track.ready())
-            if not waiting:
+                self._waiting.extend((owner, track, turn) for turn in track.ready())
+            count = min(self.rows, len(self._waiting))
+            if not count or (more and count < self.rows):
                 return
-            batch = [waiting.popleft() for _ in range(min(self.rows, len(waiting)))]
-            self._take(batch, told)
+            self._take([self._waiting.popleft() for _ in range(count)], told)
 
     def _take(
         self, batch: list[tuple[Owner, Track, Turn]], told: Callable[[Owner, Turn, float], None]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import Decoded, HeardWindow, Phrase
-from asr_adapt.transcription.longform import Track, track_for
+from asr_adapt.models import Decoded, HeardWindow, Phrase, Window
+from asr_adapt.transcription.longform import Track, TurnBatches, track_for
+from asr_adapt.transcription.longform.speech_track import LANE
 from asr_adapt.transcription.windows import Piece
 
 RATE = 100
@@ -88,6 +89,15 @@ def pieces(*given: Piece) -> Track:
     return track
 
 
+def times(track: Track) -> list[tuple[float, float]]:
+    """Begin and end of all phrases, in seconds of the file."""
+    return [
+        (start / RATE + phrase.start, start / RATE + phrase.end)
+        for (start, _), found in sorted(track.finished.items())
+        for phrase in found.phrases
+    ]
+
+
 def test_speech_behind_the_last_word_is_heard_again() -> None:
     def hear(samples: np.ndarray) -> HeardWindow:
         return said((0, 10), until=30.0) if len(samples) == WINDOW else said((0, 16), until=18.0)
@@ -95,8 +105,7 @@ def test_speech_behind_the_last_word_is_heard_again() -> None:
     track = pieces(spoken(30, (0, 10), (12, 28)))
     windows = run(track, hear)
     assert [start for start, _, _ in windows] == [0, 1180]  # a little before the speech that had no words
-    (found,) = track.finished.values()
-    assert [(phrase.start, phrase.end) for phrase in found.phrases] == [(0, 10), (12, pytest.approx(27.8))]
+    assert times(track) == [(0, 10), (12, pytest.approx(27.8))]
 
 
 def test_silence_behind_the_last_word_is_not_heard_again() -> None:
@@ -104,18 +113,54 @@ def test_silence_behind_the_last_word_is_not_heard_again() -> None:
     assert len(run(track, lambda s: said((0, 10), until=30.0))) == 1
 
 
-def test_pieces_are_heard_at_once_but_in_order_where_the_language_is_unknown() -> None:
-    both = [spoken(10, (0, 9)), spoken(10, (0, 9))]
-    both[1] = Piece(2000, both[1].samples, parts=((2000, 1000),), speech=both[1].speech)
+def in_a_row(count: int) -> list[Piece]:
+    """Pieces of ten seconds, half a minute from one to the next."""
+    made = []
+    for number in range(count):
+        one = spoken(10, (0, 9))
+        start = number * WINDOW
+        made.append(Piece(start, one.samples, parts=((start, 10 * RATE),), speech=one.speech))
+    return made
+
+
+def test_lanes_are_heard_at_once_but_in_order_where_the_language_is_unknown() -> None:
+    both = in_a_row(2 * LANE)
     assert len(list(pieces(*both).ready())) == 2
     track = track_for(Decoding(), RATE, WINDOW)
     for piece in both:
         track.add(piece)
     track.end()
     (first,) = track.ready()
-    track.take(first, said((0, 9), until=10.0))
-    (second,) = track.ready()
-    assert first.window.language is None and second.window.language == "en"
+    assert len(first.window.speech) == 3  # of as many pieces
+    track.take(first, said((0, 29), until=30.0))
+    second, third = track.ready()
+    assert first.window.language is None
+    assert second.window.language == third.window.language == "en"
+
+
+def test_what_is_left_of_a_window_is_heard_with_the_audio_that_follows() -> None:
+    heard = []
+
+    def hear(samples: np.ndarray) -> HeardWindow:
+        heard.append(len(samples) / RATE)
+        return said((0, 16), until=30.0) if len(heard) == 1 else said((0, 24), until=24.0)
+
+    track = pieces(*in_a_row(4))
+    run(track, hear)
+    assert heard == [29.2, 24.0]
+    assert [start for start, _ in sorted(track.finished)] == [0, WINDOW + 6 * RATE]
+    assert max(track.finished)[1] == 3 * WINDOW + 10 * RATE and track.done
+
+
+def test_a_window_waits_for_audio_that_may_still_fill_it() -> None:
+    track = track_for(Decoding(language="en"), RATE, WINDOW)
+    *first, last = in_a_row(4)
+    for piece in first[:2]:
+        track.add(piece)
+    assert not list(track.ready())
+    track.add(first[2])
+    track.add(last)
+    assert len(list(track.ready())) == 1
 
 
 @pytest.mark.parametrize("segmenter", ["windows", "silero"])
@@ -146,38 +191,73 @@ def test_a_window_of_speech_in_which_nothing_was_heard_is_heard_again_without_it
     assert [start for start, _, _ in run(track, hear)] == [0, 1180]
 
 
-def test_a_hole_is_heard_again_and_its_words_take_their_place() -> None:
-    first, spoken_again = said((0, 2), (20, 25), until=30.0), said((1, 10), until=10.4)
-    track = track_for(Decoding(language="en"), RATE, WINDOW)
-    track.add(spoken(30, (0, 2), (8, 18), (20, 25)))
-    track.end()
-    windows = run(
-        track, lambda s: replace(first, holes=((8.0, 18.0),)) if len(s) == 30 * RATE else spoken_again
-    )
-    assert [(start, seconds) for start, seconds, _ in windows] == [(0, 30.0), (780, pytest.approx(10.4))]
-    assert track.done
-    (found,) = track.finished.values()
-    assert [round(phrase.start, 1) for phrase in found.phrases] == [0.0, 8.8, 20.0]
+def test_speech_without_words_behind_others_begins_the_next_window() -> None:
+    track = pieces(spoken(30, (0, 2), (8, 18), (20, 25)))
+    skipped = replace(said((0, 2), (20, 25), until=30.0), holes=((8.0, 18.0),))
+    answers = iter([skipped, said((0, 10), (12, 17), until=22.2)])
+    windows = run(track, lambda s: next(answers))
+    assert [(start, seconds) for start, seconds, _ in windows] == [(0, 30.0), (780, pytest.approx(22.2))]
+    assert [round(start, 1) for start, _ in times(track)] == [0.0, 8.0, 20.0] and track.done
 
 
-def test_a_hole_is_heard_to_its_end_and_no_further() -> None:
-    track = track_for(Decoding(language="en"), RATE, WINDOW)
-    track.add(spoken(30, (0, 2), (8, 12), (13, 18), (20, 25)))
-    track.end()
-    answers = iter(
-        [
-            replace(said((0, 2), (20, 25), until=30.0), holes=((8.0, 18.0),)),
-            replace(
-                said((0, 4.3), until=10.4), holes=((0.0, 10.4),)
-            ),  # as large as the window: not once more
-            said((0, 5.2), until=5.4),
-        ]
-    )
+def test_a_hole_at_the_beginning_is_heard_alone_to_its_end_and_no_further() -> None:
+    track = pieces(spoken(30, (0, 4), (5, 10), (20, 25)))
+    skipped = replace(said((20, 25), until=30.0), holes=((0.0, 10.0),))
+    again = replace(said((0, 4.3), until=10.2), holes=((0.0, 10.2),))  # as large as the window: not once more
+    answers = iter([skipped, again, said((0, 5.2), until=5.4)])
     windows = run(track, lambda s: next(answers))
     assert [(start, seconds) for start, seconds, _ in windows] == [
         (0, 30.0),
-        (780, pytest.approx(10.4)),
-        (1280, pytest.approx(5.4)),
+        (0, pytest.approx(10.2)),
+        (480, pytest.approx(5.4)),
     ]
     (found,) = track.finished.values()
-    assert [round(phrase.start) for phrase in found.phrases] == [0, 8, 13, 20]
+    assert [round(phrase.start) for phrase in found.phrases] == [0, 5, 20] and not found.unclear
+
+
+def test_a_hole_is_heard_in_halves_and_left_where_nothing_can_be_made_out() -> None:
+    track = pieces(spoken(30, (0, 4), (5, 10), (20, 25)))
+    skipped = replace(said((20, 25), until=30.0), holes=((0.0, 10.0),))
+    left = replace(said((0, 3), until=4.5), doubted=True)
+    answers = iter([skipped, replace(said(until=10.2), doubted=True), left, said((0, 5.5), until=5.7)])
+    windows = run(track, lambda s: next(answers))
+    assert [start for start, _, _ in windows] == [0, 0, 0, 450]
+    (found,) = track.finished.values()
+    assert [round(phrase.start) for phrase in found.phrases] == [5, 20]
+    assert found.unclear == pytest.approx(4.0)
+
+
+def test_a_window_that_is_not_believed_is_heard_in_halves() -> None:
+    lengths = []
+
+    def hear(samples: np.ndarray) -> HeardWindow:
+        lengths.append(len(samples) / RATE)
+        if len(samples) == WINDOW:
+            return replace(said(until=30.0), doubted=True)
+        return said((0, len(samples) / RATE), until=len(samples) / RATE)
+
+    track = pieces(spoken(30, (0, 9), (10, 14), (16, 29)))
+    run(track, hear)
+    assert lengths == [30.0, 14.2, 14.2] and track.done
+
+
+class Counting:
+    """A recogniser that hears all of every window, and how many windows it was given at once."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def hear_windows(self, windows: list[Window], *, words: bool) -> list[HeardWindow]:
+        self.batches.append(len(windows))
+        seconds = [len(window.samples) / RATE for window in windows]
+        return [said((0, own), until=own) for own in seconds]
+
+
+def test_a_batch_that_is_not_full_waits_for_more_audio() -> None:
+    recogniser = Counting()
+    turns: TurnBatches[int] = TurnBatches(recogniser, 2, words=False)  # type: ignore[arg-type]
+    tracks = [(number, pieces(*in_a_row(1))) for number in range(3)]
+    turns.run(tracks, lambda *_: None, more=True)
+    assert recogniser.batches == [2] and [track.done for _, track in tracks] == [True, True, False]
+    turns.run(tracks, lambda *_: None)
+    assert recogniser.batches == [2, 1] and all(track.done for _, track in tracks)

@@ -33,6 +33,8 @@ CERTAIN = 0.9
 UNHEARD = 2.0
 #: … and the rest is heard again from so many seconds behind its last word.
 MARGIN = 0.3
+#: Attempts at a window that can be heard in halves instead: the first, and one at the next temperature.
+SOON = 2
 
 
 class WhisperParts(Seq2SeqRecogniser):
@@ -57,7 +59,7 @@ class WhisperWindows:
         heard = replace(self.decoding.heard(hidden), most=self._room(windows))
         decoded = self._begun(heard, windows)
         given = [self._given(window, found) for window, found in zip(windows, decoded, strict=True)]
-        spoken = self._spoken(heard, given, decoded)
+        spoken = self._spoken(heard, given, decoded, [window.divisible for window in windows])
         decoded = [self._figures(said, about) for said, about in zip(spoken, decoded, strict=True)]
         found = [
             self._window(said, about, window)
@@ -167,14 +169,21 @@ class WhisperWindows:
         return self.decoding.options.timestamps and self.tokens.says_timestamps
 
     def _spoken(
-        self, heard: EncoderOutput, given: Sequence[Sequence[int]], decoded: Sequence[Decoded]
+        self,
+        heard: EncoderOutput,
+        given: Sequence[Sequence[int]],
+        decoded: Sequence[Decoded],
+        divisible: Sequence[bool],
     ) -> list[Spoken]:
-        """What is said in each row; rows that were given equally many tokens are decoded together."""
-        groups: dict[int, list[int]] = defaultdict(list)
+        """What is said in each row; rows that were given equally many tokens are decoded together.
+
+        What is doubtful in a ``divisible`` row is tried ``SOON`` times only.
+        """
+        groups: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for row, ids in enumerate(given):
-            groups[len(ids)].append(row)
+            groups[(len(ids), divisible[row])].append(row)
         found: list[Spoken] = [Spoken((), ())] * len(given)
-        for length, rows in groups.items():
+        for (length, divides), rows in groups.items():
             part = heard if len(groups) == 1 else heard.rows(rows)
             front = torch.tensor([given[row] for row in rows], device=heard.states.device)
             silence = [decoded[row].no_speech for row in rows]
@@ -183,6 +192,8 @@ class WhisperWindows:
                 return Doubt.none if self._quiet(said, _known(silence[row], said)) else self._doubt(said)
 
             search = self.decoding.options
+            if divides:
+                search = replace(search, temperatures=search.temperatures[:SOON])
             ready, attempt = replace(part, given=front), self.decoding.attempt
             said = transcribed(attempt, ready, self._rules(length), search, doubted)
             for row, own in zip(rows, said, strict=True):
@@ -237,13 +248,16 @@ class WhisperWindows:
         seconds = len(window.samples) / self.recogniser.sample_rate
         if self._quiet(said, decoded.no_speech):
             return HeardWindow((), seconds, decoded, said.looped)
+        doubted = self.decoding.options.guard and self._doubt(said) is not Doubt.none
+        if doubted and window.divisible:
+            return HeardWindow((), seconds, decoded, said.looped, doubted=True)
         first = self.tokens.first_timestamp
         if not self.timed or first is None:
             parts, until = [PhraseSpan(0.0, seconds, 0, len(said.ids))], seconds
         else:
             parts, until = spans(said.ids, first, seconds)
         found = [self._phrase(said, part, decoded) for part in parts]
-        return HeardWindow(tuple(found), until, decoded, said.looped)
+        return HeardWindow(tuple(found), until, decoded, said.looped, doubted=doubted)
 
     def _phrase(self, said: Spoken, part: PhraseSpan, decoded: Decoded) -> Phrase:
         ids, scores = said.ids[part.first : part.stop], said.scores[part.first : part.stop]
