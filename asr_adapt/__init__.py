@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from asr_adapt.training.data.corpus import Corpus
     from asr_adapt.training.learning.trainer import Trainer
     from asr_adapt.transcription import Segment, Transcript
+    from asr_adapt.transcription.live import LiveUpdate
 
 _PUBLIC = {
     "Adapted": "api.adapted",
@@ -51,6 +52,7 @@ _PUBLIC = {
     "Corpus": "training.data.corpus",
     "Decoding": "decoding",
     "Exported": "api.exporting",
+    "LiveUpdate": "transcription.live",
     "Manifest": "manifest",
     "MissingExtraError": "errors",
     "ModelError": "errors",
@@ -89,6 +91,7 @@ __all__ = [
     "DataError",
     "Decoding",
     "Exported",
+    "LiveUpdate",
     "Manifest",
     "MissingExtraError",
     "ModelError",

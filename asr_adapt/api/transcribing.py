@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest, Utterance
     from asr_adapt.models import Recogniser
     from asr_adapt.transcription import EvaluatedRows, HearingProgress, Segment, Transcript
+    from asr_adapt.transcription.live import LiveUpdate
 
     #: A file, folder, glob, manifest or URL by name, or a float waveform (samples,) between -1 and 1.
     Input = str | Path | np.ndarray
@@ -117,6 +118,27 @@ class Transcriber:
 
         wanted = _with(self.decoding, language, word_timestamps)
         return stream_segments(source, self.recogniser, wanted, sample_rate=sample_rate)
+
+    def live(
+        self,
+        blocks: Iterable[np.ndarray],
+        *,
+        step: float = 1.0,
+        language: str | None = None,
+        sample_rate: int | None = None,
+    ) -> Iterator[LiveUpdate]:
+        """Words of sound that has not ended, as they become certain.
+
+        ``blocks`` are float waveforms (samples,) of any length at ``sample_rate`` Hz (default: the model's),
+        taken one by one as the caller has them; it is heard anew every ``step`` seconds. An update's ``words``
+        are committed and never change, its ``tentative`` ones may; once ``blocks`` end, all are committed.
+        Models with a decoder commit what two hypotheses agree on (LocalAgreement-2, arXiv 2307.14743), others
+        what has a second of sound behind it. Raises UsageError for options that need the whole recording.
+        """
+        from asr_adapt.transcription.api import live_updates
+
+        wanted = _with(self.decoding, language)
+        return live_updates(blocks, self.recogniser, wanted, step=step, sample_rate=sample_rate)
 
     def save(self, folder: str | Path) -> None:
         """Write a plain transformers directory: weights and processor."""

@@ -17,6 +17,7 @@ from asr_adapt.api.adapters import adapters_from
 from asr_adapt.api.opening import ChosenModel, Runtime, found_in
 from asr_adapt.cli import options, panels
 from asr_adapt.cli.decoding_options import BATCHES, FILES, MEASURED, calibration_file, takes_decoding
+from asr_adapt.cli.live import Live, LiveSettings, MicrophoneName, Step, transcribe_live
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
@@ -32,7 +33,9 @@ FORMATS = "txt, srt, vtt, tsv, json, csv, lrc, jsonl, all"
 
 
 INPUT_HELP = "Audio or video files, folders, globs, manifests (.jsonl), lists (.txt), URLs, - (stdin)."
-Inputs = Annotated[list[str], typer.Argument(metavar="INPUT...", help=INPUT_HELP)]
+Inputs = Annotated[
+    list[str] | None, typer.Argument(metavar="INPUT...", help=INPUT_HELP, show_default=False)
+]
 Format = Annotated[
     str,
     typer.Option("--format", "-f", "--output-format", metavar="FORMAT", help=f"One or more of {FORMATS}."),
@@ -85,7 +88,7 @@ def register(app: typer.Typer) -> None:
 
 @takes_decoding(*MEASURED, *FILES, *BATCHES)
 def transcribe(
-    inputs: Inputs,
+    inputs: Inputs = None,
     model: options.Model = "nano-en",
     adapter: options.Adapter = None,
     model_dir: ModelDir = None,
@@ -97,6 +100,9 @@ def transcribe(
     max_line_length: LineLength = 42,
     max_line_count: LineCount = 2,
     max_words_per_line: WordsPerLine = None,
+    live: Live = False,
+    step: Step = 1.0,
+    microphone: MicrophoneName = None,
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
     compute_type: options.ComputeType = "fast",
@@ -112,6 +118,9 @@ def transcribe(
     """
     from asr_adapt.transcription.files_run import RunSettings
 
+    names = list(inputs or ())
+    if not names and not live:
+        raise UsageError("name what to transcribe: files, folders, URLs, or - for standard input.")
     outputs = _outputs(
         output, format, _writer((max_line_length, max_line_count, max_words_per_line), highlight_words)
     )
@@ -122,15 +131,29 @@ def transcribe(
     listening = chosen.listening()
     _set_threads(threads)
     read = (
-        *(name for name in inputs if not _is_folder(name)),
+        *(name for name in names if not _is_folder(name)),
         model,
         decoding.language_model,
         calibration_file(decoding),
         *chosen.adapters.names,
     )
+    if live:
+        _require_whole(each, skip_existing)
+        transcribe_live(
+            names, chosen, listening, outputs, LiveSettings(step, microphone, overwrite, quiet, read)
+        )
+        return EXIT_OK
     settings = RunSettings(listening, skip_existing, each, overwrite=overwrite, read=read)
-    report = _run(inputs, chosen, outputs, settings, quiet)
+    report = _run(names, chosen, outputs, settings, quiet)
     return EXIT_FAILED if report.failures else EXIT_OK
+
+
+def _require_whole(each_channel: bool, skip_existing: bool) -> None:
+    """Refuse what only recordings can have."""
+    if each_channel:
+        raise UsageError("--channels each needs recordings: with --live give the number of a channel.")
+    if skip_existing:
+        raise UsageError("--skip-existing is for recordings: remove it from --live.")
 
 
 def _is_folder(name: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from asr_adapt.audio import resample
+from asr_adapt.audio.resample import resample_stream
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import AsrAdaptError, DataError, UsageError, shown
 from asr_adapt.files import temporary_folder
@@ -25,8 +26,9 @@ from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.calibration import calibrated, hear
 from asr_adapt.transcription.engine import Engine, HearingProgress
 from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.live import LiveStream, LiveUpdate
 from asr_adapt.transcription.longform import TurnBatches, track_for
-from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
+from asr_adapt.transcription.reading import Hearing, Tally, checked_samples, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.stitching import PieceWords, Stitcher
 from asr_adapt.transcription.windows import Piece
@@ -74,6 +76,32 @@ def stream_segments(
     if decoding.diarize:
         raise UsageError("speaker labels need the whole recording: use transcribe, not stream.")
     return _streamed(source, recogniser, decoding, sample_rate)
+
+
+def live_updates(
+    blocks: Iterable[np.ndarray],
+    recogniser: Recogniser,
+    decoding: Decoding,
+    *,
+    step: float,
+    sample_rate: int | None = None,
+) -> Iterator[LiveUpdate]:
+    """Updates of a stream of float waveforms (n,) at ``sample_rate`` Hz, as they come.
+
+    What cannot be is refused at once. What of the sound could not be heard is logged at the end.
+    """
+    stream = LiveStream(recogniser, decoding, step=step)
+    rate = recogniser.sample_rate
+    checked = (checked_samples(block, "a block of sound") for block in blocks if len(block))
+
+    def updates() -> Iterator[LiveUpdate]:
+        for block in resample_stream(checked, sample_rate or rate, rate):
+            yield from stream.feed(block)
+        yield from stream.finish()
+        for remark in stream.remarks:
+            logger.warning("live sound: %s", remark)
+
+    return updates()
 
 
 def _streamed(

@@ -1,0 +1,11 @@
+"""Transcribing sound that has not ended: a microphone, a pipe, or any stream of blocks.
+
+``stream`` turns sound into words, ``settling`` says which are certain, ``activity`` where somebody speaks,
+``clock`` how late words are, ``sound`` where it comes from, ``run`` puts them together.
+"""
+
+from asr_adapt.transcription.live.clock import Clock
+from asr_adapt.transcription.live.run import LiveReport, LiveRun
+from asr_adapt.transcription.live.stream import LiveStream, LiveUpdate
+
+__all__ = ["Clock", "LiveReport", "LiveRun", "LiveStream", "LiveUpdate"]
