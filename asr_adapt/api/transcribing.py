@@ -130,7 +130,7 @@ class Transcriber:
         """Words of sound that has not ended, as they become certain.
 
         ``blocks`` are float waveforms (samples,) of any length at ``sample_rate`` Hz (default: the model's),
-        taken one by one as the caller has them; it is heard anew every ``step`` seconds. An update's ``words``
+        taken one by one as the caller has them; they are heard anew every ``step`` seconds. An update's words
         are committed and never change, its ``tentative`` ones may; once ``blocks`` end, all are committed.
         Models with a decoder commit what two hypotheses agree on (LocalAgreement-2, arXiv 2307.14743), others
         what has a second of sound behind it. Raises UsageError for options that need the whole recording.

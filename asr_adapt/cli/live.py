@@ -33,8 +33,9 @@ Live = Annotated[
     bool,
     typer.Option(
         "--live",
-        help="Print words while they are spoken: into the microphone, or with INPUT - into standard input, as "
-        "WAV or as raw 16 kHz mono 16-bit little-endian PCM (ffmpeg -f s16le -ar 16000 -ac 1 -). Ctrl-C ends it.",
+        help="Print words while they are spoken: into the microphone or, with INPUT -, into standard "
+        "input, as WAV or as raw 16 kHz mono 16-bit little-endian PCM "
+        "(ffmpeg -f s16le -ar 16000 -ac 1 -). Ctrl-C ends it.",
         rich_help_panel=PANEL,
     ),
 ]
@@ -95,8 +96,10 @@ def _piped(inputs: Sequence[str], settings: LiveSettings) -> bool:
     if not inputs:
         return False
     if list(inputs) != [STDIN]:
+        other = next((name for name in inputs if name != STDIN), f"{STDIN} twice")
         raise UsageError(
-            f"--live hears the microphone or standard input (-), not {inputs[0]}: remove --live to transcribe it."
+            f"--live hears the microphone or standard input (-), not {other}: "
+            "remove --live to transcribe it."
         )
     if settings.microphone is not None:
         raise UsageError("--microphone and the input - exclude each other: remove one.")
@@ -107,7 +110,8 @@ def _piped(inputs: Sequence[str], settings: LiveSettings) -> bool:
 def _require_outputs(outputs: Outputs, source: Source, settings: LiveSettings) -> None:
     if outputs.directory is None and outputs.file is None and outputs.formats != ("txt",):
         raise UsageError(
-            f"--live prints text as it comes: for {outputs.formats[0]} add -o FOLDER, which is written at the end."
+            f"--live prints text as it comes: for {outputs.formats[0]} add -o FOLDER, "
+            "which is written at the end."
         )
     outputs.check(1)
     outputs.require_free([source], settings.read, overwrite=settings.overwrite)

@@ -6,9 +6,11 @@ Knows the options and signals. Does not know HTTP.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -48,6 +50,13 @@ def serve(
     queue_hours: Annotated[
         float, typer.Option(min=0.01, help="Largest total of waiting recordings, in hours.")
     ] = 12.0,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Let people mend words on the page, and keep clips and texts here to train on.",
+        ),
+    ] = None,
     decoding: Decoding = Decoding(),
     runtime: options.RuntimeName = Runtime.torch,
     device: options.Device = "auto",
@@ -60,9 +69,11 @@ def serve(
     """
     from asr_adapt.transcription.calibration import calibration_beside
     from asr_adapt.transcription.serve import ServerSettings, make_server
+    from asr_adapt.transcription.serve.corrections import Corrections
     from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
     names = model or ["nano-en"]
+    kept = None if corrections is None else Corrections(corrections, tuple(names))
     recognisers = {n: ChosenModel(n, decoding, runtime, device, compute_type).load() for n in names}
     settings = ServerSettings(
         recognisers,
@@ -73,6 +84,7 @@ def serve(
         queue_seconds=queue_hours * 3600,
         names=LOCAL_NAMES | {n.lower() for n in name or ()},
         decoding=decoding,
+        corrections=kept,
     )
     try:
         server = make_server(settings, host, port)
@@ -82,9 +94,20 @@ def serve(
         ) from error
     shown = f"[{host}]" if ":" in host else host
     print(f"http://{shown}:{server.server_address[1]}/  (Ctrl-C ends it)", file=sys.stderr, flush=True)
+    if kept is not None:
+        print(_how_to_train(kept.manifest, names[0]), file=sys.stderr)
     if host not in LOCAL_NAMES:
         print("Everyone who reaches this address can use it: there is no password.", file=sys.stderr)
     _serve(server)
+
+
+def _how_to_train(manifest: Path, model: str) -> str:
+    """The line of a recipe, and the command, that learn from what is corrected."""
+    return (
+        f"Corrections go to {manifest}. To learn from them, put this line into a recipe:\n"
+        f"  train: {manifest}\n"
+        f"or run: asr-adapt adapt {shlex.quote(str(manifest))} --model {shlex.quote(model)} -o NEW_FOLDER"
+    )
 
 
 def _serve(server: Server) -> NoReturn:

@@ -33,9 +33,7 @@ FORMATS = "txt, srt, vtt, tsv, json, csv, lrc, jsonl, all"
 
 
 INPUT_HELP = "Audio or video files, folders, globs, manifests (.jsonl), lists (.txt), URLs, - (stdin)."
-Inputs = Annotated[
-    list[str] | None, typer.Argument(metavar="INPUT...", help=INPUT_HELP, show_default=False)
-]
+Inputs = Annotated[list[str] | None, typer.Argument(metavar="INPUT...", help=INPUT_HELP, show_default=False)]
 Format = Annotated[
     str,
     typer.Option("--format", "-f", "--output-format", metavar="FORMAT", help=f"One or more of {FORMATS}."),

@@ -68,7 +68,7 @@ def test_page_models_and_transcript(server, ask, wav):
     status, headers, body = ask("GET", "/")
     assert status == 200 and b"Transcribe a recording" in body
     assert "default-src 'none'" in headers["content-security-policy"]
-    assert json.loads(ask("GET", "/models")[2]) == {"models": ["tones", "again"]}
+    assert json.loads(ask("GET", "/models")[2]) == {"models": ["tones", "again"], "corrections": False}
     status, _, body = ask("POST", "/transcribe?model=tones", wav, OCTETS)
     value = json.loads(body)
     assert status == 200 and value["text"] == "bad cafe"

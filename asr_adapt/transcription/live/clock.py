@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 #: Seconds of arrivals that are remembered behind what was heard: longer than any recogniser's window.
 REMEMBERED = 120.0
 #: Sound that comes so many seconds before it can have been spoken is a recording, which may wait.
-RECORDING_AHEAD = 5.0
+RECORDING_AHEAD = 2.0
 #: Arrivals that are kept before old ones are let go.
 _MOST = 4096
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
@@ -25,6 +26,9 @@ MOST_AHEAD = 30.0
 #: Seconds after which one who waits looks again whether anybody still wants sound.
 GLANCE_SECONDS = 0.1
 
+#: After Ctrl-C, sound that is still in the pipe or the device is waited for so many seconds.
+LAST_SECONDS = 0.5
+
 _Item = np.ndarray | BaseException | None
 
 
@@ -37,9 +41,10 @@ class LiveSound:
         self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
         self._taken = 0.0
         self._ended = threading.Event()
+        self._deadline: float | None = None
 
     def blocks(self, stopped: Callable[[], bool]) -> Iterator[np.ndarray]:
-        """The blocks until the sound ends or ``stopped``; then those that have come before it."""
+        """The blocks until the sound ends or ``stopped``; then those that were on their way."""
         self._open()
         try:
             while (item := self._next(stopped)) is not None:
@@ -53,10 +58,15 @@ class LiveSound:
 
     def _next(self, stopped: Callable[[], bool]) -> _Item:
         while True:
+            if stopped() and self._deadline is None:
+                self._deadline = time.monotonic() + LAST_SECONDS
+            over = self._deadline is not None and time.monotonic() > self._deadline
+            if over:
+                self._ended.set()  # whoever reads goes on no longer
             try:
-                return self._waiting.get(timeout=0 if stopped() else GLANCE_SECONDS)
+                return self._waiting.get(timeout=0 if over else GLANCE_SECONDS)
             except queue.Empty:
-                if stopped():
+                if over:
                     return None
 
     def _put(self, block: np.ndarray) -> None:

@@ -42,8 +42,8 @@ class LiveUpdate:
     """What one hearing brought; seconds count from the start of the stream.
 
     ``words`` are committed now and never change; ``tentative`` are those that follow for the moment.
-    ``segments`` ended with this update, ``text`` is committed of the one that is open. ``heard`` is the second
-    up to which sound was heard.
+    ``segments`` ended with this update, ``text`` is committed of the one that is open. ``heard`` is the
+    second up to which sound was heard.
     """
 
     words: tuple[Word, ...]

@@ -24,13 +24,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from asr_adapt.decoding.hotwords import Listed, words_in
-from asr_adapt.errors import AsrAdaptError, UsageError
+from asr_adapt.errors import AsrAdaptError, UsageError, shown
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.asked import FORMATS, Asked
+from asr_adapt.transcription.serve.corrections import MOST_NAME, Correction
 from asr_adapt.transcription.serve.gate import FAILED, error_body
 from asr_adapt.transcription.serve.queue import Queue, QueuePlace
 from asr_adapt.transcription.serve.settings import ClientGone, Refused, ServerSettings
-from asr_adapt.transcription.serve.work import Job, Work
+from asr_adapt.transcription.serve.work import Job, Work, unheard
 from asr_adapt.transcription.writing.writers import render
 
 #: What a browser does not send to another site without asking that site first.
@@ -69,6 +70,26 @@ class TranscriptionForm(TranslationForm):
         return replace(
             plain, language=language, granularities=self.granularities, hotwords=hot, task="transcribe"
         )
+
+
+class CorrectionForm(BaseModel):
+    """Fields of ``POST /v1/corrections``: a recording, and what is right between two of its seconds."""
+
+    file: UploadFile
+    start: float
+    end: float
+    text: str
+    original: str = ""
+    model: str = ""
+    language: str = ""
+    replaces: str = ""
+
+    def correction(self) -> Correction:
+        """What is to be kept; raises :class:`Refused` for what cannot be."""
+        return Correction(
+            self.start, self.end, self.text, self.original, self.model, self.language,
+            recording=shown(self.file.filename or "")[:MOST_NAME], replaces=self.replaces,
+        )  # fmt: skip
 
 
 def _listed(text: str) -> Listed:
@@ -131,8 +152,8 @@ def make_app(service: Service) -> FastAPI:
         return service.state()
 
     @app.get("/models", include_in_schema=False)
-    async def names() -> dict[str, list[str]]:
-        return {"models": list(settings.models)}
+    async def names() -> dict[str, Any]:
+        return {"models": list(settings.models), "corrections": settings.corrections is not None}
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
@@ -158,6 +179,7 @@ def make_app(service: Service) -> FastAPI:
         return JSONResponse(value | {name: render(found, name) for name in ("srt", "vtt", "txt")})
 
     _add_openai(app, service)
+    _add_corrections(app, service)
     _add_errors(app)
     return app
 
@@ -187,6 +209,30 @@ def _add_openai(app: FastAPI, service: Service) -> None:
     @app.post("/v1/audio/translations")
     async def translations(request: Request, form: Annotated[TranslationForm, Form()]) -> Response:
         return await answered(request, form.file, form.asked())
+
+
+def _add_corrections(app: FastAPI, service: Service) -> None:
+    """The route by which the page, or a program, keeps what a person mended."""
+
+    @app.post("/v1/corrections", status_code=HTTPStatus.CREATED)
+    async def corrections(form: Annotated[CorrectionForm, Form()]) -> Response:
+        kept_in = service.settings.corrections
+        if kept_in is None:
+            sentence = "This server keeps no corrections: start it with --corrections FOLDER."
+            raise Refused(HTTPStatus.FORBIDDEN, sentence)
+        correction = form.correction()
+        path, kept = service.upload()
+
+        def saved() -> dict[str, Any]:
+            try:
+                with path.open("wb") as handle:
+                    shutil.copyfileobj(form.file.file, handle)
+                return kept_in.add(path, correction)
+            except AsrAdaptError as error:
+                raise unheard(error, path) from error
+
+        with kept:
+            return JSONResponse(await run_in_threadpool(saved), HTTPStatus.CREATED)
 
 
 def _add_errors(app: FastAPI) -> None:

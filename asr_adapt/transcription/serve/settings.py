@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
+
+if TYPE_CHECKING:
+    from asr_adapt.transcription.serve.corrections import Corrections
 
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
@@ -24,7 +28,8 @@ class ServerSettings:
     ``queue_requests`` everything that is being received, waits or is transcribed. A client that sends nothing
     for ``patience`` seconds is dropped. ``names`` are hosts that the server answers for. ``calibrations`` has
     the map of word confidence of those models that have one. ``decoding`` is how every request is decoded,
-    but for what the request itself asks for.
+    but for what the request itself asks for. ``corrections`` is where people's corrections are kept; None:
+    none are taken.
     """
 
     models: Mapping[str, Recogniser]
@@ -37,6 +42,7 @@ class ServerSettings:
     queue_seconds: float = 12 * 3600.0
     queue_requests: int = 256
     decoding: Decoding = field(default_factory=Decoding)
+    corrections: Corrections | None = None
 
 
 class Refused(Exception):

@@ -113,10 +113,10 @@ class Work:
             )
             outcome = next(engine.run([Source(str(job.path), "upload", path=job.path, duration=duration)]))
         except AsrAdaptError as error:
-            raise _unheard(error, job.path) from error
+            raise unheard(error, job.path) from error
         if outcome.transcript is None:
             assert outcome.failure is not None
-            raise _unheard(outcome.failure.error, job.path) from outcome.failure.error
+            raise unheard(outcome.failure.error, job.path) from outcome.failure.error
         return outcome.transcript
 
     def _between(self, job: Job, progress: HearingProgress) -> None:
@@ -143,7 +143,7 @@ def _deliver(give: Callable[..., None], value: object) -> None:
         give(value)
 
 
-def _unheard(error: BaseException, path: Path) -> BaseException:
+def unheard(error: BaseException, path: Path) -> BaseException:
     """What a client is told about a recording that cannot be transcribed, without names of ours."""
     if not isinstance(error, AsrAdaptError):
         return error

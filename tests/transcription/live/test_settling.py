@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,7 +54,7 @@ def test_whatever_comes_committed_words_are_in_order_and_the_last_hypothesis_is_
     rest = policy.finish()
     assert [w.text for w in rest] == [w.text for w in tail]
     said += rest
-    assert all(a.end <= b.start for a, b in zip(said, said[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(said))
     assert all(w.start <= w.end for w in said)
 
 
