@@ -38,6 +38,7 @@ USES = {
     "url": "inputs from the web (https://…)",
     "diarize": "speakers (transcribe --diarize)",
     "meetings": "cpWER of conversations (score)",
+    "live": "the microphone (asr-adapt transcribe --live)",
     "serve": "web page and OpenAI-compatible server (asr-adapt serve)",
     "torchaudio": "a second resampler",
 }

@@ -98,8 +98,7 @@ def _piped(inputs: Sequence[str], settings: LiveSettings) -> bool:
     if list(inputs) != [STDIN]:
         other = next((name for name in inputs if name != STDIN), f"{STDIN} twice")
         raise UsageError(
-            f"--live hears the microphone or standard input (-), not {other}: "
-            "remove --live to transcribe it."
+            f"--live hears the microphone or standard input (-), not {other}: remove --live to transcribe it."
         )
     if settings.microphone is not None:
         raise UsageError("--microphone and the input - exclude each other: remove one.")

@@ -49,13 +49,10 @@ class Activity:
         return decided
 
 
-def activity_for(rate: int, options: Decoding, *, unguarded: bool) -> Activity:
-    """What ``options`` say; ``auto`` looks for speech only for recognisers that write words into silence
-    (``unguarded``)."""
-    chosen = options.segmenter
-    if chosen == "auto":
-        chosen = "silero" if unguarded else "windows"
-    if chosen == "windows":
+def activity_for(rate: int, options: Decoding) -> Activity:
+    """What ``options`` say; ``auto`` is silero-vad for every recogniser: what is heard then begins and ends
+    where speech does, and silence costs nothing."""
+    if options.segmenter == "windows":
         return Activity(None)
-    detector = EnergyDetector(rate) if chosen == "energy" else SileroDetector(rate)
+    detector = EnergyDetector(rate) if options.segmenter == "energy" else SileroDetector(rate)
     return Activity(detector, options.speech_threshold)

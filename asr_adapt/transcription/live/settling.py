@@ -117,6 +117,7 @@ class HeldBack:
     def __init__(self, margin: float, context: float) -> None:
         self.tentative: tuple[Word, ...] = ()
         self.margin, self.context = margin, context
+        self._committed: list[Word] = []  # those whose sound may still be kept
         self._until = 0.0
 
     def settle(self, words: Sequence[Word], heard: float) -> list[Word]:
@@ -132,12 +133,18 @@ class HeldBack:
         return rest
 
     def keep_from(self, start: float, heard: float) -> float:
+        """Cut ``context`` seconds before the first open word, in no word: half of one is heard as another."""
         open_from = self.tentative[0].start if self.tentative else heard - self.margin
-        return max(start, min(open_from, heard - self.margin) - self.context)
+        place = min(open_from, heard - self.margin) - self.context
+        whole = (word.start - JITTER for word in self._committed if word.start < place < word.end + JITTER)
+        place = max(start, min(whole, default=place))
+        self._committed = [word for word in self._committed if word.end > place]
+        return place
 
     def _commit(self, words: list[Word]) -> list[Word]:
         found = ordered(words, self._until)
         self._until = found[-1].end if found else self._until
+        self._committed += found
         return found
 
 

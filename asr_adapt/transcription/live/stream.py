@@ -117,7 +117,7 @@ class LiveStream:
         self.remarks: list[str] = []
         self.compute_seconds, self.hearings = 0.0, 0
         self._settling = settling_for(recogniser, options)
-        self._activity = activity_for(self.rate, options, unguarded=isinstance(self._settling, Agreement))
+        self._activity = activity_for(self.rate, options)
         self._sound = _Sound(self.rate, options, step, recogniser.window_seconds)
         self._start = _Start(self.rate)
         self._counted = 0

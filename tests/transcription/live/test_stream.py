@@ -11,6 +11,8 @@ from asr_adapt.errors import UsageError
 from asr_adapt.transcription.live import LiveStream
 
 RATE = 16_000
+#: Tones are no speech to a detector.
+ALL = Decoding(segmenter="windows")
 SPOKEN = "bad cafe feed a gag dab abba fade cab babe deaf egg"
 
 
@@ -18,7 +20,7 @@ def parts(sound, size):
     return [sound[i : i + size] for i in range(0, len(sound), size)]
 
 
-def heard(recogniser, sound, size, decoding=Decoding(), **more):
+def heard(recogniser, sound, size, decoding=ALL, **more):
     """The updates and the transcript of ``sound`` in blocks of ``size`` samples."""
     stream = LiveStream(recogniser, decoding, **more)
     updates = [update for block in parts(sound, size) for update in stream.feed(block)]
@@ -54,7 +56,7 @@ def test_a_pause_ends_a_line_and_silence_is_not_heard(tone_recogniser, say):
 
 
 def test_hearings_that_are_left_out_lose_no_word(tone_recogniser, say):
-    stream = LiveStream(tone_recogniser, Decoding(), step=0.5, may_skip=lambda second: True)
+    stream = LiveStream(tone_recogniser, ALL, step=0.5, may_skip=lambda second: True)
     words = [w.text for block in parts(say(SPOKEN * 3), 1600) for u in stream.feed(block) for w in u.words]
     words += [w.text for u in stream.finish() for w in u.words]
     assert " ".join(words) == SPOKEN * 3
@@ -70,7 +72,7 @@ def test_sound_in_which_no_speech_is_found(tone_recogniser, say):
 
 
 def test_the_front_door(tone_model, say):
-    one = asr_adapt.load(tone_model, device="cpu")
+    one = asr_adapt.load(tone_model, device="cpu", decoding=ALL)
     double = np.repeat(say("bad cafe"), 2)
     updates = list(one.live(parts(double, 3200), step=0.5, sample_rate=2 * RATE))
     assert isinstance(updates[0], asr_adapt.LiveUpdate)
@@ -106,7 +108,7 @@ def test_whisper_by_agreement_whatever_the_blocks(whisper_tiny_en, real_data):
     gap = np.zeros(RATE, np.float32)
     sound = np.concatenate([part for row in rows for part in (read_audio(row.audio_path), gap)])
     recogniser = asr_adapt.load(whisper_tiny_en, device="cpu", compute_type="float32").recogniser
-    texts = [heard(recogniser, sound, size, step=2.0)[1].text for size in (1600, 24_000)]
+    texts = [heard(recogniser, sound, size, Decoding(), step=2.0)[1].text for size in (1600, 24_000)]
     assert texts[0] == texts[1]
     said = normalise(" ".join(row.text for row in rows), "basic").split()
     wrong = Levenshtein.distance(normalise(texts[0], "basic").split(), said)
