@@ -30,7 +30,7 @@ from asr_adapt.audio import read_audio
 from asr_adapt.decoding import Decoding
 from asr_adapt.manifest import Manifest
 from asr_adapt.text import normalise
-from asr_adapt.transcription.live import Clock, LiveRun
+from asr_adapt.transcription.live import LiveClock, LiveRun
 from asr_adapt.transcription.live.clock import percentile
 
 RATE = 16_000
@@ -43,7 +43,7 @@ SYSTEMS = (("torch", "float32"), ("ctranslate2", "float32"), ("ctranslate2", "in
 
 
 @dataclass(frozen=True)
-class Speech:
+class JoinedClips:
     """Joined clips: samples and what was said."""
 
     name: str
@@ -85,7 +85,7 @@ class SimulatedClock:
         self._base, self._since = max(self(), moment), time.process_time()
 
 
-class ArrivedClock(Clock):
+class ArrivedClock(LiveClock):
     """Sound is there when it is spoken, also what is not fed yet because the one who hears is behind."""
 
     def due(self, second: float) -> float:
@@ -132,7 +132,7 @@ def kept(path: Path | None) -> list[Measured]:
     return [Measured(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def all_steps(system: str, recording: Speech, options: argparse.Namespace) -> list[Measured]:
+def all_steps(system: str, recording: JoinedClips, options: argparse.Namespace) -> list[Measured]:
     """One system on one recording, with every step."""
     runtime, compute_type = system.split()
     model = asr_adapt.load(
@@ -142,7 +142,7 @@ def all_steps(system: str, recording: Speech, options: argparse.Namespace) -> li
     return [measured(system, model, recording, step, whole) for step in options.steps]
 
 
-def joined(name: str, rows: list[Utterance], seconds: float) -> Speech:
+def joined(name: str, rows: list[Utterance], seconds: float) -> JoinedClips:
     """Clips of different speakers in turn, until there are so many seconds."""
     rows = by_turns(rows)
     parts: list[np.ndarray] = []
@@ -152,7 +152,7 @@ def joined(name: str, rows: list[Utterance], seconds: float) -> Speech:
         parts += [read_audio(row.audio_path, offset=row.offset, duration=row.duration)]
         parts += [np.zeros(round(PAUSES[len(texts) % 2] * RATE), np.float32)]
         texts.append(row.text or "")
-    return Speech(name, np.concatenate(parts), " ".join(texts))
+    return JoinedClips(name, np.concatenate(parts), " ".join(texts))
 
 
 def by_turns(rows: list[Utterance]) -> list[Utterance]:
@@ -165,12 +165,12 @@ def by_turns(rows: list[Utterance]) -> list[Utterance]:
     return [rows[place] for _, place in sorted(ranked)]
 
 
-def wer(speech: Speech, text: str) -> float:
+def wer(speech: JoinedClips, text: str) -> float:
     """WER of a transcript (fraction)."""
     return float(jiwer.wer(normalise(speech.text, PROFILE), normalise(text, PROFILE)))
 
 
-def measured(system: str, model: Transcriber, speech: Speech, step: float, whole: float) -> Measured:
+def measured(system: str, model: Transcriber, speech: JoinedClips, step: float, whole: float) -> Measured:
     """Hear a recording as it would be heard while it is spoken."""
     now = SimulatedClock()
     run = LiveRun(model.recogniser, Decoding(), ArrivedClock(now=now), step=step)
@@ -196,7 +196,7 @@ def measured(system: str, model: Transcriber, speech: Speech, step: float, whole
     )  # fmt: skip
 
 
-def written(recordings: Sequence[Speech], found: Sequence[Measured], model: str) -> list[str]:
+def written(recordings: Sequence[JoinedClips], found: Sequence[Measured], model: str) -> list[str]:
     """A table for each recording."""
     heads = [
         "system", ">step s", ">WER live", ">WER whole", ">latency s, median", ">95 %", ">most behind s",

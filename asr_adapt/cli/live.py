@@ -120,11 +120,11 @@ def _heard(
     chosen: ChosenModel, decoding: Decoding, settings: LiveSettings, source: Source, piped: bool
 ) -> LiveReport:
     """Hear until the end, with words on standard output."""
-    from asr_adapt.transcription.live import Clock, LiveRun
+    from asr_adapt.transcription.live import LiveClock, LiveRun
     from asr_adapt.transcription.live.run import advice
 
     recogniser = chosen.load()
-    clock = Clock()
+    clock = LiveClock()
     sound = _sound(piped, recogniser.sample_rate, clock, decoding, settings.microphone)
     with _stopping() as stopped, _printer(settings.quiet) as show:
         run = LiveRun(

@@ -20,7 +20,7 @@ import soundfile
 
 from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest
-from asr_adapt.transcription.serve import Settings
+from asr_adapt.transcription.serve import ServerSettings
 from asr_adapt.transcription.serve.corrections import Correction, Corrections
 from asr_adapt.transcription.serve.settings import Refused
 
@@ -190,7 +190,7 @@ def test_the_folder_may_hold_nothing_else_and_is_taken_again(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("")
     with pytest.raises(UsageError, match="is not empty"):
         Corrections(tmp_path / "mine")
-    assert Settings({}).corrections is None
+    assert ServerSettings({}).corrections is None
     Corrections(tmp_path / "kept")
     Corrections(tmp_path / "kept")
 

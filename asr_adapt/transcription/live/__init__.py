@@ -4,8 +4,8 @@
 ``clock`` how late words are, ``sound`` where it comes from, ``run`` puts them together.
 """
 
-from asr_adapt.transcription.live.clock import Clock
+from asr_adapt.transcription.live.clock import LiveClock
 from asr_adapt.transcription.live.run import LiveReport, LiveRun
 from asr_adapt.transcription.live.stream import LiveStream, LiveUpdate
 
-__all__ = ["Clock", "LiveReport", "LiveRun", "LiveStream", "LiveUpdate"]
+__all__ = ["LiveClock", "LiveReport", "LiveRun", "LiveStream", "LiveUpdate"]

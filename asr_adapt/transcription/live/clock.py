@@ -24,7 +24,7 @@ _MOST = 4096
 
 
 @dataclass
-class Clock:
+class LiveClock:
     """Counts what arrives (one thread) and what is written (another); ``now`` gives seconds."""
 
     now: Callable[[], float] = time.monotonic

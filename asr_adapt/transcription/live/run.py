@@ -13,7 +13,7 @@ import numpy as np
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.live.clock import Clock, percentile
+from asr_adapt.transcription.live.clock import LiveClock, percentile
 from asr_adapt.transcription.live.stream import LiveStream, LiveUpdate
 from asr_adapt.transcription.result import Transcript
 
@@ -47,7 +47,7 @@ class LiveRun:
         self,
         recogniser: Recogniser,
         options: Decoding,
-        clock: Clock,
+        clock: LiveClock,
         *,
         step: float,
         late: Callable[[float], None] = lambda seconds: None,

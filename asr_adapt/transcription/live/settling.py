@@ -49,7 +49,7 @@ class Settling(Protocol):
         """The second from which sound is still needed, of what is kept from ``start`` to ``heard``."""
 
 
-class Agreement:
+class LocalAgreement:
     """LocalAgreement-2: words are committed that two successive hypotheses begin with."""
 
     def __init__(self) -> None:

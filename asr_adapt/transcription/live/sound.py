@@ -17,7 +17,7 @@ import numpy as np
 from asr_adapt.audio.piped import piped_audio
 from asr_adapt.audio.resample import resample_stream
 from asr_adapt.errors import MissingExtraError, UsageError
-from asr_adapt.transcription.live.clock import Clock
+from asr_adapt.transcription.live.clock import LiveClock
 
 #: Seconds of sound in one block from the microphone.
 BLOCK_SECONDS = 0.1
@@ -35,7 +35,7 @@ _Item = np.ndarray | BaseException | None
 class LiveSound:
     """Blocks of float32 mono (n,) at ``rate`` Hz as they come, told to ``clock`` when they do."""
 
-    def __init__(self, rate: int, clock: Clock) -> None:
+    def __init__(self, rate: int, clock: LiveClock) -> None:
         self.rate, self.clock = rate, clock
         self.remarks: list[str] = []
         self._waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
@@ -85,7 +85,7 @@ class LiveSound:
 class PipedSound(LiveSound):
     """Sound from ``handle``: see :func:`~asr_adapt.audio.piped.piped_audio`."""
 
-    def __init__(self, handle: BinaryIO, rate: int, clock: Clock, channel: int | None = None) -> None:
+    def __init__(self, handle: BinaryIO, rate: int, clock: LiveClock, channel: int | None = None) -> None:
         super().__init__(rate, clock)
         self._handle, self._channel = handle, channel
 
@@ -122,7 +122,7 @@ class Microphone(LiveSound):
     Raises MissingExtraError without sounddevice, and UsageError where there is no such microphone.
     """
 
-    def __init__(self, rate: int, clock: Clock, device: str | None = None) -> None:
+    def __init__(self, rate: int, clock: LiveClock, device: str | None = None) -> None:
         super().__init__(rate, clock)
         self._portaudio = _sounddevice()
         self._device: int | str | None = int(device) if device is not None and device.isdigit() else device

@@ -23,7 +23,7 @@ from asr_adapt.text.spaces import joined, pieces
 from asr_adapt.transcription.calibration import hear
 from asr_adapt.transcription.engine import SHORTEST_SECONDS
 from asr_adapt.transcription.live.activity import activity_for
-from asr_adapt.transcription.live.settling import Agreement, HeldBack, Settling
+from asr_adapt.transcription.live.settling import HeldBack, LocalAgreement, Settling
 from asr_adapt.transcription.longform.undetected import SHORT_SECONDS, SILENCE
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability
 
@@ -119,7 +119,7 @@ class LiveStream:
         self._settling = settling_for(recogniser, options)
         self._activity = activity_for(self.rate, options)
         self._sound = _Sound(self.rate, options, step, recogniser.window_seconds)
-        self._start = _Start(self.rate)
+        self._start = _Beginning(self.rate)
         self._counted = 0
 
     def feed(self, samples: np.ndarray) -> Iterator[LiveUpdate]:
@@ -294,7 +294,7 @@ class _Sound:
             self.start += len(self._frames.pop(0))
 
 
-class _Start:
+class _Beginning:
     """The loudest sample of the stream, and its first seconds while they are all of it."""
 
     def __init__(self, rate: int) -> None:
@@ -330,9 +330,9 @@ def require_live(options: Decoding, step: float) -> None:
 
 
 def settling_for(recogniser: Recogniser, options: Decoding) -> Settling:
-    """Agreement for what has a decoder, which may change its mind; else words are held back."""
+    """LocalAgreement for what has a decoder, which may change its mind; else words are held back."""
     if recogniser.capabilities.decoder:
-        return Agreement()
+        return LocalAgreement()
     return HeldBack(MARGIN, options.overlap_seconds)
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_adapt.models import Word
-from asr_adapt.transcription.live.settling import LONG_BUFFER, Agreement, HeldBack, spoken_form
+from asr_adapt.transcription.live.settling import LONG_BUFFER, HeldBack, LocalAgreement, spoken_form
 
 WORDS = st.sampled_from(["the", "a", "cat", "sat", "on", "mat", "Mat.", "and"])
 
@@ -34,7 +34,7 @@ def growing(draw):
 @given(growing())
 def test_agreement_ends_with_the_whole_truth_and_takes_nothing_back(case):
     truth, hypotheses = case
-    policy, said = Agreement(), []
+    policy, said = LocalAgreement(), []
     for words in hypotheses:
         before = list(said)
         said += policy.settle(words, words[-1].end if words else 0.0)
@@ -47,7 +47,7 @@ def test_agreement_ends_with_the_whole_truth_and_takes_nothing_back(case):
 
 @given(st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=12))
 def test_whatever_comes_committed_words_are_in_order_and_the_last_hypothesis_is_finished(hypotheses):
-    policy, said = Agreement(), []
+    policy, said = LocalAgreement(), []
     for texts in hypotheses:
         said += policy.settle(timed(texts), len(texts) / 2)
     tail = list(policy.tentative)
@@ -59,7 +59,7 @@ def test_whatever_comes_committed_words_are_in_order_and_the_last_hypothesis_is_
 
 
 def test_a_word_counts_once_two_hypotheses_in_a_row_have_it():
-    policy = Agreement()
+    policy = LocalAgreement()
     assert policy.settle(timed(["there", "is"]), 1.0) == []
     assert [w.text for w in policy.settle(timed(["There", "as", "no"]), 1.5)] == ["There"]
     assert [w.text for w in policy.settle(timed(["There,", "as", "none"]), 1.5)] == ["as"]
@@ -67,7 +67,7 @@ def test_a_word_counts_once_two_hypotheses_in_a_row_have_it():
 
 
 def test_committed_words_that_a_later_hypothesis_writes_otherwise_are_not_said_again():
-    policy = Agreement()
+    policy = LocalAgreement()
     policy.settle(timed(["he", "says", "too"]), 1.5)
     assert len(policy.settle(timed(["he", "says", "too"]), 1.5)) == 3
     policy.settle(timed(["she", "said", "two", "more", "times"]), 2.5)
@@ -78,7 +78,7 @@ def test_committed_words_that_a_later_hypothesis_writes_otherwise_are_not_said_a
 
 
 def test_a_long_buffer_is_cut_behind_a_sentence_and_what_follows_is_not_lost():
-    policy = Agreement()
+    policy = LocalAgreement()
     texts = ["word"] * 19 + ["end."] + ["more"] * 20
     policy.settle(timed(texts), 20.0)
     said = policy.settle(timed(texts), 20.0)
