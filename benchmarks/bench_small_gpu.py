@@ -45,7 +45,7 @@ from asr_adapt.training.recipe.schema import Optimiser
 SECONDS, RANK = 10.0, 32
 WIDTH = 110
 #: Clips of training, of choosing and of testing; steps of how many clips.
-TRAIN, DEV, TEST, STEPS, ROWS = 160, 20, 80, 40, 8
+TRAIN, DEV, TEST, STEPS, ROWS = 120, 16, 60, 40, 8
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,13 @@ MEASURED: dict[str, tuple[int, tuple[Way, ...]]] = {
     "whisper-large-v3": (
         4,
         (
-            Way(),
-            Way("8bit"),
-            Way("4bit"),
             Way(recompute=True),
             Way("8bit", recompute=True),
             Way("4bit", recompute=True),
             Way(offload=True, recompute=True),
             Way("4bit", offload=True, recompute=True),
+            Way(),
+            Way("4bit"),
         ),
     ),
     "whisper-medium": (

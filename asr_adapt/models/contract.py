@@ -101,6 +101,7 @@ class Capabilities:
     large, and no adapter may change it. ``concurrent``: several threads may transcribe at once, and on a CPU
     that is faster. ``languages`` are the codes between which a user may choose, empty where there is no
     choice; ``spoken_languages`` those of them that name what is spoken, so that a row's ``lang`` chooses.
+    ``word_times``: hypotheses tell when words were said, if asked.
     ``silence``: a row without text teaches it to write nothing where nobody speaks.
     ``contexts`` are the ways to hear a clip between which its user must choose, dearest first; empty: one.
     """
@@ -118,6 +119,7 @@ class Capabilities:
     tied_head: bool = False
     concurrent: bool = False
     silence: bool = False
+    word_times: bool = True
     languages: tuple[str, ...] = ()
     spoken_languages: tuple[str, ...] = ()
     contexts: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ MODULES = {
     "moonshine": "asr_adapt.models.attention.moonshine",
     "parakeet_ctc": "asr_adapt.models.ctc.parakeet",
     "parakeet_tdt": "asr_adapt.models.transducer.parakeet_tdt",
+    "qwen3_asr": "asr_adapt.models.audio_llm.qwen3_asr",
     "speech_to_text": "asr_adapt.models.attention.speech2text",
     "unispeech": "asr_adapt.models.ctc.wav2vec2",
     "unispeech-sat": "asr_adapt.models.ctc.wav2vec2",

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.errors import shown
+from asr_adapt.errors import UsageError, shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span, assemble, language_of
@@ -123,6 +123,11 @@ class Engine:
         self._computing, self._alive = computing, alive
         _warn_of_other_decoding(recogniser, self.options)
         able = recogniser.capabilities
+        if self.options.word_timestamps and not able.word_times:
+            raise UsageError(
+                f"{recogniser.name} does not tell when words were said: leave out word times, speakers, "
+                "calibration and subtitles word by word, or use a Whisper or CTC model."
+            )
         if self.options.language:
             recogniser.require_language(self.options.language)
         if self.options.language and not able.decoder and not able.languages:

@@ -40,18 +40,18 @@ GLANCE_SECONDS = 0.5
 @dataclass(frozen=True)
 class Hearing:
     """What the recogniser can take: samples a second, seconds in one piece, and whether it is one that hears
-    windows and says when what was said."""
+    windows and says when what was said; ``words``: whether it tells when words were said."""
 
     sample_rate: int
     window_seconds: float
     timed: bool = False
+    words: bool = True
 
     @staticmethod
     def of(recogniser: Recogniser) -> Hearing:
         """What ``recogniser`` takes."""
-        return Hearing(
-            recogniser.sample_rate, recogniser.window_seconds, recogniser.capabilities.hears_windows
-        )
+        able = recogniser.capabilities
+        return Hearing(recogniser.sample_rate, recogniser.window_seconds, able.hears_windows, able.word_times)
 
     def timed_windows(self, source: Source) -> bool:
         """Whether ``source`` is heard in windows with timestamps: a manifest's clip that fits into one window
@@ -103,13 +103,14 @@ def pieces_of(
     tally = Tally() if tally is None else tally
     rate = hearing.sample_rate
     window = round(min(options.window_seconds or hearing.window_seconds, hearing.window_seconds) * rate)
-    overlap = min(round(options.overlap_seconds * rate), window // 2)
+    overlap = min(round(options.overlap_seconds * rate), window // 2) if hearing.words else 0
     blocks = tally.counted(_blocks(source, rate, options, None if source.strict else tally.remarks.append))
     if options.clips:
         blocks = _clipped(blocks, options.clips, rate)
     if hearing.timed_windows(source):
         return _timed_pieces(blocks, window, rate, options, tally.remarks.append)
-    if options.segmenter in ("auto", "windows"):
+    # pieces that cannot be joined by their words are cut where nobody speaks
+    if options.segmenter == "windows" or (options.segmenter == "auto" and hearing.words):
         return windows(blocks, window, overlap)
     rules = SpeechRules(
         window=window,

@@ -93,3 +93,64 @@ def mustc_languages() -> list[str]:
     from transformers.models.speech_to_text.tokenization_speech_to_text import MUSTC_LANGS
 
     return list(MUSTC_LANGS)
+
+
+#: The chat template of Qwen3-ASR, without what only other tasks use.
+QWEN3_ASR_TEMPLATE = (
+    "<|im_start|>system\n<|im_end|>\n{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' }}{% for part in message['content'] %}"
+    "{% if part['type'] == 'audio' %}{{ '<|audio_start|><|audio_pad|><|audio_end|>' }}"
+    "{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% if not (loop.last and continue_final_message) %}{{ '<|im_end|>\n' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+
+
+def save_tiny_qwen3_asr(place: Path) -> Path:
+    """A Qwen3-ASR of width 32 that writes bytes."""
+    from tokenizers import pre_tokenizers
+
+    marks = [
+        "<|endoftext|>",
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|audio_start|>",
+        "<|audio_pad|>",
+        "<|audio_end|>",
+    ]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: i for i, token in enumerate(alphabet)}
+    words = t.Qwen2Tokenizer(
+        vocab=vocabulary, merges=[], unk_token=None, eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        extra_special_tokens={
+            "audio_token": "<|audio_pad|>", "audio_bos_token": "<|audio_start|>",
+            "audio_eos_token": "<|audio_end|>", "turn": "<|im_start|>",
+        },
+    )  # fmt: skip
+    words.add_tokens(["<asr_text>"])
+    number = {mark: words.convert_tokens_to_ids(mark) for mark in marks}
+    torch.manual_seed(0)
+    config = t.Qwen3ASRConfig(
+        audio_config={
+            "encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 48, "d_model": 32,
+            "output_dim": 32, "downsample_hidden_size": 8, "num_mel_bins": 128,
+            "n_window": 50, "n_window_infer": 200,
+        },
+        text_config={
+            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "num_key_value_heads": 1, "head_dim": 16, "vocab_size": len(words),
+            "max_position_embeddings": 512, "tie_word_embeddings": True,
+        },
+        audio_token_id=number["<|audio_pad|>"], pad_token_id=number["<|endoftext|>"],
+        eos_token_id=[number["<|endoftext|>"], number["<|im_end|>"]],
+    )  # fmt: skip
+    model = t.Qwen3ASRForConditionalGeneration(config)
+    with torch.no_grad():
+        for name, weights in model.named_parameters():
+            if name.endswith("proj.weight") or "conv" in name or ".linear_" in name:
+                weights.mul_(8.0)
+        model.model.language_model.embed_tokens.weight.mul_(8.0)
+    model.save_pretrained(place)
+    extractor = t.Qwen3ASRFeatureExtractor()
+    t.Qwen3ASRProcessor(extractor, words, chat_template=QWEN3_ASR_TEMPLATE).save_pretrained(place)
+    return place

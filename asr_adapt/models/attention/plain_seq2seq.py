@@ -43,12 +43,14 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
     network: MaskedNetwork
     window_seconds = WINDOW_SECONDS
 
-    def __init__(self, model: Any, processor: Any, name: str, network: MaskedNetwork) -> None:
+    def __init__(
+        self, model: Any, processor: Any, name: str, network: MaskedNetwork, end: int | None = None
+    ) -> None:
         super().__init__(model, processor, name)
         self.network = network
         self.stack = network.stack()
         self.sample_rate = int(processor.feature_extractor.sampling_rate)
-        self.end = int(model.config.eos_token_id)
+        self.end = int(model.config.eos_token_id) if end is None else end
         self.search = Search()
         self._bias: PhraseBias | None = None
 
@@ -66,8 +68,8 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         return self._known_tokens(self.written(text))
 
     @property
-    def languages(self) -> dict[str, int]:
-        """Language code to token id; empty where a model writes one language."""
+    def languages(self) -> dict[str, Any]:
+        """Language code to what the decoder is told, a token's id; empty where there is one language."""
         return {}
 
     def configure(self, settings: DecoderSettings) -> None:
@@ -92,8 +94,8 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         if asked:
             raise ModelError(f"{self.title} cannot use {' or '.join(asked)}: remove it.", path=self.name)
 
-    def language_id(self, language: str) -> int:
-        """Id of a language's token; raises :class:`UsageError` for one that the model has not."""
+    def language_id(self, language: str) -> Any:
+        """What the decoder is told for a language; raises :class:`UsageError` for one it has not."""
         if not self.languages:
             raise UsageError(
                 f"{self.name} writes one language and cannot write {language!r}: remove the language."
@@ -121,12 +123,21 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         """Greedily, or by beam, guarded unless the search says otherwise."""
         given = torch.tensor([self.prefix(language)] * len(heard.states), device=heard.states.device)
         mask = self.network.mask(heard.states, heard.lengths)
-        most = min(self.model.generation_config.max_length or self.positions, self.positions)
-        ready = EncoderOutput(heard.states, mask, given, most_tokens(seconds))
+        before = self.positions_before(heard.states.shape[1])
+        ready = EncoderOutput(heard.states, mask, given, most_tokens(seconds), before=before)
         doubted = self._doubted if self.search.fallback else None
         attempt = partial(attempt_with, self.network)
-        rules = Rules(self.end, most, bias=self._bias)
-        return transcribed(attempt, ready, rules, self.search, doubted)
+        return transcribed(attempt, ready, self.rules(), self.search, doubted)
+
+    def rules(self) -> Rules:
+        """What may be said."""
+        most = min(self.model.generation_config.max_length or self.positions, self.positions)
+        return Rules(self.end, most, bias=self._bias)
+
+    def positions_before(self, frames: int) -> int:
+        """How many positions the decoder puts before what it is given: none beside the sound."""
+        del frames
+        return 0
 
     def _doubted(self, row: int, said: Spoken) -> Doubt:
         """Why another temperature should be tried."""

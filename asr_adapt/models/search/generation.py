@@ -80,7 +80,8 @@ class EncoderOutput:
 
     ``given`` (batch, tokens) stands before everything that is said. ``most`` bounds how many tokens each row
     may say, by how long it is; None: only the rules do. ``kept`` are the decoder's keys and values of
-    ``states``; the first attempt computes them.
+    ``states``; the first attempt computes them. ``before`` is how many positions a decoder puts before what
+    is given: prompt and sound, where it hears by its self-attention.
     """
 
     states: Tensor
@@ -88,12 +89,14 @@ class EncoderOutput:
     given: Tensor
     most: tuple[int, ...] | None = None
     kept: HeardCache = field(default_factory=HeardCache)
+    before: int = 0
 
     def rows(self, places: Sequence[int]) -> EncoderOutput:
         """Some of the rows, in any order; a row may come more than once."""
         mask = None if self.mask is None else self.mask[places]
         most = None if self.most is None else tuple(self.most[place] for place in places)
-        return EncoderOutput(self.states[places], mask, self.given[places], most, self.kept.rows(places))
+        rows = self.states[places], mask, self.given[places], most, self.kept.rows(places)
+        return EncoderOutput(*rows, self.before)
 
     def room(self, rules: Rules) -> list[int]:
         """How many tokens each row may say."""
@@ -102,7 +105,8 @@ class EncoderOutput:
 
     def cache(self, rules: Rules) -> DecoderCache:
         """Room for an attempt under ``rules``."""
-        return DecoderCache(self.given.shape[1] + max(self.room(rules), default=0), self.kept)
+        room = self.before + self.given.shape[1] + max(self.room(rules), default=0)
+        return DecoderCache(room, self.kept)
 
 
 @dataclass(frozen=True)
