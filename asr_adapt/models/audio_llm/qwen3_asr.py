@@ -211,7 +211,7 @@ class Qwen3AsrRecogniser(PlainSeq2SeqRecogniser):
         return replace(super().capabilities, word_times=False, spoken_languages=codes)
 
     @cached_property
-    def languages(self) -> dict[str, Any]:  # type: ignore[override]
+    def languages(self) -> dict[str, Any]:
         """Code to the name that stands before a transcript."""
         from transformers.models.qwen3_asr.processing_qwen3_asr import LANGUAGE_CODE_TO_NAME
 
