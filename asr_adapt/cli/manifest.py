@@ -1,4 +1,4 @@
-"""``asr-adapt manifest``: build, check, stats, filter, sample, split, audit, export, move, label.
+"""``asr-adapt manifest``: build, check, stats, filter, sample, split, join, audit, export, move, label.
 
 Knows options and how results are printed. Does not know what the commands do; the manifest room does.
 """
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     panels.add(group, "filter", filter_rows)
     panels.add(group, "sample", sample)
     panels.add(group, "split", split)
+    panels.add(group, "join", join)
     panels.add(group, "audit", audit)
     panels.add(group, "export", export)
     panels.add(group, "move", move)
@@ -154,6 +155,28 @@ def sample(
     chosen = sample_hours(left, hours, seed) if rows is None else sample_rows(left, rows, seed, each)
     count = _write(output, chosen)
     typer.echo(f"Wrote {count:,} of {len(found):,} rows to {output}.", err=True)
+    return 0
+
+
+def join(
+    manifests: list[str] = _MANIFESTS,
+    output: str = typer.Option(..., "-o", "--output", help="Manifest to write; - is standard output."),
+    seconds: float = typer.Option(30.0, min=1.0, help="Longest window; 30 is what Whisper hears at once."),
+    pause: float = typer.Option(3.0, min=0.0, help="Longest pause, in seconds, inside a window."),
+) -> int:
+    """Join consecutive clips of one recording into windows for Whisper.
+
+    Each window keeps its clips' texts and times in segments, and the text of the window before it in
+    previous_text. A recipe's decoder.timestamps_share and previous_text_share learn from both, so that a
+    tuned Whisper still transcribes long audio. Clips of separate files stay as they are.
+    """
+    from asr_adapt.manifest import Manifest
+    from asr_adapt.manifest.windows import joined_rows
+
+    require_file(output, expanded(*manifests))
+    rows = Manifest.open(manifests)
+    count = _write(output, joined_rows(rows, seconds, pause))
+    typer.echo(f"Joined {len(rows):,} clips into {count:,} windows in {output}.", err=True)
     return 0
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
+from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models.hypothesis import HeardWindow, Hypothesis, Window
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.stack import LayerStack
@@ -44,7 +45,8 @@ class DecoderSettings:
     ``context`` is ``full`` (the whole window, as pretrained), ``silence`` (the same, the silence behind a
     clip computed once for all) or ``dynamic`` (the clip's own length and a margin); ``language_from`` is a
     listed language, or ``mean``, from which an unlisted one's token starts; ``timestamps_share`` of the
-    training rows have timestamps. ``learnt_silence``: see :meth:`Recogniser.learnt_states`; None: all.
+    training rows have timestamps, and ``previous_text_share`` of those that know what was said before them
+    have it as a prompt. ``learnt_silence``: see :meth:`Recogniser.learnt_states`; None: all.
     """
 
     language: str | None = None
@@ -52,6 +54,7 @@ class DecoderSettings:
     task: str | None = None
     context: str = "full"
     timestamps_share: float = 0.0
+    previous_text_share: float = 0.0
     learnt_silence: float | None = None
 
 
@@ -262,6 +265,14 @@ class Recogniser(ABC):
     @abstractmethod
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Label ids of each transcript, unpadded; ``seconds`` are the clips' lengths, where known."""
+
+    def window_labels(self, segments: Sequence[TimedText], previous: str = "") -> list[int]:
+        """Label ids of a row that holds ``segments``; ``previous`` is what was said before it.
+
+        The segments' texts as one, unless a family learns times and what was said before.
+        """
+        del previous
+        return self.labels([" ".join(part.text for part in segments)], [segments[-1].end])[0]
 
     @abstractmethod
     def encode(self, batch: Hidden, boundary: int) -> Hidden:

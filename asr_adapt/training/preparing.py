@@ -228,11 +228,8 @@ def packing(recipe: Recipe, recogniser: Recogniser) -> Packing | None:
     cached = chosen == "auto" and recipe.cache.mode == "on"  # states of single clips cannot be joined
     if not chosen or not whole or kept or cached:
         return None
-
-    def label(text: str, seconds: float) -> list[int]:
-        return recogniser.labels([text], [seconds])[0]
-
-    return Packing(window, recogniser.sample_rate, label, recipe.seed, recogniser.limits().max_labels)
+    most = recogniser.limits().max_labels
+    return Packing(window, recogniser.sample_rate, recogniser.window_labels, recipe.seed, most)
 
 
 def _given_seconds(recipe: Recipe) -> float:

@@ -10,6 +10,7 @@ import torch
 import transformers as t
 
 from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models import DecoderSettings, Recogniser, Search, SpecAugment, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 
@@ -213,6 +214,34 @@ def test_a_share_of_the_targets_has_timestamps(ours: Recogniser) -> None:
     timed = [text for text in written if "<|notimestamps|>" not in text]
     assert 70 < len(timed) < 130
     assert all(t.endswith("<|1.50|><|endoftext|>") and "<|transcribe|><|0.00|> row" in t for t in timed)
+
+
+def test_a_window_has_times_around_each_text_and_what_was_said_before(ours: Recogniser) -> None:
+    ours.configure(DecoderSettings(timestamps_share=1.0, previous_text_share=1.0))
+    segments = [TimedText("one two", 0.0, 1.5), TimedText("three", 2.25, 4.0)]
+    ids = ours.window_labels(segments, "zero")
+    told = ours.processor.tokenizer.decode(ids, decode_with_timestamps=True)
+    assert told.startswith("<|startofprev|> zero<|startoftranscript|>")
+    assert told.endswith("<|0.00|> one two<|1.50|><|2.24|> three<|4.00|><|endoftext|>")
+    given, wanted = ours._padded([ids, ours.labels(["x"])[0]])
+    start = ids.index(ours.tokens.start)
+    assert set(wanted[0, :start].tolist()) == {-100} and wanted[0, start:].tolist() == ids[start + 1 :]
+    assert given[0].tolist() == ids[:-1]
+    long = ours.window_labels(segments, "word " * 1000)
+    assert len(long) <= ours.positions and long[-len(ids) + start :] == ids[start:]
+
+
+def test_a_prompt_is_given_but_not_learnt(ours: Recogniser, folder: Path, waves: list[np.ndarray]) -> None:
+    ours.configure(DecoderSettings(previous_text_share=1.0))
+    ids = ours.window_labels([TimedText("one two", 0.0, 1.5)], "zero")
+    reference = t.WhisperForConditionalGeneration.from_pretrained(folder).eval()
+    features = t.WhisperFeatureExtractor()(waves[0], sampling_rate=16_000, return_tensors="pt").input_features
+    wanted = torch.tensor([ids[1:]])
+    wanted[0, : ids.index(ours.tokens.start)] = -100
+    with torch.no_grad():
+        told = reference(features, decoder_input_ids=torch.tensor([ids[:-1]]), labels=wanted)
+        got = ours.losses(ours.inputs(waves[:1]), 0, [ids])
+    torch.testing.assert_close(got[0], told.loss * (wanted >= 0).sum(), rtol=1e-4, atol=1e-4)
 
 
 def test_too_long_audio_and_mixed_up_tokenisers_are_refused(

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from asr_adapt.errors import DataError, RecipeError
-from asr_adapt.manifest import Manifest
+from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import load_recogniser
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.data.batches import BatchLimits, BatchPlan, Silent
@@ -52,7 +52,8 @@ def test_silent_rows_are_drawn_at_their_share_beside_replayed_ones() -> None:
 def test_a_silent_clip_has_a_window_of_its_own() -> None:
     sounds = [Example(n, [0, n, 1], 1.0, np.full(100, n + 1, np.float32)) for n in range(12)]
     texts = ["" if n % 3 == 0 else f"w{n}" for n in range(12)]
-    windows = Packing(30.0, 100, lambda text, _: [0, len(text), 1], seed=1)(sounds, texts, 0)
+    rows = [Utterance(f"{n}.wav", text=text, duration=1.0) for n, text in enumerate(texts)]
+    windows = Packing(30.0, 100, lambda said, _: [0, len(said), 1], seed=1)(sounds, rows, 0)
     assert sorted(n for w in windows for n in (w.number, *w.others)) == list(range(12))
     for window in windows:
         members = (window.number, *window.others)

@@ -79,6 +79,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
             ("decoder.task", settings.task not in (None, "transcribe")),
             ("decoder.context", settings.context != plain.context),
             ("decoder.timestamps_share", settings.timestamps_share != plain.timestamps_share),
+            ("decoder.previous_text_share", settings.previous_text_share != plain.previous_text_share),
             ("decoder.language_from", settings.language_from is not None),
         )
         self.prefix(settings.language)

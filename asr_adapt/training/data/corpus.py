@@ -20,6 +20,7 @@ from asr_adapt.audio.augment import Augmenter
 from asr_adapt.audio.containers import audio_exists
 from asr_adapt.errors import DataError
 from asr_adapt.manifest import Manifest, Utterance, read_waveform
+from asr_adapt.manifest.windows import previous_text, segments_of
 from asr_adapt.models import Recogniser
 from asr_adapt.text import Spelling, UnknownReport, normalise, unknown_characters
 from asr_adapt.training.data.batches import BatchPlan
@@ -63,7 +64,7 @@ class Pack(Protocol):
     def heard(self, seconds: float) -> float:
         """Seconds that the network computes for a clip, about."""
 
-    def __call__(self, examples: Sequence[Example], texts: Sequence[str], epoch: int) -> list[Example]:
+    def __call__(self, examples: Sequence[Example], rows: Sequence[Utterance], epoch: int) -> list[Example]:
         """Fewer examples with the same sound and text."""
 
 
@@ -120,7 +121,7 @@ class Corpus:
         examples = [self.example(number, epoch) for number in numbers]
         if self.pack is None:
             return examples
-        return self.pack(examples, [self.rows[number].text or "" for number in numbers], epoch)
+        return self.pack(examples, [self.rows[number] for number in numbers], epoch)
 
     def waveform(self, number: int, epoch: int) -> np.ndarray:
         """Decode one row and augment it for ``epoch``."""
@@ -144,7 +145,7 @@ def check_rows(
     rows, labels, problems = [], [], []
     for row in manifest:
         _require_fields(row)
-        ids = recogniser.labels([row.text or ""], [row.duration or 0.0])[0]
+        ids = recogniser.window_labels(segments_of(row), previous_text(row))
         problem = _infeasible(row, ids, recogniser, shortest)
         if problem is None:
             rows.append(row)

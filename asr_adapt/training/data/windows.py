@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from asr_adapt.manifest import Utterance
+from asr_adapt.manifest.windows import TimedText, previous_text, segments_of
 from asr_adapt.training.data.corpus import Example
 
 #: Shortest and longest pause before a clip that is not a window's first, in seconds.
@@ -20,8 +22,8 @@ PAUSES = (0.1, 0.8)
 #: Keeps the draws apart from others that start from the same seed.
 _STREAM = 104_729
 
-#: Text and seconds of a window → its label ids.
-Label = Callable[[str, float], list[int]]
+#: Texts and times of a window, and what was said before it → its label ids.
+Label = Callable[[Sequence[TimedText], str], list[int]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Packing:
         """Seconds that the network computes for a clip, about: windows are half full on average."""
         return min(self.window, 2.0 * (seconds + sum(PAUSES) / 2.0))
 
-    def __call__(self, examples: Sequence[Example], texts: Sequence[str], epoch: int) -> list[Example]:
+    def __call__(self, examples: Sequence[Example], rows: Sequence[Utterance], epoch: int) -> list[Example]:
         """Every example is in exactly one window; examples of kept states stay as they are."""
         if any(example.waveform is None for example in examples):
             return list(examples)
@@ -46,32 +48,36 @@ class Packing:
         order = random.permutation(len(examples)).tolist()
         windows = []
         while order:
-            windows.append(self._window(examples, texts, order, random))
+            windows.append(self._window(examples, rows, order, random))
         return windows
 
     def _window(
-        self, examples: Sequence[Example], texts: Sequence[str], order: list[int], random: np.random.Generator
+        self,
+        examples: Sequence[Example],
+        rows: Sequence[Utterance],
+        order: list[int],
+        random: np.random.Generator,
     ) -> Example:
         """Take clips off the end of ``order`` until the window's share is full."""
         place = order.pop()
-        first, parts, words = examples[place], [examples[place].samples], [texts[place]]
-        labels = first.labels
+        first, parts, labels = examples[place], [examples[place].samples], examples[place].labels
+        said = segments_of(rows[place])
         others: list[int] = []
         most = int(random.uniform(0.0, self.window) * self.sample_rate)
-        while order and words[0]:
+        while order and rows[place].text:
             pause = np.zeros(int(random.uniform(*PAUSES) * self.sample_rate), dtype=np.float32)
-            following = examples[order[-1]]
-            if not texts[order[-1]]:
+            following, row = examples[order[-1]], rows[order[-1]]
+            start = sum(map(len, parts)) + len(pause)
+            if not row.text or start + len(following.samples) > most:
                 break
-            samples = sum(map(len, parts)) + len(pause) + len(following.samples)
-            if samples > most:
-                break
-            joined = self.label(" ".join([*words, texts[order[-1]]]), samples / self.sample_rate)
+            shift = start / self.sample_rate
+            later = [TimedText(p.text, p.start + shift, p.end + shift) for p in segments_of(row)]
+            joined = self.label([*said, *later], previous_text(rows[place]))
             if self.most_labels is not None and len(joined) > self.most_labels:
                 break
-            words.append(texts[order.pop()])
+            order.pop()
             parts += [pause, following.samples]
-            labels = joined
+            said, labels = [*said, *later], joined
             others.append(following.number)
         sound = np.concatenate(parts) if others else parts[0]
         return Example(first.number, labels, len(sound) / self.sample_rate, sound, others=tuple(others))

@@ -40,5 +40,12 @@ class Decoder(Section):
         "each clip. What is measured hears all.",
     )
     timestamps_share: Share = Field(
-        0.0, description="Share of the rows whose target has timestamps, so that they survive tuning."
+        0.0,
+        description="Share of the rows whose target has timestamps, so that they survive tuning; rows with "
+        "segments (asr-adapt manifest join) have them around each.",
+    )
+    previous_text_share: Share = Field(
+        0.0,
+        description="Share of the rows with previous_text (asr-adapt manifest join) that are given it as a "
+        "prompt, as windows of long audio are.",
     )

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,9 @@ from torch import Tensor
 from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.errors import ModelError, UsageError
+from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models.attention.mel import LogMel
-from asr_adapt.models.attention.seq2seq import described
+from asr_adapt.models.attention.seq2seq import IGNORED, described
 from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
 from asr_adapt.models.attention.whisper.network import STRIDE, WhisperNetwork
 from asr_adapt.models.attention.whisper.settings import complete_settings
@@ -82,6 +84,8 @@ class WhisperRecogniser(WhisperParts):
             raise UsageError(f"context {settings.context!r} is unknown: use {' or '.join(CONTEXTS)}.")
         if settings.timestamps_share and self.tokens.first_timestamp is None:
             raise ModelError("has no timestamp tokens: remove timestamps_share.", path=self.name)
+        if settings.previous_text_share and self.tokens.previous is None:
+            raise ModelError("has no token for earlier text: remove previous_text_share.", path=self.name)
         if settings.language and settings.language_from:
             self._learn_language(settings.language, settings.language_from)
         settings = replace(settings, task=settings.task or self.tokens.saved_task)
@@ -235,31 +239,47 @@ class WhisperRecogniser(WhisperParts):
     def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
         """Prefix, tokens behind a leading space (as Whisper was trained), end of text; no tokens where the
         text is empty."""
-        tokenizer, settings = self.processor.tokenizer, self.settings
-        prefix = self.tokens.prefix(settings.language, settings.task)
-        coded = [
-            tokenizer(" " + text.strip(), add_special_tokens=False).input_ids if text else []
-            for text in texts
+        lengths = seconds if seconds is not None else [None] * len(texts)
+        return [
+            self._labels([TimedText(text, 0.0, length or 0.0)], timed=length is not None)
+            for text, length in zip(texts, lengths, strict=True)
         ]
-        found = [[*prefix, *ids, self.tokens.end] for ids in coded]
-        if seconds is None or not settings.timestamps_share:
+
+    def window_labels(self, segments: Sequence[TimedText], previous: str = "") -> list[int]:
+        """As in Whisper's own training: some rows with a timestamp before and behind each segment, some with
+        the text before them as a prompt. The same rows in every run."""
+        found, start = self._labels(segments, timed=True), self.tokens.previous
+        drawn = previous and _drawn(f"{previous} {segments[0].text}", self.settings.previous_text_share)
+        room = min(self.positions // 2 - 1, self.positions - len(found) - 1)
+        if start is None or not drawn or room < 1:
             return found
-        timed = self.tokens.prefix(settings.language, settings.task, timestamps=True)
-        for row, (text, ids) in enumerate(zip(texts, coded, strict=True)):
-            if (
-                text and zlib.crc32(text.encode()) < settings.timestamps_share * 2**32
-            ):  # the same rows in every run
-                last = self.tokens.timestamp(min(seconds[row], self.window_seconds))
-                found[row] = [*timed, self.tokens.timestamp(0.0), *ids, last, self.tokens.end]
-        return found
+        ids = self.processor.tokenizer(" " + previous.strip(), add_special_tokens=False).input_ids
+        return [start, *ids[-room:], *found]
+
+    def _labels(self, segments: Sequence[TimedText], *, timed: bool) -> list[int]:
+        """Of one row; with timestamps where that is asked for and drawn."""
+        tokenizer, settings, time = self.processor.tokenizer, self.settings, self.tokens.timestamp
+        texts = [part.text.strip() for part in segments]
+        coded = [tokenizer(" " + t, add_special_tokens=False).input_ids if t else [] for t in texts]
+        timed = timed and any(texts) and _drawn(" ".join(texts), settings.timestamps_share)
+        prefix = self.tokens.prefix(settings.language, settings.task, timestamps=timed)
+        if timed:
+            last = self.window_seconds
+            spans = [(time(min(part.start, last)), time(min(part.end, last))) for part in segments]
+            coded = [[start, *ids, end] for ids, (start, end) in zip(coded, spans, strict=True)]
+        return [*prefix, *chain.from_iterable(coded), self.tokens.end]
 
     def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Behind the start, a row without text says that nobody speaks, as in Whisper's own training."""
+        """A prompt is given, not learnt. Behind the start, a row without text says that nobody speaks, as in
+        Whisper's own training."""
         given, wanted = super()._padded(labels)
         empty = self.tokens.prefix(self.settings.language, self.settings.task)
         silent = [n for n, row in enumerate(labels) if list(row) == [*empty, self.end]]
         if silent and self.tokens.no_speech is not None:
             wanted[silent, 0] = self.tokens.no_speech
+        for number, row in enumerate(labels):
+            if row[0] == self.tokens.previous:
+                wanted[number, : list(row).index(self.tokens.start)] = IGNORED
         return given, wanted
 
     @torch.inference_mode()
@@ -303,3 +323,8 @@ class WhisperRecogniser(WhisperParts):
 ARCHITECTURE = Architecture(AutoModelForSpeechSeq2Seq, WhisperRecogniser)
 #: Keeps the draw of the context apart from that of the masks, which starts from the same seed.
 _JITTER_STREAM = 7_919
+
+
+def _drawn(text: str, share: float) -> bool:
+    """Whether a row is among ``share`` of all rows; by its text, so that it is in every run."""
+    return zlib.crc32(text.encode()) < share * 2**32
