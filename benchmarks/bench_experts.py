@@ -26,6 +26,7 @@ from typing import Any
 
 import real_corpora as corpora
 from report import add_write, hardware, publish, table
+from side_by_side import add_workers, side_by_side
 
 from asr_adapt import Decoding, evaluate
 from asr_adapt.errors import ModelError
@@ -52,6 +53,10 @@ ACCENTS: dict[str, tuple[Callable[[Path, Path], corpora.Task], Callable[[Utteran
     "french": (lambda data, out: corpora.digits(data, out, "nicolas"), lambda row: row.speaker == "nicolas"),
 }
 GUARD = "guard"
+#: The adapter that learnt from all accents, and the two searches.
+JOINT, SEARCHES = "joint", ("merged", "joint_kept")
+#: Tested system → the search that makes it.
+SEARCHED = {"merged": "merged", "one for all, within the budget": "joint_kept"}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -71,13 +76,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--batch-seconds", type=float, help="sound transcribed at once [800 on cuda, else 160]"
     )
+    parser.add_argument("--only", help="make only this adapter, 'search NAME' or 'test NAME'")
+    add_workers(parser)
     add_write(parser, "experts")
     options = parser.parse_args(arguments)
     options.batch_seconds = options.batch_seconds or (800.0 if "cuda" in options.device else 160.0)
     bench = Bench(options)
+    if options.only:
+        return bench.make(options.only)
+    if options.workers > 1:
+        bench.side_by_side()
     results = bench.run()
     write_json(options.output / "results.json", results)
-    publish(written(results, options), "experts", options.write)
+    return publish(written(results, options), "experts", options.write)
 
 
 class Bench:
@@ -93,29 +104,73 @@ class Bench:
 
     def run(self) -> dict[str, Any]:
         """Scores of every system: part → what :func:`score` gives."""
-        adapters = {name: str(self.expert(name, [name])) for name in self.accents}
-        joint = str(self.expert("joint", list(self.accents)))
-        systems: dict[str, Callable[[], Recogniser]] = {"base": self._base}
-        systems |= {f"expert {name}": self._adapted(path) for name, path in adapters.items()}
-        merged = self.merged("merged", list(adapters.values()))
-        kept = self.merged("joint_kept", [joint])
-        if merged is not None:
-            systems["merged"] = self._adapted(merged)
-        systems["one for all"] = self._adapted(joint)
-        if kept is not None:
-            systems["one for all, within the budget"] = self._adapted(kept)
-        systems["surest"] = lambda: self._surest(adapters)
-        scores = {name: self.scored(name, load) for name, load in systems.items()}
-        searches = {
-            n: json.loads((p / "merge.json").read_text())
-            for n, p in (("merged", merged), ("joint", kept))
-            if p
+        for name in (*self.accents, JOINT):
+            self.expert(name)
+        found = {name: self.merged(name) for name in SEARCHES}
+        names = [name for name in self.systems() if found.get(SEARCHED.get(name, name), True)]
+        return {
+            "scores": {name: self.scored(name) for name in names},
+            "searches": {n: json.loads((p / "merge.json").read_text()) for n, p in found.items() if p},
         }
-        return {"scores": scores, "searches": searches}
 
-    def expert(self, name: str, accents: Sequence[str]) -> Path:
-        """The result folder of an adapter that learnt from ``accents``."""
-        folder = self.output / "models" / name
+    def make(self, name: str) -> None:
+        """One adapter, search or test, whose own parts are there."""
+        if name.startswith("search "):
+            self.merged(name.removeprefix("search "))
+        elif name.startswith("test "):
+            self.scored(name.removeprefix("test "))
+        else:
+            self.expert(name)
+
+    def side_by_side(self) -> None:
+        """What is missing, each in a process: adapters; searches and tests; tests of what was found."""
+        last = {f"test {name}" for name in SEARCHED}
+        tests = [f"test {name}" for name in self.systems()]
+        second = [*(f"search {name}" for name in SEARCHES), *(name for name in tests if name not in last)]
+        until = time.monotonic() + self.options.seconds
+        for parts in ([*self.accents, JOINT], second, sorted(last)):
+            side_by_side(
+                [part for part in parts if not self._made(part)],
+                lambda part: [__file__, *self._told(), "--only", part],
+                lambda part: self.output / f"{_stem(part)}.log",
+                workers=self.options.workers,
+                seconds=until - time.monotonic(),
+            )
+
+    def _made(self, part: str) -> bool:
+        kind, _, name = part.partition(" ")
+        if kind == "search":
+            return (self.output / name / "merge.json").is_file()
+        if kind == "test":
+            return self._predictions(name).is_file()
+        return (self._folder(part) / "summary.json").is_file()
+
+    def _told(self) -> list[str]:
+        names = ("data", "output", "model", "device", "steps", "trials", "groups", "rows", "batch_seconds")
+        given = {name: getattr(self.options, name) for name in names}
+        told = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+        return [*told, "--accents", *self.accents]
+
+    def _folder(self, name: str) -> Path:
+        return Path(self.output) / "models" / name
+
+    def _predictions(self, name: str) -> Path:
+        return Path(self.output) / "predictions" / f"{_stem(name)}.jsonl"
+
+    def systems(self) -> dict[str, Callable[[], Recogniser]]:
+        """How each system that is tested is loaded."""
+        adapters = {name: str(self._folder(name)) for name in self.accents}
+        found: dict[str, Callable[[], Recogniser]] = {"base": self._base}
+        found |= {f"expert {name}": self._adapted(path) for name, path in adapters.items()}
+        found["merged"] = self._adapted(self.output / "merged")
+        found["one for all"] = self._adapted(self._folder(JOINT))
+        found["one for all, within the budget"] = self._adapted(self.output / "joint_kept")
+        found["surest"] = lambda: self._surest(adapters)
+        return found
+
+    def expert(self, name: str) -> Path:
+        """The result folder of an adapter that learnt from an accent, or from all."""
+        folder, accents = self._folder(name), list(self.accents) if name == JOINT else [name]
         if not (folder / "summary.json").is_file():
             with timed(f"train {name}"):
                 recipe = build_recipe(self._recipe(accents))
@@ -143,9 +198,10 @@ class Bench:
             "seed": SEED,
         }
 
-    def merged(self, name: str, experts: Sequence[str]) -> Path | None:
+    def merged(self, name: str) -> Path | None:
         """The folder of what the search on all dev sets found; None where no expert learnt anything."""
         folder = self.output / name
+        experts = [str(self._folder(one)) for one in (self.accents if name == "merged" else [JOINT])]
         if not (folder / "merge.json").is_file():
             settings = MergeSettings(
                 parse_rise(BUDGET),
@@ -165,14 +221,14 @@ class Bench:
                 found.save(folder)
         return folder
 
-    def scored(self, name: str, load: Callable[[], Recogniser]) -> dict[str, Any]:
+    def scored(self, name: str) -> dict[str, Any]:
         """Scores of each part of the test, from predictions that are kept."""
-        path = self.output / "predictions" / f"{name.replace(' ', '_').replace(',', '')}.jsonl"
+        path = self._predictions(name)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             decoding = Decoding(batch_seconds=self.options.batch_seconds)
             with timed(f"test {name}"):
-                evaluate(self.test, model=load(), output=path, decoding=decoding)
+                evaluate(self.test, model=self.systems()[name](), output=path, decoding=decoding)
         rows = list(Manifest.open(path))
         return {
             part: score(
@@ -224,6 +280,10 @@ class Bench:
         if not short.is_file():
             write_manifest(short, list(Manifest.open(path))[: self.options.rows])
         return short
+
+
+def _stem(name: str) -> str:
+    return name.replace(" ", "_").replace(",", "")
 
 
 @contextmanager

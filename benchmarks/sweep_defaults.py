@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import subprocess
-import sys
 import tempfile
 import time
 import zlib
@@ -28,6 +26,7 @@ from typing import Any
 import torch
 from accent_corpora import prepare_speechocean
 from report import hardware
+from side_by_side import add_workers, side_by_side
 from sweep_table import table
 
 from asr_adapt.files import write_json
@@ -168,7 +167,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sets = Sets(options.output, options.data, options.scale).prepare()
         names = [name for name in names if not _result(options, name).is_file()]
         if options.workers > 1:
-            side_by_side(names, options)
+            keys = ("model", "data", "output", "scale", "device")
+            given_ = [f"--{key}={getattr(options, key)}" for key in keys]
+            side_by_side(
+                names,
+                lambda name: [__file__, *given_, f"--cells={name}"],
+                lambda name: _result(options, name).with_suffix(".log"),
+                workers=options.workers,
+                seconds=options.seconds,
+            )
         else:
             for name in names:
                 write_json(_result(options, name), carried_out(options, name, known.get(name, {}), sets))
@@ -181,25 +188,6 @@ def _result(options: argparse.Namespace, name: str) -> Path:
     return Path(options.output) / f"{model}-{options.scale:g}-{_file(name)}.json"
 
 
-def side_by_side(names: Sequence[str], options: argparse.Namespace) -> None:
-    """Each training in a process of its own, several at a time, until ``--seconds`` are over."""
-    waiting, until = list(names), time.monotonic() + options.seconds
-    running: list[Any] = []
-    given = [f"--{key}={getattr(options, key)}" for key in ("model", "data", "output", "scale", "device")]
-    while waiting or running:
-        running = [one for one in running if one.poll() is None]
-        if time.monotonic() > until:
-            for one in running:
-                one.kill()
-            return
-        while waiting and len(running) < options.workers:
-            name = waiting.pop(0)
-            with _result(options, name).with_suffix(".log").open("w") as log:
-                command = [sys.executable, __file__, *given, f"--cells={name}"]
-                running.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
-        time.sleep(0.2)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", help="carry out what is missing for this model")
@@ -208,8 +196,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--scale", type=float, default=1.0, help="share of the rows of every set")
     parser.add_argument("--cells", help="only these, separated by semicolons")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=1, help="trainings at the same time, for a GPU")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop them then")
+    add_workers(parser)
     parser.add_argument("--write", type=Path, help="document whose block sweep is replaced")
     return parser
 
