@@ -307,7 +307,7 @@ def written(results: dict[str, Any], options: argparse.Namespace) -> str:
         [
             "## Experts that add up",
             "",
-            f"`benchmarks/bench_experts.py`, {options.model}, seed {SEED}; {_device(options)}.",
+            f"`benchmarks/bench_experts.py`, {Path(options.model).name}, seed {SEED}; {_device(options)}.",
             "WER and 95 % interval (bootstrap over speakers where six are known, else over clips);",
             "punctuation is the guard's.",
             "",

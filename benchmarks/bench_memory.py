@@ -6,7 +6,7 @@
 
 A step in bfloat16 (float32 weights, AdamW) is counted tensor by tensor, as a run counts its own before it
 starts (``training/device/memory_plan.py``). Every layer of a kind needs the same, so networks of their
-true width with one and two layers are counted, and the rest lies on a line; for the smaller models
+true width with few layers and with one more are counted, and the rest lies on a line; for the smaller models
 ``--measure`` also runs the whole network and compares: with what torch's allocator held on a GPU, with
 how far the process grew on a CPU. Counts are kept under OUTPUT. With ``--write`` they go into
 ``asr_adapt/assets/memory.json``, which ``asr-adapt doctor --memory`` reads, and the table into the
@@ -46,6 +46,8 @@ from asr_adapt.training.device.speedups import Speedups
 ASSET = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets" / FILE
 CARDS = (8, 16, 24, 80)
 RANK = 32
+#: Encoder layers of the shorter network that is counted; with fewer, a CTC front end would be the peak.
+FEW_LAYERS = {"whisper": 1, "wav2vec2": 11}
 SHAPES = {
     "whisper-tiny": Shape("whisper", 384, 4, 6),
     "whisper-base": Shape("whisper", 512, 6, 8),
@@ -102,9 +104,10 @@ def counted(name: str, device: torch.device) -> dict[str, Any]:
     deep, high = shape.layers, shape.layers if shape.decoder is None else shape.decoder
     plans, millions = {}, 0.0
     for way, (lora, recompute) in WAYS.items():
-        one = _plan(replace(shape, layers=1, decoder=1), device, lora, recompute)
-        two = _plan(replace(shape, layers=2, decoder=1), device, lora, recompute)
-        total = {key: one[key] + (deep - 1) * (two[key] - one[key]) for key in one}
+        few = min(FEW_LAYERS[shape.family], deep - 1)
+        one = _plan(replace(shape, layers=few, decoder=1), device, lora, recompute)
+        two = _plan(replace(shape, layers=few + 1, decoder=1), device, lora, recompute)
+        total = {key: one[key] + (deep - few) * (two[key] - one[key]) for key in one}
         if shape.family == "whisper":
             more = _plan(replace(shape, layers=1, decoder=2), device, lora, recompute)
             total = {key: total[key] + (high - 1) * (more[key] - one[key]) for key in one}

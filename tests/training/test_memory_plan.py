@@ -41,6 +41,20 @@ def test_a_step_that_was_not_counted_holds_what_the_plan_says() -> None:
     assert step(1, 1.0) > 64 * 1000 * 4  # at least the hidden states
 
 
+def test_clips_are_counted_where_gradients_outweigh_a_few_of_them() -> None:
+    net = Net()
+    net.second = torch.nn.Linear(64, 20_000)  # 5 MB of gradients, against 0.3 MB that a short clip holds
+
+    def loss(rows: int, seconds: float) -> torch.Tensor:
+        hidden = torch.relu(net.first(torch.ones(rows, int(seconds * 1000), 4)))
+        return net.second(hidden.mean(1)).sum()
+
+    step = count_step(loss, net, 1.0, 2.0)
+    with LiveBytes() as live:
+        loss(64, 2.0).backward()
+    assert step(64, 2.0) == pytest.approx(live.peak, rel=0.05)
+
+
 def test_rows_are_the_most_that_fit() -> None:
     plan = MemoryPlan(weights=4e9, moments=8e9, update=4e9, measured=4e9, step=StepBytes(5e9, 1e8, 1e7))
     assert plan.needed(1, 10.0) == pytest.approx(8e9 + 4e9 + 9e9)  # the optimiser's update is the peak

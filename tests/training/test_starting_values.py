@@ -94,9 +94,12 @@ def test_a_recipe_without_silence_of_its_own_takes_it_where_the_model_can_learn_
     tiny, toy = (_Sized(millions, has_decoder=True) for millions in (39, 7))
     chosen: list[Any] = [tiny, toy]
     for one in chosen:
-        one.capabilities = Capabilities(decoder=True, silence=True)
+        one.capabilities = Capabilities(decoder=True, silence=True, timestamps=True)
     assert [with_starting_values(recipe(), one).silence.share for one in chosen] == [SILENCE, 0.0]
     assert with_starting_values(recipe(silence={"share": 0}), chosen[0]).silence.share == 0
+    assert [with_starting_values(recipe(), one).decoder.timestamps_share for one in chosen] == [0.5, 0.0]
+    changed = recipe(augment={"speed": {}})  # which would shift them
+    assert with_starting_values(changed, chosen[0]).decoder.timestamps_share == 0
 
 
 def test_without_guard_and_replay_a_share_of_what_was_learnt_is_kept() -> None:

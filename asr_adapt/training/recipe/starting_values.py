@@ -29,7 +29,8 @@ class StartingValues:
     ``strategy`` is what learns: an accent is in the sounds, so where it can be afforded, the encoder too.
     ``share`` of the learnt weights is kept where an accent is learnt and nothing says what must not be lost.
     ``on_gpu`` lines are for CUDA devices, where a learning encoder costs little. ``silence`` is the share of
-    rows without speech, lest the model write words into noise.
+    rows without speech, lest the model write words into noise; ``timestamps`` that of rows whose target has
+    them, lest it forget where phrases end in long audio.
     """
 
     kind: str
@@ -40,12 +41,15 @@ class StartingValues:
     budget: str | None = None
     strategy: str = "top_layers"
     silence: float = 0.0
+    timestamps: float = 0.0
     on_gpu: bool = False
     share: float | None = None
 
 
 #: Share of silent rows for a model that hears 30 s, most of them empty, whatever is said.
 SILENCE = 0.06
+#: Share of rows with timestamps, for a model that writes them.
+TIMESTAMPS = 0.5
 #: Mixtures tried where the encoder learns.
 FULL_POINTS = 3
 #: What an accent leaves alone: tokens stand for the same words. Frozen, an encoder–decoder model of which all
@@ -65,6 +69,7 @@ TABLE = (
         budget="10% or 0.01",
         strategy="full",
         silence=SILENCE,
+        timestamps=TIMESTAMPS,
         share=0.5,
     ),  # tiny
     StartingValues(
@@ -76,6 +81,7 @@ TABLE = (
         budget="10% or 0.01",
         strategy="full",
         silence=SILENCE,
+        timestamps=TIMESTAMPS,
         on_gpu=True,
         share=0.75,
     ),  # base
@@ -87,13 +93,28 @@ TABLE = (
         steps=100,
         budget="10% or 0.01",
         silence=SILENCE,
+        timestamps=TIMESTAMPS,
         share=0.75,
     ),  # base, on a CPU
     StartingValues(
-        "attention", 400, rate=1.25e-5, lora_rate=1.5e-4, steps=400, budget="10% or 0.01", silence=SILENCE
+        "attention",
+        400,
+        rate=1.25e-5,
+        lora_rate=1.5e-4,
+        steps=400,
+        budget="10% or 0.01",
+        silence=SILENCE,
+        timestamps=TIMESTAMPS,
     ),  # small
     StartingValues(
-        "attention", float("inf"), rate=6e-6, lora_rate=1e-4, steps=400, budget="10% or 0.01", silence=SILENCE
+        "attention",
+        float("inf"),
+        rate=6e-6,
+        lora_rate=1e-4,
+        steps=400,
+        budget="10% or 0.01",
+        silence=SILENCE,
+        timestamps=TIMESTAMPS,
     ),
     StartingValues("ctc", 20, rate=2e-4, lora_rate=2e-4, steps=400),  # the bundled nano-en
     StartingValues("ctc", float("inf"), rate=3e-5, lora_rate=3e-4, steps=400),
@@ -133,8 +154,7 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
             chosen["strategy"]["frozen"] = WORDS
     if _on_gpu(recogniser):
         chosen["evaluation"] = {"batch_seconds": GPU_BATCH_SECONDS}
-    if recogniser.capabilities.silence and found.silence:
-        chosen["silence"] = {"share": found.silence}
+    chosen |= _long_audio(recipe, recogniser, found)
     if recipe.guard and found.budget is not None and recipe.vocabulary.mode == "keep":
         chosen["retention"] = {"guard_budget": found.budget}
         if "strategy" in chosen and found.strategy == "full":
@@ -153,6 +173,16 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
     if shown:
         logger.info("defaults of this model: %s", ", ".join(shown))
     return recipe.model_copy(update=sections)
+
+
+def _long_audio(recipe: Recipe, recogniser: Recogniser, found: StartingValues) -> dict[str, dict[str, Any]]:
+    """What keeps a model fit for long audio, where nobody speaks at times and times are asked for."""
+    can, chosen = recogniser.capabilities, {}
+    if can.silence and found.silence:
+        chosen["silence"] = {"share": found.silence}
+    if can.timestamps and found.timestamps and not recipe.augment.speed:
+        chosen["decoder"] = {"timestamps_share": found.timestamps}
+    return chosen
 
 
 def _filled(section: BaseModel, values: dict[str, Any]) -> BaseModel:
