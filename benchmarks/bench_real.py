@@ -152,7 +152,7 @@ def tables(results: Sequence[dict[str, Any]]) -> str:
         "and 30 of LibriSpeech test-other; the budget is kept on 30 others of kathleen and three other",
         "speakers of test-other. *Adapted*: all of the learnt weights; *after*: blended with the base's",
         f"({BLENDS} shares tried, and two more at the edge of the budget; guard {BUDGET}).",
-        "Of a language nothing is blended. Token embeddings learnt with the rest in all of these runs.",
+        "Of a language nothing is blended.",
     ]
     for result in results:
         lines += ["", f"### {result['model']}: {result['title']}", "", _told(result), ""]
@@ -179,7 +179,8 @@ def _told(result: dict[str, Any]) -> str:
     summary = result["summary"]
     profile = "" if result["profile"] == "basic" else f" Scored with the profile `{result['profile']}`."
     shared = f"; {result['share']:.2f} of the learnt weights kept" if "share" in result else ""
-    strategy = summary["strategy"]["name"]
+    frozen = summary["strategy"].get("frozen")
+    strategy = summary["strategy"]["name"] + (f" without {', '.join(frozen)}" if frozen else "")
     return (
         f"{summary['rows']} rows, {summary['hours']:.2f} h, strategy {strategy}, {summary['steps']} "
         f"steps, {summary['training_seconds']:.0f} s of training{shared}; {result['on']}.{profile}"
