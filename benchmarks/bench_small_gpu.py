@@ -82,6 +82,7 @@ MEASURED: dict[str, tuple[int, tuple[Way, ...]]] = {
             Way(offload=True, recompute=True),
             Way("4bit", offload=True, recompute=True),
             Way(),
+            Way("8bit"),
             Way("4bit"),
         ),
     ),
@@ -253,7 +254,8 @@ def measured(
         made[way.full] = network(shape, device, lora=not way.full)
     recogniser = made[way.full]
     recompute_layers(recogniser.model, on=way.recompute)
-    learning = {n: p.detach().clone() for n, p in recogniser.model.named_parameters() if p.requires_grad}
+    named = recogniser.model.named_parameters()
+    learning = {n: p.detach().to("cpu", copy=True) for n, p in named if p.requires_grad}
     loss = losses(recogniser)
     around = _kept(recogniser, way)
     try:

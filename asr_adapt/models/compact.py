@@ -19,6 +19,9 @@ from torch.nn import functional
 from asr_adapt.errors import MissingExtraError
 
 Bits = Literal["8bit", "4bit"]
+#: Bytes of a weight with its share of the scales: a float32 for each row of some hundreds, or a byte for each
+#: block of 64 and a float32 for 256 blocks.
+BYTES: dict[Bits, float] = {"8bit": 1 + 4 / 512, "4bit": 0.5 + 1 / 64 + 4 / (64 * 256)}
 #: The extra that brings bitsandbytes.
 EXTRA = "small-gpu"
 

@@ -123,5 +123,7 @@ def test_doctor_says_what_a_gpu_of_that_size_trains_on_at_once(capfd):
         counts[gigabytes] = json.loads(capfd.readouterr().out)["whisper-tiny"]
     assert counts[1]["full"] == 0 < counts[8]["full"] < counts[80]["full"]
     assert counts[8]["full, checkpointing"] > counts[8]["full"]
+    few = [counts[8][f"LoRA, checkpointing{bits}"] for bits in ("", ", 8 bits", ", 4 bits")]
+    assert few == sorted(few)
     assert run(["doctor", "--memory", "1"]) == 0
     assert "whisper-tiny: full none" in capfd.readouterr().out

@@ -18,9 +18,12 @@ from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser, load_recogniser
 from asr_adapt.models.compact import CompactLinear
 from asr_adapt.models.lora import LoraSettings, add_lora
+from asr_adapt.models.stack import LAYER, LayerStack, Stage
 from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.device.known_plans import on_bits
 from asr_adapt.training.device.memory_plan import MemoryPlan, StepBytes
 from asr_adapt.training.device.small_base import SmallBase, frozen_maps
+from asr_adapt.training.device.speedups import Speedups
 from tests.models.architectures import save_tiny
 from tests.models.whisper_models import save_tiny_whisper
 
@@ -120,6 +123,28 @@ def test_the_plan_counts_bits_scales_moments_and_what_waits_on_the_host(tmp_path
     wide = torch.nn.Linear(64, 64, bias=False)
     assert MemoryPlan.of(wide, zero, eight_bit=True).moments == 2 * 4096 * (1 + 4 / 256)
     assert MemoryPlan.of(torch.nn.Linear(64, 63, bias=False), zero, eight_bit=True).moments == 8 * 64 * 63
+
+
+@pytest.mark.parametrize("quantise", ["8bit", "4bit"])
+def test_known_plans_on_few_bits_are_those_that_a_run_counts(quantise: Any) -> None:
+    class Block(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.norm = torch.nn.Linear(512, 1024), torch.nn.LayerNorm(1024)
+            self.learnt = torch.nn.Linear(1024, 8)
+
+    network, zero = Block(), StepBytes(0.0, 0.0, 0.0)
+    stack = LayerStack(network, [Stage("layer_0", LAYER, ("up", "norm", "learnt"))])
+    network.requires_grad_(False).learnt.requires_grad_(True)
+    half = Speedups(stack, compiled=False, half=True)
+    half.boundary_moved(0)
+    derived = on_bits(MemoryPlan.of(network, zero), quantise)
+    half.restore()
+    small = SmallBase(stack, quantise, offload=False, kind=torch.bfloat16)
+    small.boundary_moved(0)
+    counted = MemoryPlan.of(network, zero)
+    assert derived.weights == pytest.approx(counted.weights, rel=0.02)
+    assert (derived.moments, derived.measured) == (counted.moments, counted.measured)
 
 
 def heard(model: Path, corpus: Path) -> list[str]:

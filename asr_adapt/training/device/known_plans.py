@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
 
-from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, StepBytes
+from asr_adapt.models.compact import BYTES, Bits
+from asr_adapt.training.device.memory_plan import FLOAT, GIGABYTE, MemoryPlan, StepBytes
 
 FILE = "memory.json"
+HALF = 2
 #: Length of the clips that the numbers of rows are for, in seconds.
 SECONDS = 10.0
 #: Ways to train: name → whether only LoRA learns, whether layers are computed again.
@@ -25,6 +27,20 @@ WAYS = {
     "LoRA": (True, False),
     "LoRA, checkpointing": (True, True),
 }
+
+
+#: The counted way from which follow those whose base has few bits.
+SMALLEST = "LoRA, checkpointing"
+ON_BITS: dict[str, Bits] = {f"{SMALLEST}, 8 bits": "8bit", f"{SMALLEST}, 4 bits": "4bit"}
+
+
+def on_bits(plan: MemoryPlan, bits: Bits) -> MemoryPlan:
+    """``plan``, whose frozen linear maps are bfloat16, with these in ``bits`` instead.
+
+    Frozen convolutions are taken for linear maps, which is some megabytes too few.
+    """
+    frozen = (plan.measured - plan.weights) / (FLOAT - HALF)
+    return replace(plan, weights=plan.weights - frozen * (HALF - BYTES[bits]))
 
 
 @dataclass(frozen=True)
@@ -41,6 +57,8 @@ class KnownPlans:
         for way, own in values["plans"].items():
             parts = dict(own)
             plans[way] = MemoryPlan(step=StepBytes(**parts.pop("step")), **parts)
+        if SMALLEST in plans:
+            plans |= {title: on_bits(plans[SMALLEST], bits) for title, bits in ON_BITS.items()}
         return KnownPlans(float(values["millions"]), plans)
 
     def rows(self, gigabytes: float) -> dict[str, int]:
