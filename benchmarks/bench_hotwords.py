@@ -3,9 +3,10 @@
 Rare words stand at most twice in all transcripts of speechocean762 and have four letters or more. The right
 list holds those of the measured rows, the wrong one as many of rows that are not measured. alnum's names are
 spelled by their speakers: the right list holds them as written and spelled, the wrong one those of other
-speakers. They are scored by letter. The weight is chosen on train speakers and on half of alnum's, and
-reported on test speakers and on the other half. Every clip is encoded once and decoded in all ways; a run
-that is stopped goes on where it was.
+speakers. Their rows are scored under the profile alnum-en, by letter and digit. The weight is chosen on train
+speakers and on half of alnum's, and reported on test speakers and on the other half. The change is against
+the same search without a list, with its interval over speakers. Every clip is encoded once and decoded in all
+ways; a run that is stopped goes on where it was.
 
     python benchmarks/bench_hotwords.py --data ../shared/data --part tune
     python benchmarks/bench_hotwords.py --data ../shared/data --part report --write
@@ -15,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import time
 from collections import Counter, defaultdict
@@ -34,6 +34,8 @@ from asr_adapt.decoding.hotwords import TOKEN_BOOST
 from asr_adapt.files import atomic_write
 from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.models import Search, load_recogniser
+from asr_adapt.scoring.bootstrap import speaker_blocks
+from asr_adapt.scoring.paired import PairedErrors, paired_difference
 from asr_adapt.text import normalise
 
 Item = TypeVar("Item")
@@ -65,19 +67,37 @@ class Task:
     rows: Sequence[Utterance]
     lists: dict[str, tuple[str, ...]]
 
+    @property
+    def profile(self) -> str:
+        """How texts are compared."""
+        return "alnum-en" if self.name == "alnum" else "basic"
+
+    def words(self, text: str) -> list[str]:
+        """A text as it is compared."""
+        return normalise(text, self.profile).split()
+
     def counts(self, texts: Sequence[str]) -> Counts:
         """Errors on listed words and on the rest."""
         found = Counts()
-        listed = {word for phrase in self.lists["right"] for word in normalise(phrase).split()}
+        listed = {word for phrase in self.lists["right"] for word in self.words(phrase)}
         for row, text in zip(self.rows, texts, strict=True):
-            if row.extra.get("kind") == "names":
-                wanted, heard = letters(row.extra["prompt"]), letters(text)
-                found.add([*wanted], [*heard], None)
-                found.names += 1
-                found.names_right += wanted == heard
-            else:
-                found.add(normalise(row.text or "").split(), normalise(text).split(), listed)
+            wanted, heard = self.words(row.text or ""), self.words(text)
+            named = row.extra.get("kind") == "names"
+            found.add(wanted, heard, None if named else set() if self.name == "alnum" else listed)
+            found.names += named
+            found.names_right += named and wanted == heard
         return found
+
+    def change(self, before: Sequence[str], after: Sequence[str]) -> str:
+        """The difference of two systems on all rows, in points of WER, and its interval."""
+        errors, words = [], [len(self.words(row.text or "")) for row in self.rows]
+        for texts in (before, after):
+            pairs = [(self.words(r.text or ""), self.words(t)) for r, t in zip(self.rows, texts, strict=True)]
+            errors.append(np.array([sum(1 for _ in wrong_words(*pair)) for pair in pairs]))
+        paired = PairedErrors(errors[0], np.array(words), errors[1], np.array(words))
+        found = paired_difference(paired, speaker_blocks([row.speaker for row in self.rows], len(self.rows)))
+        low, high = 100 * found.interval.low, 100 * found.interval.high
+        return f"{100 * found.delta:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 @dataclass
@@ -112,11 +132,6 @@ class Counts:
     def wer(self) -> float:
         """Of everything."""
         return (self.listed_wrong + self.rest_wrong) / max(1, self.listed + self.rest)
-
-
-def letters(text: str) -> str:
-    """The letters of a name, however they are spelled."""
-    return re.sub(r"[^a-z]", "", text.lower())
 
 
 def wrong_words(wanted: list[str], heard: list[str]) -> Iterator[str]:
@@ -245,15 +260,20 @@ def block(task: Task, model: str, texts: dict[Way, list[str]]) -> list[str]:
     for way, said in texts.items():
         c = task.counts(said)
         cells = [str(way), share(c.listed_wrong, c.listed), share(c.rest_wrong, c.rest), f"{c.wer:.2%}"]
+        alone = texts[Way(way.beams)]
+        cells.append("" if way.listed == "none" else task.change(alone, said))
         rows.append(cells + ([f"{c.names_right} of {c.names}"] if c.names else []))
     c = task.counts(next(iter(texts.values())))
-    kind = "letters of names" if c.names else "listed words"
+    kind, rest = (
+        ("letters of names", "other letters and words") if c.names else ("listed words", "other words")
+    )
     about = (
         f"`{model}`, {task.name}: {len(task.rows)} rows, {len({row.speaker for row in task.rows})} speakers; "
-        f"{c.listed} {kind}, {c.rest} other words; lists of {len(task.lists['right'])} and "
+        f"{c.listed} {kind}, {c.rest} {rest}; lists of {len(task.lists['right'])} and "
         f"{len(task.lists['wrong'])} entries."
     )
-    heads = ["search", f">{kind} wrong", ">other words wrong", ">all"] + ([">names right"] if c.names else [])
+    heads = ["search", f">{kind} wrong", f">{rest} wrong", ">all", ">change in points (95 %)"]
+    heads += [">names right"] if c.names else []
     return [about, "", *table(heads, rows), ""]
 
 

@@ -44,7 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for heard in (False, True):
             rows.append([name, len(clips), "whole" if heard else "empty", *counted(recogniser, clips, heard)])
     heads = ["set", ">clips", "nobody heard: clip is", ">words right", ">words inserted", ">clips with words"]
-    publish("\n".join([*table(heads, rows), "", hardware()]), "short-clips", options.write)
+    lines = [
+        "## Short clips in which the detector hears nobody",
+        "",
+        f"`benchmarks/bench_short_clips.py`, {options.model}; spoken digits (FSDD) and sounds of ESC-10.",
+        "",
+        *table(heads, rows),
+        "",
+        hardware(),
+    ]
+    publish("\n".join(lines), "short-clips", options.write)
 
 
 def digits(options: argparse.Namespace) -> list[tuple[np.ndarray, str]]:
