@@ -370,6 +370,7 @@ class Engine:
             model=self.recogniser.name,
             language=language,
             language_probability=probability,
+            task=self.recogniser.settings.task,
             compute_seconds=job.seconds,
             warnings=remarks,
             fields=job.source.fields,

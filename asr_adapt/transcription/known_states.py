@@ -115,4 +115,5 @@ def _transcript(
         duration=row.duration or 0.0,
         model=recogniser.name,
         compute_seconds=seconds,
+        task=recogniser.settings.task,
     )

@@ -65,6 +65,8 @@ class Transcript:
     looped: bool = False
     #: The model's probability of ``language``, where it was heard.
     language_probability: float | None = None
+    #: ``transcribe`` or ``translate``, where the recogniser can do both.
+    task: str | None = None
 
     @property
     def text(self) -> str:
@@ -130,8 +132,8 @@ class Transcript:
     def to_json(self) -> dict[str, Any]:
         """Whisper's schema (text, segments, language) plus ``duration``, ``model``, ``confidence``.
 
-        Whisper's fields that a CTC recogniser has no number for are null; ``warnings`` and ``looped`` come
-        only where there are any.
+        Whisper's fields that a CTC recogniser has no number for are null; ``task``, ``warnings`` and
+        ``looped`` come only where there are any.
         """
         remarks = {"warnings": list(self.warnings)} if self.warnings else {}
         share = self.language_probability
@@ -148,6 +150,7 @@ class Transcript:
                 "confidence": _rounded(self.confidence),
             }
             | ({"language_probability": _rounded(share)} if share is not None else {})
+            | ({"task": self.task} if self.task is not None else {})
             | ({"looped": True} if self.looped else {})
         )
 

@@ -106,3 +106,26 @@ def test_the_task_is_the_models_own_unless_it_is_asked_for(model: Path, tmp_path
         chosen = ChosenModel(str(tmp_path / "translates"), Decoding(task=asked), device="cpu")
         assert chosen.load().settings.task == found
     assert ChosenModel(str(model), device="cpu").load().settings.task == "transcribe"
+
+
+def test_json_names_the_task(
+    model: Path, rows: Path, tone_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*options: str) -> dict[str, object]:
+        arguments = [
+            "transcribe",
+            str(rows.parent / "0.wav"),
+            "--device",
+            "cpu",
+            "-q",
+            "-f",
+            "json",
+            *options,
+        ]
+        assert run(arguments) == 0
+        return dict(json.loads(capsys.readouterr().out))
+
+    assert told("--model", str(model))["task"] == "transcribe"
+    translated = told("--model", str(model), "--task", "translate", "--language", "auto")
+    assert translated["task"] == "translate" and translated["language_probability"]
+    assert "task" not in told("--model", str(tone_model))
