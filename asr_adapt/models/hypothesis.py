@@ -93,7 +93,7 @@ class HeardWindow:
     """What was said in a window, in ``phrases``, up to the second ``until``; what follows is heard again.
 
     ``holes`` are the seconds from and to which speech before that was passed over. ``doubted``: what was said
-    is not believed; of a divisible window it is left out.
+    is not believed; of a divisible window, where a loop is doubtful too, it is left out.
     """
 
     phrases: tuple[Phrase, ...]

@@ -11,8 +11,9 @@ import torch
 
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.hypothesis import Window
 from asr_adapt.models.search.beam_search import search
-from asr_adapt.models.search.generation import EncoderOutput, Rules, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, speak
 from asr_adapt.models.words.times import group, warp
 
 from .whisper_models import save_tiny_whisper
@@ -141,3 +142,25 @@ def test_audio_beyond_thirty_seconds_is_heard_in_windows(folder: Path) -> None:
     heard = transcribe(wave, model=folder, device="cpu", decoding=Decoding(segmenter="windows"))
     assert heard.duration == pytest.approx(40.0) and heard.text
     assert all(a.start <= b.start for a, b in itertools.pairwise(heard.segments))
+
+
+@pytest.mark.parametrize("looped", [False, True])
+def test_what_is_doubted_or_loops_in_a_divisible_window_is_left_to_smaller_ones(
+    ours: WhisperRecogniser, waves: list[np.ndarray], looped: bool
+) -> None:
+    tried: list[float] = []
+
+    def attempt(
+        heard: EncoderOutput, rules: Rules, search: Search, temperature: float
+    ) -> list[Spoken]:  # sure of itself where it loops, unsure else
+        tried.append(temperature)
+        score = -0.1 if looped else -5.0
+        return [Spoken((7, 8), (score, score), looped=looped, temperature=temperature)]
+
+    ours.decoding.attempt = attempt
+    (kept,) = ours.hear_windows([Window(waves[0])])
+    whole = len(tried)
+    (left,) = ours.hear_windows([Window(waves[0], divisible=True)])
+    assert kept.phrases and kept.doubted is not looped
+    assert left.doubted and not left.phrases
+    assert looped or (whole == 6 and len(tried) - whole == 2)

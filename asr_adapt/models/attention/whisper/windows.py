@@ -248,7 +248,8 @@ class WhisperWindows:
         seconds = len(window.samples) / self.recogniser.sample_rate
         if self._quiet(said, decoded.no_speech):
             return HeardWindow((), seconds, decoded, said.looped)
-        doubted = self.decoding.options.guard and self._doubt(said) is not Doubt.none
+        cut = window.divisible and said.looped  # what follows a loop was not heard
+        doubted = self.decoding.options.guard and (cut or self._doubt(said) is not Doubt.none)
         if doubted and window.divisible:
             return HeardWindow((), seconds, decoded, said.looped, doubted=True)
         first = self.tokens.first_timestamp
