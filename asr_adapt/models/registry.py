@@ -23,6 +23,7 @@ MODULES = {
     "data2vec-audio": "asr_adapt.models.ctc.data2vec",
     "hubert": "asr_adapt.models.ctc.wav2vec2",
     "moonshine": "asr_adapt.models.attention.moonshine",
+    "moonshine_streaming": "asr_adapt.models.attention.moonshine_streaming",
     "parakeet_ctc": "asr_adapt.models.ctc.parakeet",
     "parakeet_tdt": "asr_adapt.models.transducer.parakeet_tdt",
     "qwen3_asr": "asr_adapt.models.audio_llm.qwen3_asr",

@@ -32,17 +32,21 @@ def save_tiny_moonshine(place: Path) -> Path:
     model.generation_config = t.GenerationConfig(
         max_length=12, bos_token_id=1, eos_token_id=2, pad_token_id=2, decoder_start_token_id=1
     )
+    extractor = t.Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True)
+    model.save_pretrained(place)
+    t.Wav2Vec2Processor(extractor, letter_tokenizer()).save_pretrained(place)
+    return place
+
+
+def letter_tokenizer() -> Any:
+    """A token for each letter."""
     vocabulary = {token: i for i, token in enumerate(["<unk>", "<s>", "</s>", *LETTERS])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     backend.decoder = Fuse()
-    words = t.PreTrainedTokenizerFast(
+    return t.PreTrainedTokenizerFast(
         tokenizer_object=backend, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
     )
-    extractor = t.Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=True)
-    model.save_pretrained(place)
-    t.Wav2Vec2Processor(extractor, words).save_pretrained(place)
-    return place
 
 
 def save_tiny_speech2text(place: Path, *, languages: bool = False) -> Path:

@@ -17,10 +17,13 @@ from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.learning.strategies import trainable_stages
 from asr_adapt.training.recipe.schema import Strategy
 from tests.models.plain_models import save_tiny_moonshine, save_tiny_speech2text
+from tests.models.tiny_moonshine_streaming import save_tiny_moonshine_streaming
 from tests.training.conftest import quick_tree
 
 
-@pytest.fixture(scope="module", params=[save_tiny_moonshine, save_tiny_speech2text])
+@pytest.fixture(
+    scope="module", params=[save_tiny_moonshine, save_tiny_moonshine_streaming, save_tiny_speech2text]
+)
 def base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     save: Callable[[Path], Path] = request.param
     return save(tmp_path_factory.mktemp("plain") / "tiny")
