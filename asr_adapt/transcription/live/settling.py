@@ -50,9 +50,14 @@ class Settling(Protocol):
 
 
 class LocalAgreement:
-    """LocalAgreement-2: words are committed that two successive hypotheses begin with."""
+    """LocalAgreement-2: words are committed that two successive hypotheses begin with.
 
-    def __init__(self) -> None:
+    Not ``timed``, words have no times of their own: text alone tells which are known, and sound is let go
+    only by :meth:`finish`.
+    """
+
+    def __init__(self, *, timed: bool = True) -> None:
+        self.timed = timed
         self.tentative: tuple[Word, ...] = ()
         self._committed: list[Word] = []  # those whose sound may still be kept
         self._until = 0.0
@@ -75,7 +80,7 @@ class LocalAgreement:
 
     def keep_from(self, start: float, heard: float) -> float:
         """Cut where a sentence ended, else in a pause, else between words; all before is committed."""
-        if heard - start < LONG_BUFFER or not self._committed:
+        if heard - start < LONG_BUFFER or not self._committed or not self.timed:
             return start
         latest = self._committed[-1].end - CONTEXT
         places = [
@@ -102,13 +107,16 @@ class LocalAgreement:
         """
         if not self._committed:
             return 0
-        until = self._until
+        known = len(self._committed)
         costs = _edits([spoken_form(w.text) for w in self._committed], [spoken_form(w.text) for w in words])
         weighed = [
-            (edits + EDITS_PER_SECOND * _distance(words, count, until), -count)
-            for count, edits in enumerate(costs)
+            (edits + self._off(words, count), abs(count - known), count) for count, edits in enumerate(costs)
         ]
-        return -min(weighed)[1]
+        return min(weighed)[2]
+
+    def _off(self, words: Sequence[Word], count: int) -> float:
+        """By how much the first ``count`` words end elsewhere than what is committed, in edits."""
+        return EDITS_PER_SECOND * _distance(words, count, self._until) if self.timed else 0.0
 
 
 class HeldBack:

@@ -195,7 +195,8 @@ class LiveStream:
         """The words of ``samples``, which begin at second ``start``."""
         began = time.perf_counter()
         padded = np.pad(samples, (0, max(0, round(SHORTEST_SECONDS * self.rate) - len(samples))))
-        found = hear(self.recogniser, [padded], self.options, words=True)[0]
+        timed = self.recogniser.capabilities.word_times
+        found = hear(self.recogniser, [padded], self.options, words=timed)[0]
         self.compute_seconds += time.perf_counter() - began
         self.hearings += 1
         words = found.words or _spread(found, len(samples) / self.rate)
@@ -331,8 +332,9 @@ def require_live(options: Decoding, step: float) -> None:
 
 def settling_for(recogniser: Recogniser, options: Decoding) -> Settling:
     """LocalAgreement for what has a decoder, which may change its mind; else words are held back."""
-    if recogniser.capabilities.decoder:
-        return LocalAgreement()
+    able = recogniser.capabilities
+    if able.decoder:
+        return LocalAgreement(timed=able.word_times)
     return HeldBack(MARGIN, options.overlap_seconds)
 
 

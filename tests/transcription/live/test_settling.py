@@ -31,11 +31,13 @@ def growing(draw):
     return truth, found
 
 
-@given(growing())
-def test_agreement_ends_with_the_whole_truth_and_takes_nothing_back(case):
+@given(growing(), st.booleans())
+def test_agreement_ends_with_the_whole_truth_and_takes_nothing_back(case, timed_words):
     truth, hypotheses = case
-    policy, said = LocalAgreement(), []
+    policy, said = LocalAgreement(timed=timed_words), []
     for words in hypotheses:
+        if not timed_words:  # as if all were said within ten seconds, however many they are
+            words = timed([word.text for word in words], length=10 / len(words) if words else 1)
         before = list(said)
         said += policy.settle(words, words[-1].end if words else 0.0)
         assert said[: len(before)] == before
@@ -43,6 +45,13 @@ def test_agreement_ends_with_the_whole_truth_and_takes_nothing_back(case):
     said += policy.finish()
     assert [spoken_form(w.text) for w in said] == [spoken_form(text) for text in truth]
     assert policy.tentative == () and policy.finish() == []
+
+
+def test_without_times_no_sound_is_let_go_of():
+    policy = LocalAgreement(timed=False)
+    policy.settle(timed(["end."] * 60), 30.0)
+    assert len(policy.settle(timed(["end."] * 60), 30.0)) == 60
+    assert policy.keep_from(0.0, 30.0) == 0.0
 
 
 @given(st.lists(st.lists(WORDS, max_size=12), min_size=1, max_size=12))
