@@ -14,25 +14,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from asr_adapt.files import atomic_write
 from asr_adapt.training import Recipe
+from asr_adapt.training.recipe.section import fields_of, section_of
 from asr_adapt.training.recipe.starting_values import TABLE
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "recipes.md"
+PLAIN_KINDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true, false",
+    "Path": "path",
+}
 BEGIN, END = "<!-- fields -->", "<!-- /fields -->"
 VALUES_BEGIN, VALUES_END = "<!-- starting values -->", "<!-- /starting values -->"
-
-
-def section_of(annotation: Any) -> type[BaseModel] | None:
-    """The section class inside an annotation such as ``Replay | None``, if there is one."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    inner = (section_of(part) for part in typing.get_args(annotation))
-    return next((found for found in inner if found is not None), None)
 
 
 def kind_of(annotation: Any) -> str:
@@ -51,9 +50,8 @@ def kind_of(annotation: Any) -> str:
         return "list"
     if origin is dict:
         return "mapping"
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true, false"}.get(
-        getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
-    )
+    name = getattr(annotation, "__name__", str(annotation))
+    return PLAIN_KINDS.get(name, name)
 
 
 def default_of(field: FieldInfo) -> str:
@@ -67,10 +65,10 @@ def default_of(field: FieldInfo) -> str:
     return f"`{str(field.default).lower() if isinstance(field.default, bool) else field.default}`"
 
 
-def lines(section: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def lines(section: type[Any], prefix: str = "") -> Iterator[str]:
     """Table lines of a section and of those inside it."""
     nested = []
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         inner = section_of(field.annotation)
         if inner is not None:
             nested.append((f"{prefix}{name}.", inner))

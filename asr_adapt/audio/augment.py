@@ -1,8 +1,9 @@
 """Waveform augmentation: speed, noise, rooms, gain, telephone band, codecs.
 
-Knows mono float32 samples, folders of noises and impulse responses, and seeds. Does not know recipes or
-training. What happens to an utterance is a function of (seed, epoch, utterance id) alone, so that data order,
-workers and resuming change nothing.
+Knows mono float32 samples, folders of noises and impulse responses, seeds, and each setting with its default,
+bounds and meaning, which recipes and their documentation take from here. Does not know recipes or training.
+What happens to an utterance is a function of (seed, epoch, utterance id) alone, so that data order, workers
+and resuming change nothing.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ import hashlib
 import io
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -24,7 +25,6 @@ from asr_adapt.audio.decode import read_audio
 from asr_adapt.audio.media import MEDIA_SUFFIXES, files_below
 from asr_adapt.audio.resample import resample
 from asr_adapt.audio.types import AudioError, Samples
-from asr_adapt.errors import UsageError
 
 #: Containers and subtypes that libsndfile writes and reads back; ``gsm`` and ``ulaw`` are telephone codecs.
 CODECS: dict[str, tuple[str, str]] = {
@@ -35,6 +35,16 @@ CODECS: dict[str, tuple[str, str]] = {
     "ulaw": ("WAV", "ULAW"),
 }
 _OPUS_RATES = (8_000, 12_000, 16_000, 24_000, 48_000)
+
+
+def _setting(default: Any, meaning: str, **bounds: float) -> Any:
+    """A field with its one line of help and its bounds, which pydantic reads for a recipe."""
+    about = {"description": meaning} | bounds
+    return field(metadata=about) if default is MISSING else field(default=default, metadata=about)
+
+
+def _probability(default: float) -> Any:
+    return _setting(default, "Probability of applying it to a row.", ge=0.0, le=1.0)
 
 
 class Augmentation(Protocol):
@@ -52,10 +62,17 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """Play faster or slower, pitch included (Ko et al., Audio Augmentation for Speech Recognition, 2015)."""
+    """Play faster or slower, pitch included.
 
-    factors: tuple[float, ...] = (0.9, 1.0, 1.1)
-    probability: float = 1.0
+    Ko et al., Audio Augmentation for Speech Recognition, 2015.
+    """
+
+    factors: tuple[float, ...] = _setting((0.9, 1.0, 1.1), "One is chosen for each row and epoch.")
+    probability: float = _probability(1.0)
+
+    def __post_init__(self) -> None:
+        if not self.factors or min(self.factors) <= 0:
+            raise ValueError("factors must be numbers above 0")
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`; ``n`` becomes ``n / factor``."""
@@ -67,11 +84,14 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """Add a stretch of a random file of ``folder`` at a signal-to-noise ratio in dB drawn from ``snr``."""
+    """Noise from the audio files of a folder.
 
-    folder: Path
-    snr: tuple[float, float] = (5.0, 20.0)
-    probability: float = 0.5
+    A stretch of a random one is added at a signal-to-noise ratio drawn from ``snr``.
+    """
+
+    folder: Path = _setting(MISSING, "Folder of noises, searched recursively.")
+    snr: tuple[float, float] = _setting((5.0, 20.0), "Signal-to-noise ratio range in dB.")
+    probability: float = _probability(0.5)
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`."""
@@ -86,10 +106,13 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Convolve with a random impulse response of ``folder``; direct sound and level stay."""
+    """Room impulse responses from a folder.
 
-    folder: Path
-    probability: float = 0.3
+    The samples are convolved with a random one; direct sound and level stay.
+    """
+
+    folder: Path = _setting(MISSING, "Folder of impulse responses, searched recursively.")
+    probability: float = _probability(0.3)
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`."""
@@ -103,10 +126,10 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Change the level by dB drawn from ``decibels``; never beyond full scale."""
+    """Level changes."""
 
-    decibels: tuple[float, float] = (-12.0, 6.0)
-    probability: float = 0.5
+    decibels: tuple[float, float] = _setting((-12.0, 6.0), "Range in dB; never beyond full scale.")
+    probability: float = _probability(0.5)
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`."""
@@ -117,10 +140,10 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class BandLimit:
-    """Down to ``rate`` Hz and back, as through a telephone."""
+    """Down to a lower rate and back, as through a telephone."""
 
-    rate: int = 8_000
-    probability: float = 0.2
+    rate: int = _setting(8_000, "Sampling rate passed through, Hz.", ge=4_000)
+    probability: float = _probability(0.2)
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`."""
@@ -131,15 +154,18 @@ class BandLimit:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Encode and decode with a random one of ``codecs`` (names in ``CODECS``) at a random quality."""
+    """Encode and decode with a lossy codec.
 
-    codecs: tuple[str, ...] = ("mp3", "vorbis", "opus")
-    probability: float = 0.2
+    A random one of ``codecs`` (names in ``CODECS``), at a random quality.
+    """
+
+    codecs: tuple[str, ...] = _setting(("mp3", "vorbis", "opus"), f"{', '.join(CODECS)}.")
+    probability: float = _probability(0.2)
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.codecs if name not in CODECS]
         if unknown or not self.codecs:
-            raise UsageError(f"codec {unknown or '()'} is not among {', '.join(CODECS)}.")
+            raise ValueError(f"codec {unknown or '()'} is not among {', '.join(CODECS)}")
 
     def __call__(self, samples: Samples, rate: int, rng: np.random.Generator) -> Samples:
         """See :class:`Augmentation`."""

@@ -101,7 +101,7 @@ def prepare(
         recogniser = exchange(recogniser)
     given = recipe.decoder.language
     recipe = in_language(recipe, recogniser, sets.train)
-    recogniser.configure(DecoderSettings(**recipe.decoder.model_dump()))
+    recogniser.configure(recipe.decoder.settings(DecoderSettings))
     recipe, advice = advised(recipe, recogniser, float(np.nansum(sets.train.durations)) / 3600)
     recipe = with_starting_values(recipe, recogniser)
     measuring = _measuring(recipe, sets, recogniser, watch, given)
@@ -240,13 +240,4 @@ def _given_seconds(recipe: Recipe) -> float:
 
 def _set_dropout(recogniser: Recogniser, recipe: Recipe) -> None:
     """Put the recipe's dropout into the modules; the saved configuration keeps the model's own."""
-    chosen = recipe.regularisation
-    recogniser.set_dropout(
-        Dropout(
-            hidden=chosen.hidden_dropout,
-            attention=chosen.attention_dropout,
-            activation=chosen.activation_dropout,
-            final=chosen.final_dropout,
-            layer_drop=chosen.layer_drop,
-        )
-    )
+    recogniser.set_dropout(recipe.regularisation.settings(Dropout))

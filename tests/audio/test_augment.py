@@ -22,7 +22,6 @@ from asr_adapt.audio.augment import (
     Room,
     Speed,
 )
-from asr_adapt.errors import UsageError
 
 RATE = 16_000
 
@@ -164,5 +163,5 @@ def test_probability_is_kept() -> None:
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="holds no audio to augment with"):
         Noise(tmp_path)(tone(), RATE, rng())
-    with pytest.raises(UsageError, match="not among mp3"):
+    with pytest.raises(ValueError, match="not among mp3"):
         Codec(("amr",))

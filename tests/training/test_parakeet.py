@@ -47,7 +47,7 @@ def test_train_save_reload_transcribe_and_plain_pipeline(base: Path, corpus: Pat
 
 def test_dropout_is_put_where_the_network_reads_it(base: Path) -> None:
     ours = load_recogniser(base, device="cpu")
-    ours.set_dropout(Dropout(hidden=0.1, attention=0.2, activation=0.3, final=0.4))
+    ours.set_dropout(Dropout(0.1, 0.2, 0.3, 0.4))
     layer = ours.model.encoder.layers[0]
     assert ours.model.encoder.dropout == 0.1 and layer.self_attn.attention_dropout == 0.2
     assert layer.feed_forward1.activation_dropout == layer.feed_forward2.activation_dropout == 0.3

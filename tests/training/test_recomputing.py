@@ -24,7 +24,7 @@ from tests.models.whisper_models import save_tiny_whisper
 def made(name: str, folder: Path) -> Recogniser:
     place = save_tiny_whisper(folder / name) if name == "whisper" else save_tiny(name, folder / name)
     recogniser = load_recogniser(place, device="cpu")
-    recogniser.set_dropout(Dropout(hidden=0.1))
+    recogniser.set_dropout(Dropout(hidden_dropout=0.1))
     recogniser.stack.freeze_except(range(2, len(recogniser.stack)))
     recogniser.stack.set_modes()
     return recogniser

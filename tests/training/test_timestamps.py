@@ -97,7 +97,7 @@ def test_the_plain_pipeline_gives_the_times(tuned: dict[float, Path], four: Path
 
 
 #: Every window is heard, as plain transformers would.
-PLAIN = Decoding(segmenter="windows", guard=False)
+PLAIN = Decoding(segmenter="windows", hallucination_checks=False)
 
 
 def test_transcribe_asks_for_the_timestamps_that_the_model_says(

@@ -49,7 +49,7 @@ def test_train_save_reload_transcribe_and_plain_pipeline(
     for name, weights in again.model.named_parameters():
         assert name.startswith("model.decoder") or torch.equal(weights, before[name]), name
     again.configure(DecoderSettings())
-    again.set_search(Search(guard=False))
+    again.set_search(Search(hallucination_checks=False))
     assert "<|ha|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
     wave = torch.randn(16_000, generator=torch.Generator().manual_seed(0)).numpy()
     pipe = transformers.pipeline("automatic-speech-recognition", model=str(tmp_path / "out"), device="cpu")

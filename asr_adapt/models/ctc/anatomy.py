@@ -142,17 +142,17 @@ class Wav2Vec2Anatomy:
 
     def set_dropout(self, dropout: Dropout) -> None:
         """Set the rates of the modules; None keeps a module's own."""
-        if dropout.final is not None:
-            self.model.dropout.p = dropout.final
+        if dropout.final_dropout is not None:
+            self.model.dropout.p = dropout.final_dropout
         in_attention = set()
         for name, module in self.encoder.named_modules():
             own = name.rpartition(".")[2]
             if own in ("attention", "self_attn"):
                 in_attention.add(id(module.dropout))  # conformers keep a module there, the others a number
-                if dropout.attention is not None:
-                    module.dropout = _rate_like(module.dropout, dropout.attention)
+                if dropout.attention_dropout is not None:
+                    module.dropout = _rate_like(module.dropout, dropout.attention_dropout)
             elif isinstance(module, nn.Dropout) and id(module) not in in_attention:
-                rate = dropout.activation if own == "intermediate_dropout" else dropout.hidden
+                rate = dropout.activation_dropout if own == "intermediate_dropout" else dropout.hidden_dropout
                 module.p = module.p if rate is None else rate
 
     def _adapted(self, lengths: Tensor) -> Tensor:

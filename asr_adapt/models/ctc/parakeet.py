@@ -88,15 +88,15 @@ class ParakeetAnatomy(Wav2Vec2Anatomy):
 
     def set_dropout(self, dropout: Dropout) -> None:
         """The rates are plain numbers here; there is no dropout before the head."""
-        if dropout.hidden is not None:
-            self.encoder.dropout = dropout.hidden
+        if dropout.hidden_dropout is not None:
+            self.encoder.dropout = dropout.hidden_dropout
         layers: Any = self.layers
         for layer in layers:
-            if dropout.attention is not None:
-                layer.self_attn.attention_dropout = dropout.attention
-            if dropout.activation is not None:
-                layer.feed_forward1.activation_dropout = dropout.activation
-                layer.feed_forward2.activation_dropout = dropout.activation
+            if dropout.attention_dropout is not None:
+                layer.self_attn.attention_dropout = dropout.attention_dropout
+            if dropout.activation_dropout is not None:
+                layer.feed_forward1.activation_dropout = dropout.activation_dropout
+                layer.feed_forward2.activation_dropout = dropout.activation_dropout
 
 
 ARCHITECTURE = CtcArchitecture(ParakeetAnatomy)

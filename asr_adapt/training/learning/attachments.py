@@ -115,10 +115,8 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
         )
     learns_head = not recogniser.capabilities.tied_head if chosen.head is None else chosen.head
     head = _head(recogniser) if learns_head else frozenset[str]()
-    settings = LoraSettings(
-        chosen.rank, chosen.alpha, chosen.dropout, chosen.dora, chosen.targets, chosen.layers
-    )
-    return LoraAttachment(add_lora(recogniser, settings, recipe.seed), portable(recipe.model), head)
+    lora = add_lora(recogniser, chosen.settings(LoraSettings), recipe.seed)
+    return LoraAttachment(lora, portable(recipe.model), head)
 
 
 def portable(model: str) -> str:

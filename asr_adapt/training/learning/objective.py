@@ -67,15 +67,9 @@ class Objective:
 
         with torch.no_grad(), self.accelerator.autocast():
             hidden = prefix_output(batch, encode, device) if boundary else encode(batch)
-        settings = self.regularisation.spec_augment
+        chosen = self.regularisation.spec_augment
         masking = None
-        if settings.time_share or settings.feature_share:
-            masking = SpecAugment(
-                settings.time_share,
-                settings.time_length,
-                settings.feature_share,
-                settings.feature_length,
-                seeds(batch),
-            )
+        if chosen.time_share or chosen.feature_share:
+            masking = chosen.settings(SpecAugment, seeds=seeds(batch))
         losses: Tensor = module(hidden, [example.labels for example in batch], masking)
         return losses

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -128,7 +127,7 @@ class PrefixCache(Callback):
     def _augmentation(self) -> list[Any]:
         """What is done to waveforms, and the state of the files that it takes noises and rooms from."""
         augment = self.recipe.augment
-        folders = [Path(part.folder) for part in (augment.noise, augment.room) if part is not None]
+        folders = [part.folder for part in (augment.noise, augment.room) if part is not None]
         files = [path for folder in folders for path in audio_files(folder)]
         return [augment.model_dump(mode="json"), [file_print(path) for path in files]]
 

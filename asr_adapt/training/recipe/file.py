@@ -11,14 +11,16 @@ import difflib
 import glob
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.files import atomic_write, user_path
 from asr_adapt.training.recipe.schema import Recipe
+from asr_adapt.training.recipe.section import fields_of, section_of
 
 _PATH_FIELDS = ("train", "dev", "test", "guard", "guard_test")
 
@@ -201,7 +203,7 @@ def _first_problem(error: ValidationError, path: str, lines: dict[str, int]) -> 
     problem = error.errors()[0]
     field = ".".join(str(part) for part in problem["loc"])
     message = str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         *parents, name = [str(part) for part in problem["loc"]]
         near = difflib.get_close_matches(name, _fields(parents), n=1, cutoff=0.0)
         message = f"unknown field, did you mean {near[0]}?" if near else "unknown field."
@@ -213,9 +215,8 @@ def _first_problem(error: ValidationError, path: str, lines: dict[str, int]) -> 
 
 
 def _fields(parents: list[str]) -> list[str]:
-    model: type[BaseModel] = Recipe
+    found: Mapping[str, FieldInfo] = Recipe.model_fields
     for name in parents:
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        options = [annotation, *get_args(annotation)]
-        model = next((o for o in options if isinstance(o, type) and issubclass(o, BaseModel)), Recipe)
-    return list(model.model_fields)
+        own = section_of(found[name].annotation) if name in found else None
+        found = fields_of(own or Recipe)
+    return list(found)
