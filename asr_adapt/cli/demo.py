@@ -17,13 +17,14 @@ import typer
 from asr_adapt.cli import panels
 from asr_adapt.destinations import require_folder
 from asr_adapt.errors import UsageError
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.demo.examples import HeardSentence
     from asr_adapt.demo.story import Story
 
 PRETRAINED = "whisper-tiny.en"
-BUNDLED = "nano-en"
+BUNDLED = DEFAULT_MODEL
 WIDTH = 78
 
 
@@ -134,10 +135,9 @@ def _shown(story: Story) -> str:
 
 
 def _line(pair: dict[str, Any], label: str) -> tuple[str, str, str]:
-    before, after = (
-        f"{pair[when]:.1%} ({pair[f'{when}_interval']['low']:.0%}–{pair[f'{when}_interval']['high']:.0%})"
-        for when in ("before", "after")
-    )
+    from asr_adapt.scoring.percentages import rate_with_bounds
+
+    before, after = (rate_with_bounds(pair, when, decimals=0) for when in ("before", "after"))
     return label, before, after
 
 

@@ -34,7 +34,8 @@ def context_names(asked: Context | None, offered: Sequence[str]) -> tuple[str, .
 
 def show_contexts(compared: ContextEvaluation) -> None:
     """One line for each context, and one sentence where the cheaper was refused."""
-    from asr_adapt.cli.score_view import console, percent
+    from asr_adapt.scoring.percentages import percent
+    from asr_adapt.screen import console
 
     out = console()
     for name, wer in compared.wers.items():

@@ -7,17 +7,19 @@ Imported by the score commands only when they print, since rich is not free.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
+from asr_adapt.scoring.percentages import interval, percent
 from asr_adapt.screen import console
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from asr_adapt.scoring import Comparison, Estimate, Interval, Score
+    from asr_adapt.scoring import Comparison, Estimate, Score
     from asr_adapt.scoring.compare import GroupComparison
     from asr_adapt.scoring.conversations import SpeakerErrors
     from asr_adapt.scoring.gate import GateResult
@@ -32,19 +34,6 @@ _STYLES = {
     "not compared": "yellow",
     "underpowered": "yellow",
 }
-
-
-def percent(rate: float, sign: bool = False) -> str:
-    """A rate as a percentage with two decimals."""
-    return f"{100 * rate:+.2f} %" if sign else f"{100 * rate:.2f} %"
-
-
-def interval(bounds: Interval, sign: bool = False) -> str:
-    """The bounds of an interval in percent; ``*`` marks one over utterances."""
-    low, high = (
-        f"{100 * bound:+.2f}" if sign else f"{100 * bound:.2f}" for bound in (bounds.low, bounds.high)
-    )
-    return f"{low} … {high}{'*' if bounds.unit == 'utterance' else ''}"
 
 
 def show_score(result: Score) -> None:
@@ -97,8 +86,7 @@ def _span_table(found: SpanScores) -> Table:
     """Spans by kind; the last line is everything outside of them."""
     table = _table("spans", "right", "95 % interval", "of", "WER inside", "words")
     for kind, own in found.kinds.items():
-        low, high = 100 * (1 - own.interval.high), 100 * (1 - own.interval.low)
-        bounds = f"{low:.2f} … {high:.2f}{'*' if own.interval.unit == 'utterance' else ''}"
+        bounds = interval(replace(own.interval, low=1 - own.interval.high, high=1 - own.interval.low))
         table.add_row(kind, percent(own.accuracy), bounds, str(own.spans), percent(own.wer), str(own.words))
     if found.outside_words:
         table.add_row("outside", "", "", "", percent(found.outside_wer), str(found.outside_words))

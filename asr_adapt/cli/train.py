@@ -152,6 +152,7 @@ def show_outcome(summary: dict[str, Any], folder: Path) -> None:
     """Before and after as a table, then what to do next."""
     from rich.table import Table
 
+    from asr_adapt.scoring.percentages import rate_with_bounds
     from asr_adapt.screen import console as screen
     from asr_adapt.training.outcome import written_changes
 
@@ -160,7 +161,7 @@ def show_outcome(summary: dict[str, Any], folder: Path) -> None:
     for name in ("target", "guard"):
         if name in summary:
             pair = summary[name]
-            cells = [f"{pair[w]:.1%} ({_range(pair[f'{w}_interval'])})" for w in ("before", "after")]
+            cells = [rate_with_bounds(pair, when) for when in ("before", "after")]
             table.add_row(name, str(pair["utterances"]), *cells)
     console.print(table)
     for name in ("target", "guard"):
@@ -175,7 +176,3 @@ def show_outcome(summary: dict[str, Any], folder: Path) -> None:
     for hint in summary["hints"]:
         console.print(f"note: {hint}")
     console.print(f"next: asr-adapt transcribe recording.wav --model {folder}")
-
-
-def _range(interval: dict[str, Any]) -> str:
-    return f"{interval['low']:.1%}–{interval['high']:.1%}"

@@ -18,6 +18,7 @@ import asr_adapt
 from asr_adapt.publishing.base import Base
 from asr_adapt.publishing.result import SETS, Result
 from asr_adapt.scoring import compare
+from asr_adapt.scoring.percentages import bounds, percent
 
 _TASK = "automatic-speech-recognition"
 
@@ -65,12 +66,12 @@ def _figures(result: Result, about: About) -> Iterator[EvalResult]:
     rules = result.summary["normalisation"]
     for name in result.sets:
         pair = result.summary[name]
-        bounds = pair["after_interval"]
+        own = pair["after_interval"]
         told = {
-            "interval_low": round(100 * bounds["low"], 2),
-            "interval_high": round(100 * bounds["high"], 2),
-            "interval_level": bounds["level"],
-            "interval_over": f"{bounds['unit']}s",
+            "interval_low": round(100 * own["low"], 2),
+            "interval_high": round(100 * own["high"], 2),
+            "interval_level": own["level"],
+            "interval_over": f"{own['unit']}s",
             "before_adaptation": round(100 * pair["before"], 2),
             "normalisation": f"{rules['profile']}@{rules['version']}",
             "utterances": pair["utterances"],
@@ -87,7 +88,7 @@ def _figures(result: Result, about: About) -> Iterator[EvalResult]:
         yield EvalResult(
             **shared,
             metric_type="wer",
-            metric_name=f"WER, 95 % interval {_percent(bounds['low'])} to {_percent(bounds['high'])}",
+            metric_name=f"WER, 95 % interval {_percent(own['low'])} to {_percent(own['high'])}",
             metric_value=round(100 * pair["after"], 2),
             metric_args=told,
         )
@@ -144,9 +145,9 @@ def _verdict(result: Result) -> str:
     if not (before.is_file() and after.is_file()):
         return f"{said}."
     found = compare(before, after, normalise=result.summary["normalisation"]["profile"])
-    bounds = found.overall.difference.interval
-    low, high = (f"{100 * bound:+.1f}" for bound in (bounds.low, bounds.high))
-    return f"{said}: {found.verdict} (paired difference {low} to {high} points, 95 %)."
+    own = found.overall.difference.interval
+    points = bounds(own.low, own.high, sign=True, decimals=1, between=" to ")
+    return f"{said}: {found.verdict} (paired difference {points} points, 95 %)."
 
 
 def _use(variants: Sequence[str], repository: str) -> Iterator[str]:
@@ -200,8 +201,8 @@ def _training(result: Result) -> str:
 
 
 def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} %"
+    return percent(rate, decimals=1)
 
 
 def _bounds(interval: dict[str, Any]) -> str:
-    return f"{100 * interval['low']:.1f}–{100 * interval['high']:.1f}"
+    return bounds(interval["low"], interval["high"], decimals=1, between="–")

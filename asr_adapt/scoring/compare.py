@@ -85,7 +85,7 @@ class Comparison:
     def _repr_html_(self) -> str:
         from asr_adapt.scoring.notebook import show_comparison
 
-        return show_comparison(self)
+        return show_comparison(self.to_json())
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, the overall difference at the top level."""

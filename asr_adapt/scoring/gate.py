@@ -95,7 +95,7 @@ class GateResult:
     def _repr_html_(self) -> str:
         from asr_adapt.scoring.notebook import show_gate
 
-        return show_gate(self)
+        return show_gate(self.to_json())
 
 
 @dataclass(frozen=True)

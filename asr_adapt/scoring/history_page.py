@@ -14,6 +14,7 @@ from importlib.resources import files
 from jinja2 import Environment
 
 from asr_adapt.scoring.history import HistoryPoint
+from asr_adapt.scoring.percentages import bounds, percent
 from asr_adapt.scoring.report_charts import nice_step, open_svg, svg_text
 from asr_adapt.scoring.rules import ALL_ROWS
 
@@ -78,8 +79,10 @@ def _line(
             continue
         y, low, high = (bottom - scale * value for value in (rate.wer, rate.low, rate.high))
         path += f"{'M' if point.broken or not path else 'L'}{x:.1f} {y:.1f}"
-        bounds = f"{100 * rate.wer:.2f} % (95 %: {100 * rate.low:.2f} % to {100 * rate.high:.2f} %)"
-        tip = escape(f"{name}, {point.commit}: {bounds}, {rate.rows} rows. {point.subject}")
+        spread = bounds(rate.low, rate.high, between=" to ", unit=" %")
+        tip = escape(
+            f"{name}, {point.commit}: {percent(rate.wer)} (95 %: {spread}), {rate.rows} rows. {point.subject}"
+        )
         parts.append(
             f'<g><title>{tip}</title><path class="whisker stroke{series}" d="M{x:.1f} {high:.1f}V{low:.1f}"/>'
             f'<circle class="fill{series}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/></g>'

@@ -1,98 +1,93 @@
 """Results of scoring and training as a notebook shows them: tables, and the report page's charts.
 
-Knows these results. Does not know how anything was computed, nor how a table is laid out.
+Knows these results as plain values, as ``to_json`` gives them. Does not know how anything was computed, nor
+how a table is laid out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asr_adapt.notebook import framed, paragraph, table
+from asr_adapt.scoring.percentages import bounds, percent
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
 
-if TYPE_CHECKING:
-    from asr_adapt.scoring.compare import Comparison, GroupComparison
-    from asr_adapt.scoring.counts import Counts
-    from asr_adapt.scoring.estimate import Estimate
-    from asr_adapt.scoring.gate import GateResult
-    from asr_adapt.scoring.score import Score
+Values = Mapping[str, Any]
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
+    return percent(value, decimals=1)
 
 
-def _range(low: float, high: float) -> str:
-    return f"{100 * low:.1f}–{100 * high:.1f}"
+def _range(interval: Values) -> str:
+    return bounds(interval["low"], interval["high"], decimals=1, between="–")
 
 
-def show_score(score: Score) -> str:
+def show_score(score: Values) -> str:
     """Rates with intervals, and a chart for each field that was reported apart."""
-    parts = [table([_score_row("all", score)], score.source)]
-    for name, groups in score.groups.items():
+    parts = [table([_score_row("all", score)], score["source"])]
+    for name, groups in score["groups"].items():
         parts.append(table([_score_row(value, estimate) for value, estimate in groups.items()], f"by {name}"))
         parts.append(_bars([(value, [_bar(value, 1, name, one)]) for value, one in groups.items()], name))
-    parts += [paragraph(note) for note in score.notes]
+    parts += [paragraph(note) for note in score["notes"]]
     return framed(*parts)
 
 
-def _bar(label: str, series: int, name: str, one: Estimate) -> Bar:
-    return Bar(label, series, name, one.wer, one.interval.low, one.interval.high)
+def _bar(label: str, series: int, name: str, one: Values) -> Bar:
+    return Bar(label, series, name, one["wer"], one["interval"]["low"], one["interval"]["high"])
 
 
 def _bars(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
     return bar_chart(groups, f"WER by {title}") if len(groups) > 1 else ""
 
 
-def _score_row(name: str, one: Score | Estimate) -> dict[str, object]:
-    counts: Counts = one.counts
+def _score_row(name: str, one: Values) -> dict[str, object]:
     return {
         "": name,
-        "WER": _percent(one.wer),
-        "95 %": _range(one.interval.low, one.interval.high),
-        "CER": _percent(one.cer),
-        "words": counts.words,
-        "substituted": counts.substitutions,
-        "inserted": counts.insertions,
-        "deleted": counts.deletions,
+        "WER": _percent(one["wer"]),
+        "95 %": _range(one["interval"]),
+        "CER": _percent(one["cer"]),
+        "words": one["words"],
+        "substituted": one["substitutions"],
+        "inserted": one["insertions"],
+        "deleted": one["deletions"],
     }
 
 
-def show_comparison(found: Comparison) -> str:
+def show_comparison(found: Values) -> str:
     """The paired difference, overall and by group, with its verdict."""
-    rows = [_comparison_row("all", found.overall)]
-    for name, groups in found.groups.items():
+    rows = [_comparison_row("all", found)]
+    for name, groups in found["groups"].items():
         rows += [_comparison_row(f"{name} {value}", one) for value, one in groups.items()]
-    return framed(table(rows, f"{found.name_a} → {found.name_b}"))
+    return framed(table(rows, f"{found['a']} → {found['b']}"))
 
 
-def _comparison_row(name: str, one: GroupComparison) -> dict[str, object]:
-    difference = one.difference
+def _comparison_row(name: str, one: Values) -> dict[str, object]:
     return {
         "": name,
-        "WER before": _percent(difference.wer_a),
-        "WER after": _percent(difference.wer_b),
-        "points": f"{100 * difference.delta:+.1f}",
-        "95 %": _range(difference.interval.low, difference.interval.high),
-        "verdict": one.verdict,
+        "WER before": _percent(one["wer_a"]),
+        "WER after": _percent(one["wer_b"]),
+        "points": f"{100 * one['delta']:+.1f}",
+        "95 %": _range(one["interval"]),
+        "verdict": one["verdict"],
     }
 
 
-def show_gate(found: GateResult) -> str:
+def show_gate(found: Values) -> str:
     """Every check, failed ones first."""
     rows = [
         {
-            "": "passed" if check.passed else "FAILED",
-            "group": check.group,
-            "rule": check.rule,
-            "now": _percent(check.value),
-            "baseline": "" if check.baseline is None else _percent(check.baseline),
+            "": "passed" if check["passed"] else "FAILED",
+            "group": check["group"],
+            "rule": check["rule"],
+            "now": _percent(check["value"]),
+            "baseline": "" if check["baseline"] is None else _percent(check["baseline"]),
         }
-        for check in sorted(found.checks, key=lambda check: check.passed)
+        for check in sorted(found["checks"], key=lambda check: bool(check["passed"]))
     ]
-    verdict = "The gate passed." if found.passed else "The gate failed."
-    return framed(paragraph(verdict), table(rows), *(paragraph(note) for note in found.notes))
+    verdict = "The gate passed." if found["passed"] else "The gate failed."
+    return framed(paragraph(verdict), table(rows), *(paragraph(note) for note in found["notes"]))
 
 
 def show_summary(summary: Mapping[str, Any]) -> str:
@@ -106,7 +101,7 @@ def show_summary(summary: Mapping[str, Any]) -> str:
         rows.append(
             {"": name, "utterances": pair["utterances"]}
             | {f"WER {when}": _percent(pair[when]) for when in spans}
-            | {f"95 % {when}": _range(span["low"], span["high"]) for when, span in spans.items()}
+            | {f"95 % {when}": _range(span) for when, span in spans.items()}
         )
         bars = [
             Bar(name, series, when, pair[when], span["low"], span["high"])

@@ -17,8 +17,9 @@ from markupsafe import Markup
 
 from asr_adapt.errors import DataError
 from asr_adapt.files import atomic_write
-from asr_adapt.scoring.bootstrap import MINIMUM_SPEAKERS, Interval
+from asr_adapt.scoring.bootstrap import MINIMUM_SPEAKERS
 from asr_adapt.scoring.compare import GroupComparison
+from asr_adapt.scoring.percentages import interval, percent
 from asr_adapt.scoring.predictions import PredictionSource
 from asr_adapt.scoring.report_audio import audio_urls
 from asr_adapt.scoring.report_charts import Bar, Curve, bar_chart, line_chart
@@ -125,13 +126,13 @@ def _system_context(system: System, change: GroupComparison | None) -> dict[str,
     counts, written = system.score.counts, system.score.written
     return {
         "label": system.label,
-        "wer": _percent(counts.wer),
-        "interval": _interval(system.score.interval),
-        "cer": _percent(counts.cer),
-        "ser": _percent(counts.ser),
+        "wer": percent(counts.wer),
+        "interval": interval(system.score.interval),
+        "cer": percent(counts.cer),
+        "ser": percent(counts.ser),
         "looped": counts.looped_rows,
-        "punctuation": "" if written.punctuation is None else _percent(written.punctuation.total.f1),
-        "case": "" if written.case is None else _percent(written.case.rate),
+        "punctuation": "" if written.punctuation is None else percent(written.punctuation.total.f1),
+        "case": "" if written.case is None else percent(written.case.rate),
         "change": None if change is None else _change(change),
     }
 
@@ -141,7 +142,7 @@ def _change(change: GroupComparison) -> dict[str, str]:
     relative = "" if difference.relative is None else f" ({100 * difference.relative:+.0f} %)"
     return {
         "delta": f"{100 * difference.delta:+.2f}{relative}",
-        "interval": _interval(difference.interval, sign="+"),
+        "interval": interval(difference.interval, sign=True),
         "p": "< 0.001" if change.p_adjusted < 0.001 else f"{change.p_adjusted:.3f}",
         "verdict": change.verdict,
     }
@@ -149,15 +150,6 @@ def _change(change: GroupComparison) -> dict[str, str]:
 
 def _count(number: int, word: str) -> str:
     return f"{number} {word}{'' if number == 1 else 's'}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _interval(interval: Interval, sign: str = "") -> str:
-    low, high = (f"{100 * bound:{sign}.2f}" for bound in (interval.low, interval.high))
-    return f"{low} … {high}{'*' if interval.unit == 'utterance' else ''}"
 
 
 def _facts(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -250,14 +242,14 @@ def learning_curves(metrics: str | Path) -> list[dict[str, Any]]:
         for n, name in enumerate(("guard", "dev"))
     ]
     charts = []
-    for curves, caption, percent in (
+    for curves, caption, as_percent in (
         (wers, "WER by training step.", True),
         (loss, "Loss by training step.", False),
     ):
         if any(curve.points for curve in curves):
-            svg = Markup(line_chart(curves, caption, percent=percent))
+            svg = Markup(line_chart(curves, caption, percent=as_percent))
             labels = [curve.label if curve.points else "" for curve in curves]
-            charts.append({"svg": svg, "caption": caption, "labels": labels if percent else []})
+            charts.append({"svg": svg, "caption": caption, "labels": labels if as_percent else []})
     return charts
 
 

@@ -86,7 +86,7 @@ class Score(Rates):
     def _repr_html_(self) -> str:
         from asr_adapt.scoring.notebook import show_score
 
-        return show_score(self)
+        return show_score(self.to_json())
 
 
 def software() -> dict[str, str]:

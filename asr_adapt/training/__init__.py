@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asr_adapt.training.adapting import adapt
-    from asr_adapt.training.outcome import Outcome, predictions_of
+    from asr_adapt.training.outcome import Outcome
+    from asr_adapt.training.outcome_files import predictions_of
     from asr_adapt.training.recipe.file import build_recipe, load_recipe, save_recipe
     from asr_adapt.training.recipe.schema import Recipe
 
 _PLACES = {
     "adapt": "adapting",
     "Outcome": "outcome",
-    "predictions_of": "outcome",
+    "predictions_of": "outcome_files",
     "Recipe": "recipe.schema",
     "build_recipe": "recipe.file",
     "load_recipe": "recipe.file",

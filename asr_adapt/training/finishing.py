@@ -20,7 +20,8 @@ from asr_adapt.training.learning.kept_weights import best_path
 from asr_adapt.training.learning.trainer import CHECKPOINTS
 from asr_adapt.training.measuring.encoder_context import choose_context
 from asr_adapt.training.measuring.wer import Measured
-from asr_adapt.training.outcome import Outcome, write_outcome
+from asr_adapt.training.outcome import Outcome
+from asr_adapt.training.outcome_files import write_outcome
 from asr_adapt.training.preparing import Ready
 from asr_adapt.training.retention.mixture import retain
 from asr_adapt.training.run_folder import KIND

@@ -81,7 +81,7 @@ class EvaluatedRows:
     def _repr_html_(self) -> str:
         from asr_adapt.scoring.notebook import show_score
 
-        return show_score(self.score())
+        return show_score(self.score().to_json())
 
     @property
     def real_time_factor(self) -> float:
