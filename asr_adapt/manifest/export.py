@@ -16,9 +16,10 @@ from typing import Any
 
 import soundfile
 
-from asr_adapt.audio import probe, read_audio
+from asr_adapt.audio import probe
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.files import atomic_write
+from asr_adapt.manifest.sound import read_waveform
 from asr_adapt.manifest.utterance import Utterance
 from asr_adapt.manifest.write import write_manifest
 
@@ -150,9 +151,7 @@ def _place_clip(row: Utterance, clips: Path, names: set[str]) -> str:
         with row.audio_path.open("rb") as sound, atomic_write(clips / name, "wb") as handle:
             shutil.copyfileobj(sound, handle)
     else:
-        samples = read_audio(
-            row.audio_path, sample_rate=None, offset=row.offset, duration=row.duration, channel=row.channel
-        )
+        samples = read_waveform(row, None)
         with atomic_write(clips / name, "wb") as handle:
             soundfile.write(handle, samples, probe(row.audio_path).sample_rate, format="FLAC")
     return name

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from asr_adapt.errors import DataError, UsageError
 from asr_adapt.manifest.index import LineIndex, index_lines, read_at
+from asr_adapt.manifest.select import matching
 from asr_adapt.manifest.utterance import Place, Utterance, parse_line
 
 #: Rows that a notebook shows.
@@ -146,8 +147,6 @@ class Manifest(Sequence[Utterance]):
 
         Raises DataError where none is left, and UsageError for a condition that cannot be read.
         """
-        from asr_adapt.manifest.select import matching  # which is made of manifests
-
         return matching(self, conditions)
 
     def save(self, path: str | Path) -> int:

@@ -9,14 +9,14 @@ import hashlib
 import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asr_adapt.errors import DataError, UsageError
-from asr_adapt.manifest.manifest import Manifest
 from asr_adapt.manifest.utterance import Utterance
 
 _CONDITION = re.compile(r"\s*([\w.-]+)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.DOTALL)
@@ -26,6 +26,28 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
     "<=": operator.le,
 }
+
+
+class Selectable(Protocol):
+    """Rows by number, such as a manifest, of which some can be taken."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Utterance]: ...
+
+    def __getitem__(self, row: int, /) -> Utterance: ...
+
+    @property
+    def durations(self) -> NDArray[np.float64]:
+        """Seconds of each row (rows,); not a number where a row has none."""
+        ...
+
+    def select(self: Rows, rows: Sequence[int], /) -> Rows:
+        """The given rows, in the given order."""
+        ...
+
+
+Rows = TypeVar("Rows", bound=Selectable)
 
 
 @dataclass(frozen=True)
@@ -68,7 +90,7 @@ class Condition:
         return among if self.sign == "=" else not among
 
 
-def matching(manifest: Manifest, conditions: Sequence[str]) -> Manifest:
+def matching(manifest: Rows, conditions: Sequence[str]) -> Rows:
     """The rows for which every condition holds, in order.
 
     Raises :class:`DataError` where none is left, with the values that there are, and :class:`UsageError` for
@@ -90,7 +112,7 @@ def _there_are(manifest: Iterable[Utterance], wanted: Sequence[Condition]) -> st
     return "; ".join(told)
 
 
-def sample_hours(manifest: Manifest, hours: float | None, seed: int = 0) -> Manifest:
+def sample_hours(manifest: Rows, hours: float | None, seed: int = 0) -> Rows:
     """At most ``hours`` of the rows, drawn by their ids, so that more hours hold all rows of fewer.
 
     The order is the manifest's. Rows without a duration count for nothing.
@@ -103,7 +125,7 @@ def sample_hours(manifest: Manifest, hours: float | None, seed: int = 0) -> Mani
     return manifest.select(sorted(np.asarray(order)[within].tolist()))
 
 
-def sample_rows(manifest: Manifest, count: int, seed: int = 0, each: str | None = None) -> Manifest:
+def sample_rows(manifest: Rows, count: int, seed: int = 0, each: str | None = None) -> Rows:
     """``count`` rows, drawn by their ids, so that more rows hold all of fewer; in the manifest's order.
 
     With ``each``, a field: so many rows of every value of it. Rows without the field are one value.
@@ -121,7 +143,7 @@ def sample_rows(manifest: Manifest, count: int, seed: int = 0, each: str | None 
     return manifest.select(sorted(chosen))
 
 
-def _drawn(manifest: Manifest, seed: int) -> list[int]:
+def _drawn(manifest: Selectable, seed: int) -> list[int]:
     """Row numbers in the order in which they are drawn."""
     draws = [hashlib.sha256(f"{seed} {row.id}".encode()).digest() for row in manifest]
     return sorted(range(len(manifest)), key=draws.__getitem__)

@@ -17,8 +17,11 @@ from asr_adapt.errors import DataError
 from asr_adapt.manifest.utterance import Utterance
 
 
-def read_waveform(row: Utterance, sample_rate: int) -> np.ndarray:
-    """The float32 mono samples (samples,) of one row; raises :class:`DataError` naming its line."""
+def read_waveform(row: Utterance, sample_rate: int | None) -> np.ndarray:
+    """The float32 mono samples (samples,) of one row; raises :class:`DataError` naming its line.
+
+    ``sample_rate`` in Hz; None is the file's own.
+    """
     try:
         return read_audio(
             row.audio_path,

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from asr_adapt.audio import AudioError, Samples, read_audio
+from asr_adapt.audio import Samples
 from asr_adapt.errors import DataError
 from asr_adapt.manifest.check.findings import Finding, Findings
 from asr_adapt.manifest.manifest import Manifest
+from asr_adapt.manifest.sound import read_waveform
 from asr_adapt.manifest.utterance import Utterance
 
 #: Score and what the model heard, for each waveform and text of a batch.
@@ -94,13 +95,7 @@ def splitter(
         if not words:
             return []
         try:
-            samples = read_audio(
-                row.audio_path,
-                sample_rate=sample_rate,
-                offset=row.offset,
-                duration=row.duration,
-                channel=row.channel,
-            )
+            samples = read_waveform(row, sample_rate)
             times = aligner(samples, words)
         except DataError:
             return []
@@ -179,13 +174,7 @@ def _read(
     if isinstance(row, DataError) or row.text is None or not (text := prepare(row.text)).strip():
         return None
     try:
-        samples = read_audio(
-            row.audio_path,
-            sample_rate=sample_rate,
-            offset=row.offset,
-            duration=row.duration or None,
-            channel=row.channel,
-        )
-    except AudioError:
+        samples = read_waveform(row if row.duration else row.replace(duration=None), sample_rate)
+    except DataError:
         return None
     return number, samples, text

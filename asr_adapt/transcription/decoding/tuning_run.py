@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_adapt.audio import read_audio
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import DataError
-from asr_adapt.manifest import Manifest, require_rows
+from asr_adapt.manifest import Manifest, read_waveform, require_rows
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.batching import batches
 from asr_adapt.transcription.decoding.beam import BeamOptions
@@ -53,13 +52,7 @@ def _read(dev: Manifest, recogniser: Recogniser, rows: int) -> tuple[list[np.nda
         row = dev[int(number)]
         if row.text is None:
             raise row.error("missing: tuning needs the reference transcript.", "text")
-        samples = read_audio(
-            row.audio_path,
-            sample_rate=recogniser.sample_rate,
-            offset=row.offset,
-            duration=row.duration,
-            channel=row.channel,
-        )
+        samples = read_waveform(row, recogniser.sample_rate)
         if len(samples) <= recogniser.window_seconds * recogniser.sample_rate:
             waveforms.append(samples)
             references.append(row.text)
