@@ -112,7 +112,7 @@ def compare(model: str, clips: Sequence[np.ndarray], options: argparse.Namespace
     if not isinstance(recogniser, WhisperRecogniser):
         raise SystemExit(f"{model} is no Whisper: give --model a directory of one.")
     recogniser.use_context("full")
-    recogniser.set_search(Search(guard=False))
+    recogniser.set_search(Search(hallucination_checks=False))
     folder = options.output / "exported"
     export_ctranslate2(recogniser, folder)
     faster = WhisperModel(

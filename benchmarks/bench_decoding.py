@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ours = load_recogniser(options.model, device="cpu", compute_type="float32")
     assert isinstance(ours, WhisperRecogniser), "Whisper only"
     ours.model.eval()
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     rows = list(Manifest.open(options.manifest))[: options.rows]
     clips = [read_audio(row.audio_path, offset=row.offset, duration=row.duration) for row in rows]
     parts = [clips[i : i + options.batch] for i in range(0, len(clips), options.batch)]

@@ -146,7 +146,7 @@ def inference(name: str, device: torch.device, largest: int, *, dry: bool) -> li
     dtype = torch.float16 if device.type == "cuda" else torch.float32
     recogniser = made(name, device, dtype, dry=dry)
     if recogniser.capabilities.decoder:
-        recogniser.set_search(Search(guard=False))
+        recogniser.set_search(Search(hallucination_checks=False))
     batch, seconds = best(lambda count: recogniser.transcribe(clips(count)), largest, device)
     rtfx = f"{SECONDS * batch / seconds:,.0f}"
     return [(name, "transcribe", batch, f"{1000 * seconds:.0f}", "", rtfx, memory(device))]

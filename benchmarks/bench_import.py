@@ -78,7 +78,7 @@ def compare(folder: Path, imported: Path, clips: Sequence[np.ndarray], threads: 
     import_model(folder, imported)
     recogniser = load_recogniser(imported, device="cpu", compute_type="float32")
     assert isinstance(recogniser, WhisperRecogniser)
-    recogniser.set_search(Search(guard=False))
+    recogniser.set_search(Search(hallucination_checks=False))
     faster = WhisperModel(
         str(folder), device="cpu", compute_type="float32", cpu_threads=threads, num_workers=1
     )

@@ -26,8 +26,8 @@ from asr_adapt.audio import read_audio
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.search.checks import REPEATS, STRICTER, attempt_with, cut
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
-from asr_adapt.models.search.guard import REPEATS, STRICTER, attempt_with, cut
 from asr_adapt.scoring import Counts, word_errors
 
 PROFILE = "whisper-en"
@@ -89,7 +89,7 @@ def heard_rows(recogniser: WhisperRecogniser, batch: Sequence, language: str | N
     hidden = recogniser.heard(waves)
     heard = decoding.begun(hidden, language, "transcribe", seconds)
     rules = decoding.rules(heard.given.shape[1])
-    recogniser.set_search(Search(guard=False))
+    recogniser.set_search(Search(hallucination_checks=False))
     plain = decoding(hidden, language, "transcribe", seconds)
     recogniser.set_search(Search())
     guarded = decoding(hidden, language, "transcribe", seconds)

@@ -3,8 +3,8 @@
     python benchmarks/bench_silence.py --models whisper-tiny.en runs/adapted \\
         --noise ../shared/data/esc10_noise
 
-Each model is heard guarded, as ``transcribe`` and ``evaluate`` do it, and with ``--no-guard``. An adapted
-model beside its base shows whether adaptation taught it to write in silence: name the base first.
+Each model is heard as ``transcribe`` and ``evaluate`` do it, and with ``--no-hallucination-checks``. An
+adapted model beside its base shows whether adaptation taught it to write in silence: name the base first.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Written:
 
     model: str
     sound: str
-    guard: bool
+    checked: bool
     rows: int
     words: int
     rows_with_words: int
@@ -88,25 +88,25 @@ def _manifest(path: Path, files: Sequence[Path]) -> Path:
 
 
 def measured(models: Sequence[str], sets: dict[str, Path]) -> Iterator[Written]:
-    """Every model on every set, without and with the guard."""
+    """Every model on every set, without and with the checks."""
     for model in models:
         for sound, manifest in sets.items():
-            for guard in (False, True):
-                found = evaluate(manifest, model=model, decoding=Decoding(guard=guard))
+            for checked in (False, True):
+                found = evaluate(manifest, model=model, decoding=Decoding(hallucination_checks=checked))
                 if found.failures:
                     raise SystemExit(found.failures[0].message)
                 own = [word_errors([""], [text]).insertions for text in found.hypotheses]
                 counts = (len(own), sum(own), sum(count > 0 for count in own), sum(found.looped))
-                yield Written(Path(model).name, sound, guard, *counts)
+                yield Written(Path(model).name, sound, checked, *counts)
 
 
 def silence_table(found: Sequence[Written]) -> list[str]:
-    """One line for each model and set: words without and with the guard."""
+    """One line for each model and set: words without and with the checks."""
     rows = []
-    for plain, guarded in zip(found[::2], found[1::2], strict=True):
-        cells = [f"{one.words} in {one.rows_with_words}" for one in (plain, guarded)]
+    for plain, checked in zip(found[::2], found[1::2], strict=True):
+        cells = [f"{one.words} in {one.rows_with_words}" for one in (plain, checked)]
         rows.append([plain.model, plain.sound, plain.rows, *cells, plain.looped_rows])
-    heads = ["model", "sound", ">clips", ">words, --no-guard", ">words, guarded", ">clips looped"]
+    heads = ["model", "sound", ">clips", ">words, unchecked", ">words, checked", ">clips looped"]
     return table(heads, rows)
 
 

@@ -174,7 +174,7 @@ def inference_table(folder: Path, name: str, options: argparse.Namespace) -> Ite
         "automatic-speech-recognition", model=str(folder), device=options.device, dtype=torch.float32
     )
     ours = load_recogniser(folder, device=options.device, compute_type="float32")
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     found: dict[str, list[str]] = {}
 
     def theirs() -> None:

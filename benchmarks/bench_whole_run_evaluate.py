@@ -55,7 +55,9 @@ def ours(model: str, rows: Manifest, how: str) -> Callable[[], list[str]]:
         prefix.prepare(recogniser, [rows])
         known = KnownRows(states=prefix.of(recogniser, rows))
     return lambda: (
-        evaluate_rows(rows, with_decoding(recogniser, Decoding(guard=False)), known=known).hypotheses
+        evaluate_rows(
+            rows, with_decoding(recogniser, Decoding(hallucination_checks=False)), known=known
+        ).hypotheses
     )
 
 

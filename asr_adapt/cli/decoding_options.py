@@ -23,7 +23,7 @@ from asr_adapt.errors import UsageError
 #: What ``evaluate`` and ``calibrate`` take: everything that a figure may depend on.
 MEASURED = (
     "language", "language_model", "hotwords", "hotwords_weight", "prompt",
-    "fallback", "guard", "language_model_weight", "beam_size",
+    "fallback", "hallucination_checks", "language_model_weight", "beam_size",
 )  # fmt: skip
 BATCHES = ("batch_size", "batch_seconds")
 #: What ``transcribe`` takes besides.
@@ -186,7 +186,8 @@ _SPELLINGS: dict[str, FlagSpelling] = dict([
     _threshold("compression_ratio_threshold"),
     _threshold("log_prob_threshold", "--logprob-threshold", "--log-prob-threshold"),
     _threshold("no_speech_threshold"),
-    _one("guard", bool, "--no-guard", read=lambda off: not off, name="no_guard", default=False,
+    _one("hallucination_checks", bool, "--no-hallucination-checks", "--no-guard",
+         read=lambda off: not off, name="no_hallucination_checks", default=False,
          help="Do not stop loops or text in silence: decode as plain transformers does.", group=DECODING),
     _one("fallback", bool, "--fallback", group=DECODING),
     _one("without_timestamps", bool, "--without-timestamps", group=WHISPER),

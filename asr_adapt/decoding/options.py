@@ -7,7 +7,7 @@ it goes. Does not know how an option is carried out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import InitVar, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -106,7 +106,9 @@ class Decoding:
     no_speech_threshold: float | None = _option(
         0.6, "search", "Drop unsure text above this probability of no speech; none disables this."
     )
-    guard: bool = _option(True, "search", "Stop loops and text in silence (models with a decoder).")
+    hallucination_checks: bool = _option(
+        True, "search", "Stop loops and text in silence (models with a decoder)."
+    )
     fallback: bool = _option(
         False, "search", "Retry unsure text at higher temperatures; drop text in silence, as OpenAI does."
     )
@@ -165,7 +167,12 @@ class Decoding:
     workers: int = _option(2, "speed", "Threads that read audio.", above=0)
     fail_fast: bool = _option(False, "speed", "Stop at the first input that fails.")
 
-    def __post_init__(self) -> None:
+    #: The former name of ``hallucination_checks``, for those who construct with it.
+    guard: InitVar[bool | None] = None
+
+    def __post_init__(self, guard: bool | None) -> None:
+        if guard is not None:
+            object.__setattr__(self, "hallucination_checks", guard)
         for one in fields(self):
             _check_bounds(one.name, getattr(self, one.name), one.metadata)
         _one_of("segmenter", self.segmenter, SEGMENTERS)
@@ -180,9 +187,10 @@ class Decoding:
             )
         if self.max_speakers is not None and not self.diarize:
             raise UsageError("--max-speakers bounds what --diarize finds: add --diarize.")
-        if self.fallback and not self.guard:
+        if self.fallback and not self.hallucination_checks:
             raise UsageError(
-                "--fallback retries what the guard rejects: use either --fallback or --no-guard."
+                "--fallback retries what the checks reject: use either --fallback or "
+                "--no-hallucination-checks."
             )
         self._settle()
 
@@ -223,7 +231,7 @@ class Decoding:
 
     def but(self, **changes: Any) -> Decoding:
         """The same with other values; raises UsageError that lists the names for an unknown one."""
-        known = {one.name for one in fields(self)}
+        known = {one.name for one in fields(self)} | {"guard"}
         for name in changes:
             if name not in known:
                 raise UsageError(f"There is no option {name!r}; the options are {', '.join(sorted(known))}.")

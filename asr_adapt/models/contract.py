@@ -23,78 +23,15 @@ from asr_adapt.manifest import ModelLimits
 from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models.hypothesis import HeardWindow, Hypothesis, Window
 from asr_adapt.models.masking import SpecAugment
+from asr_adapt.models.settings import DecoderSettings, Dropout, Search
 from asr_adapt.models.stack import LayerStack
-
-
-@dataclass(frozen=True)
-class Dropout:
-    """Dropout rates 0…1 by place; ``None`` keeps the model's own."""
-
-    hidden: float | None = None
-    attention: float | None = None
-    activation: float | None = None
-    final: float | None = None
-    layer_drop: float | None = None
-
-
-@dataclass(frozen=True)
-class DecoderSettings:
-    """What an encoder–decoder model is told, and how it learns.
-
-    ``language`` and ``task`` (None: those saved with the model) go in front of every transcript;
-    ``context`` is ``full`` (the whole window, as pretrained), ``silence`` (the same, the silence behind a
-    clip computed once for all) or ``dynamic`` (the clip's own length and a margin); ``language_from`` is a
-    listed language, or ``mean``, from which an unlisted one's token starts; ``timestamps_share`` of the
-    training rows have timestamps, and ``previous_text_share`` of those that know what was said before them
-    have it as a prompt. ``learnt_silence``: see :meth:`Recogniser.learnt_states`; None: all.
-    """
-
-    language: str | None = None
-    language_from: str | None = None
-    task: str | None = None
-    context: str = "full"
-    timestamps_share: float = 0.0
-    previous_text_share: float = 0.0
-    learnt_silence: float | None = None
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a decoder's transcript is searched for; by default greedily, and guarded against loops and silence.
-
-    ``guard``: a row that says the same over and over, or more than its seconds can hold, ends at once. It is
-    searched again by beam, and cut behind the first repetition where that loops too. A row is silent where
-    the model's probability of that is above ``no_speech`` (None: never asked) and the transcript's mean
-    log-probability below ``mean_score``. Without ``guard`` the text is exactly that of transformers' greedy
-    or beam search. ``fallback`` also tries again at ``temperatures`` what is improbable (``mean_score``) or
-    compresses too well (``compression``), as OpenAI's Whisper does. ``prompt`` is text that stands before
-    every piece: names, spellings, style.
-    Windows of long audio get ``timestamps``. ``best_of`` draws are made at a temperature above 0; a beam ends
-    once beams times ``patience`` hypotheses have ended; ``length_penalty`` is the exponent of Wu et al.
-    (arXiv 1609.08144), None ranks by mean log-probability. ``hotwords`` are words and phrases that are
-    favoured while they are spelled, each with what is added to the log-probability of one token (nats).
-    """
-
-    beams: int = 1
-    prompt: str = ""
-    guard: bool = True
-    fallback: bool = False
-    temperatures: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-    mean_score: float = -1.0
-    compression: float = 2.4
-    no_speech: float | None = 0.6
-    timestamps: bool = True
-    best_of: int = 5
-    patience: float = 1.0
-    length_penalty: float | None = None
-    hotwords: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
 class Capabilities:
     """What a recogniser can do. Whoever depends on it asks here, never for a family.
 
-    ``decoder``: :meth:`Recogniser.set_search` takes beams, guard and fallback, and with ``prompt`` a prompt;
+    ``decoder``: :meth:`Recogniser.set_search` takes beams, checks and fallback, and with ``prompt`` a prompt;
     ``hotwords`` can be favoured. ``language_model``: an n-gram model can take part in the search.
     ``hears_windows``: :meth:`Recogniser.hear_windows` says when what was said, so long audio is heard as
     Whisper does. ``timestamps``: it can be taught rows with timestamps. ``confidence``: hypotheses and words
@@ -334,7 +271,7 @@ class Recogniser(ABC):
         """What is said in each window and when, for families that hear windows (:class:`Capabilities`)."""
         raise ModelError("has no timestamps (see Capabilities.hears_windows).", path=self.name)
 
-    @abstractmethod
+    @torch.inference_mode()
     def transcribe_hidden(
         self,
         hidden: Hidden,
@@ -348,6 +285,15 @@ class Recogniser(ABC):
 
         ``boundary`` is at most the stack's ``prefix_limit``; ``samples`` counts each clip's samples.
         """
+        self.model.eval()
+        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
+        return self._from_boundary(Hidden(states, hidden.lengths), boundary, samples, words, language)
+
+    @abstractmethod
+    def _from_boundary(
+        self, hidden: Hidden, boundary: int, samples: Sequence[int], words: bool, language: str | None
+    ) -> list[Hypothesis]:
+        """:meth:`transcribe_hidden` once the network is in eval mode and the states have its type."""
 
     @abstractmethod
     def set_dropout(self, dropout: Dropout) -> None:

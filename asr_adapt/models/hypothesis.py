@@ -57,9 +57,9 @@ class Hypothesis:
     """What was heard in one waveform; ``confidence`` is the mean probability of its words.
 
     ``looped``: the decoder repeated itself over and over, or spoke on beyond what the clip's seconds hold.
-    Guarded (:class:`Search`), the text is what was found instead; else it is the loop. ``phrases`` are set
-    where the recogniser tells when what was said. ``unclear``: seconds of speech of which nothing that would
-    be believed was made out.
+    Where such rows are checked (:class:`Search`), the text is what was found instead; else it is the loop.
+    ``phrases`` are set where the recogniser tells when what was said. ``unclear``: seconds of speech of which
+    nothing that would be believed was made out.
     """
 
     text: str

@@ -31,7 +31,6 @@ from asr_adapt.pretrained.catalogue import MODELS, find
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "nano-en"
 COMPUTE_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 #: The longest that a library's own words may be in our sentence, in characters.
 _QUOTED = 200

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -62,16 +61,6 @@ class Lora:
         peft.inject_adapter_in_model(config, recogniser.model)
         self.names = frozenset(n for n, _ in recogniser.model.named_parameters() if ".lora_" in n)
 
-    @contextmanager
-    def disabled(self) -> Iterator[None]:
-        """Inside the block the recogniser is its base, bit for bit."""
-        own = {n: p.detach().clone() for n, p in _head(self.recogniser)}
-        self._switch(False, self.base_head)
-        try:
-            yield
-        finally:
-            self._switch(True, own)
-
     def merge(self) -> None:
         """Add the adapter to the weights and leave a plain network behind."""
         model = self.recogniser.model
@@ -104,13 +93,6 @@ class Lora:
                 f"the adapter holds {found.unexpected_keys[0]}, which the base does not have: was it "
                 "made for this base?"
             )
-
-    def _switch(self, on: bool, head: dict[str, Tensor]) -> None:
-        for _, module in _adapted(self.recogniser.model):
-            module._disable_adapters = not on  # enable_adapters() would also change what requires a gradient
-        with torch.no_grad():
-            for name, parameter in _head(self.recogniser):
-                parameter.copy_(head[name])
 
 
 def add_lora(recogniser: Recogniser, settings: LoraSettings, seed: int) -> Lora:

@@ -61,7 +61,7 @@ def test_every_option_of_decoding_is_on_the_command_line_or_speed_alone() -> Non
         ({"task": "sing"}, "task is one of transcribe, translate"),
         ({"hotwords": ["Leith:loud"]}, "WORD or WORD:BOOST"),
         ({"window_seconds": 5.0}, "at least twice overlap_seconds"),
-        ({"fallback": True, "guard": False}, "--no-guard"),
+        ({"fallback": True, "guard": False}, "--no-hallucination-checks"),
         ({"batch_seconds": "many"}, "batch_seconds must be a number"),
     ],
 )

@@ -36,7 +36,7 @@ def test_each_clip_and_window_is_the_surest_members_and_the_base_is_left_as_it_w
     def expected(hear, sure):
         return [max(rows, key=sure) for rows in zip(*map(hear, members), strict=True)]
 
-    unguarded = Search(guard=False)
+    unguarded = Search(hallucination_checks=False)
     for search in (Search(), unguarded):
         for member in members:
             member.set_search(search)

@@ -10,8 +10,8 @@ import torch
 
 from asr_adapt.models import Search
 from asr_adapt.models.search.beam_search import search as beam_search
+from asr_adapt.models.search.checks import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, speak
-from asr_adapt.models.search.guard import REPEATS, Attempt, Doubt, attempt_with, most_tokens, transcribed
 from asr_adapt.models.search.repetition import Repeats, compression
 
 END, WORDS = 0, 8
@@ -128,7 +128,7 @@ def test_a_beam_prefers_a_hypothesis_that_ends() -> None:
 
 def test_unguarded_a_loop_runs_to_the_bound_and_is_marked() -> None:
     found = transcribed(
-        by(Speaker([[1, 2, 3, 4], [5]], [2, 0])), heard(2, (5, 5)), RULES, Search(guard=False)
+        by(Speaker([[1, 2, 3, 4], [5]], [2, 0])), heard(2, (5, 5)), RULES, Search(hallucination_checks=False)
     )
     assert len(found[0].ids) == 199 and found[0].looped
     assert found[1].ids == (5,) and not found[1].looped

@@ -94,11 +94,7 @@ def test_disabled_is_the_base_merged_is_the_adapted_and_peft_reads_the_folder(
     torch.testing.assert_close(logits(ours, waves), adapted, atol=1e-3, rtol=1e-3)
 
     attached = loaded(tiny)
-    again = attach_adapter(attached, tmp_path / "adapter")
-    assert torch.equal(logits(attached, waves), adapted)
-    with again.disabled():
-        assert torch.equal(logits(attached, waves), base)
-        assert attached.transcribe(waves) == loaded(tiny).transcribe(waves)
+    attach_adapter(attached, tmp_path / "adapter")
     assert torch.equal(logits(attached, waves), adapted)
 
     alone, whole = loaded(tmp_path / "adapter"), loaded(tmp_path / "merged")
@@ -133,9 +129,6 @@ def test_whisper_hears_every_update_and_its_adapter_brings_language_and_task(
     alone, whole = loaded(tmp_path / "adapter"), loaded(tmp_path / "merged")
     assert alone.transcribe(waves) == whole.transcribe(waves) != base
     assert alone.model.generation_config.language == "<|ha|>"
-    attached = loaded(tiny)
-    with attach_adapter(attached, tmp_path / "adapter").disabled():
-        assert attached.transcribe(waves) == base
 
 
 def test_layers_and_targets_narrow_what_is_adapted(tmp_path: Path) -> None:

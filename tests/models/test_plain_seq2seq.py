@@ -66,7 +66,7 @@ def test_loss_equals_that_of_transformers_at_every_boundary(
 def test_text_equals_that_of_the_plain_pipeline_in_any_batch(
     ours: PlainSeq2SeqRecogniser, folder: Path, waves: list[np.ndarray]
 ) -> None:
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     for wave, heard in zip(waves, ours.transcribe(waves, words=True), strict=True):
         assert heard.text == ours.transcribe([wave])[0].text == plain_text(folder, wave)
         assert len(heard.text) > 3

@@ -12,8 +12,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from asr_adapt.audio import read_audio
 from asr_adapt.models import Hidden, Search, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.search.checks import REPEATS
 from asr_adapt.models.search.generation import Spoken
-from asr_adapt.models.search.guard import REPEATS
 
 pytestmark = [pytest.mark.pretrained, pytest.mark.realdata]
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -75,20 +75,20 @@ def rows(heard: tuple[Hidden, list[float]], place: int) -> tuple[Hidden, list[fl
 def test_unguarded_tokens_are_those_of_transformers(ours: WhisperRecogniser, data: Path) -> None:
     clips = [digits(data, "5555"), digits(data, "31"), heavy(data, "IT WAS NOT YET TIME")]
     heard = encoded(ours, clips)
-    together = said(ours, heard, Search(guard=False))
+    together = said(ours, heard, Search(hallucination_checks=False))
     outputs = BaseModelOutput(last_hidden_state=heard[0].states)
     theirs = ours.model.generate(encoder_outputs=outputs, num_beams=1, do_sample=False)
     for place, own in enumerate(together):
         expected = [token for token in theirs[place].tolist() if token < ours.end]
         assert list(own.ids) == expected and expected
-        alone = said(ours, rows(heard, place), Search(guard=False))[0]
+        alone = said(ours, rows(heard, place), Search(hallucination_checks=False))[0]
         assert alone.ids == own.ids
         np.testing.assert_allclose(alone.scores, own.scores, atol=1e-3)
 
 
 def test_digits_that_repeat_are_left_as_they_are(ours: WhisperRecogniser, data: Path) -> None:
     heard = encoded(ours, [digits(data, spoken) for spoken in ("55555", "000000", "7777777777")])
-    plain, guarded = said(ours, heard, Search(guard=False)), said(ours, heard, Search())
+    plain, guarded = said(ours, heard, Search(hallucination_checks=False)), said(ours, heard, Search())
     assert [own.looped for own in plain] == [own.looped for own in guarded] == [False, False, True]
     assert guarded[:2] == plain[:2] and all(own.ids for own in plain)
     sevens = ours.processor.tokenizer.decode(guarded[2].ids).strip()  # the model itself cannot stop here
@@ -97,7 +97,7 @@ def test_digits_that_repeat_are_left_as_they_are(ours: WhisperRecogniser, data: 
 
 def test_a_real_loop_ends_and_is_written_otherwise(ours: WhisperRecogniser, data: Path) -> None:
     heard = encoded(ours, [heavy(data, text) for text in LOOPS])
-    plain, guarded = said(ours, heard, Search(guard=False)), said(ours, heard, Search())
+    plain, guarded = said(ours, heard, Search(hallucination_checks=False)), said(ours, heard, Search())
     assert [len(own.ids) for own in plain] == [446, 446]  # to the decoder's last position
     for place, own in enumerate(guarded):
         assert own.looped and plain[place].looped

@@ -93,7 +93,7 @@ def test_the_imported_model_says_what_faster_whisper_says(
     faster = pytest.importorskip("faster_whisper")
     recogniser = load_recogniser(back, device="cpu", compute_type="float32")
     assert isinstance(recogniser, WhisperRecogniser)
-    recogniser.set_search(Search(guard=False))
+    recogniser.set_search(Search(hallucination_checks=False))
     other = faster.WhisperModel(str(exported), device="cpu", compute_type="float32", cpu_threads=1)
     for number, clip in enumerate(clips):
         filled = np.pad(clip, (0, WINDOW - len(clip)))

@@ -93,7 +93,7 @@ def test_what_is_asked_of_a_family(ours: Recogniser, noises: list[np.ndarray], f
     hidden = again.encode(again.inputs(noises[:2]), again.stack.prefix_limit)
     from_states = again.transcribe_hidden(hidden, again.stack.prefix_limit, [32_000, 16_000])
     assert [row.text for row in from_states] == [row.text for row in again.transcribe(noises[:2])]
-    again.set_dropout(Dropout(hidden=0.1))
+    again.set_dropout(Dropout(hidden_dropout=0.1))
     lora = add_lora(again, LoraSettings(2, 4.0), seed=0)
     assert len(lora.names) == 2 * 3 * 8  # both feed-forward blocks and attention of three layers
     with pytest.raises(ModelError, match="cannot be changed"):

@@ -89,7 +89,7 @@ def test_text_equals_that_of_the_plain_pipeline(
     ours: Recogniser, folder: Path, waves: list[np.ndarray]
 ) -> None:
     pipe = t.pipeline("automatic-speech-recognition", model=str(folder), device="cpu")
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     for wave in waves:
         text = ours.transcribe([wave])[0].text
         assert text == pipe(wave.copy(), generate_kwargs={"num_beams": 1})["text"].strip()
@@ -190,13 +190,13 @@ def test_an_unlisted_language_gets_a_token_that_plain_transformers_takes(
     folder: Path, waves: list[np.ndarray], tmp_path: Path
 ) -> None:
     ours = load_recogniser(folder, device="cpu")
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     before = ours.transcribe(waves, language="ha")
     ours.configure(DecoderSettings(language="pcm", language_from="ha"))
     assert [h.text for h in ours.transcribe(waves)] == [h.text for h in before]
     ours.save(tmp_path / "saved")
     again = load_recogniser(tmp_path / "saved", device="cpu")
-    again.set_search(Search(guard=False))
+    again.set_search(Search(hallucination_checks=False))
     assert "<|pcm|>" in again.processor.tokenizer.decode(again.labels(["a"])[0])
     assert [h.text for h in again.transcribe(waves)] == [h.text for h in before]
     pipe = t.pipeline("automatic-speech-recognition", model=str(tmp_path / "saved"), device="cpu")

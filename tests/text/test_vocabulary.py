@@ -11,9 +11,9 @@ from asr_adapt.text import (
 )
 
 
-def test_layout():
+def test_characters_are_counted_and_sorted():
     vocabulary = build_vocabulary(["ab ba", "c a"])
-    assert vocabulary.to_ctc() == {"<pad>": 0, "<unk>": 1, "|": 2, "a": 3, "b": 4, "c": 5}
+    assert vocabulary.characters == ("a", "b", "c")
     assert vocabulary.counts == {"a": 3, "b": 2, "c": 1}
 
 

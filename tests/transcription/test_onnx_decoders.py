@@ -56,7 +56,7 @@ def clips(count: int = 4) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    "search", [Search(), Search(beams=3), Search(hotwords=(("he", 2.0),)), Search(guard=False)]
+    "search", [Search(), Search(beams=3), Search(hotwords=(("he", 2.0),)), Search(hallucination_checks=False)]
 )
 def test_batches_say_the_same_as_torch(pair: tuple[Path, Path], search: Search) -> None:
     plain, exported = load_recogniser(pair[0], device="cpu"), open_onnx(pair[1])

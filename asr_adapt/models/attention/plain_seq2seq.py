@@ -18,8 +18,8 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.models.attention.seq2seq import Seq2SeqNetwork, Seq2SeqRecogniser
 from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Search
 from asr_adapt.models.search.biasing import PhraseBias
+from asr_adapt.models.search.checks import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
-from asr_adapt.models.search.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.stack import LayerStack
 
 #: The longest piece, in seconds: what these models were trained on, roughly.
@@ -86,7 +86,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         self.settings = settings
 
     def set_search(self, search: Search) -> None:
-        """Beams, guard, fallback; raises ModelError for a prompt, which the family was never taught."""
+        """Beams, checks, fallback; raises ModelError for a prompt, which the family was never taught."""
         self._refuse(("a prompt", bool(search.prompt)))
         self.search, self._bias = search, self.bias(search)
 
@@ -121,7 +121,7 @@ class PlainSeq2SeqRecogniser(Seq2SeqRecogniser):
         return [[*prefix, *ids, self.end] for ids in coded]
 
     def speak(self, heard: Hidden, language: str | None, seconds: Sequence[float]) -> list[Spoken]:
-        """Greedily, or by beam, guarded unless the search says otherwise."""
+        """Greedily, or by beam, with checks for loops unless the search says otherwise."""
         given = torch.tensor([self.prefix(language)] * len(heard.states), device=heard.states.device)
         mask = self.network.mask(heard.states, heard.lengths)
         before = self.positions_before(heard.states.shape[1])

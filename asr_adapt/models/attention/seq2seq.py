@@ -123,7 +123,9 @@ class Seq2SeqRecogniser(Recogniser):
         """Set the layers' rates; layer drop is this object's own."""
         if dropout.layer_drop is not None:
             self._layer_drop = dropout.layer_drop
-        self.network.set_dropout(dropout.hidden, dropout.attention, dropout.activation)
+        self.network.set_dropout(
+            dropout.hidden_dropout, dropout.attention_dropout, dropout.activation_dropout
+        )
 
     def encode(self, batch: Hidden, boundary: int) -> Hidden:
         """Run the encoder's stages below ``boundary``."""
@@ -204,20 +206,11 @@ class Seq2SeqRecogniser(Recogniser):
         self.model.eval()
         return self._written(self.heard(waveforms), [len(w) for w in waveforms], words, language)
 
-    @torch.inference_mode()
-    def transcribe_hidden(
-        self,
-        hidden: Hidden,
-        boundary: int,
-        samples: Sequence[int],
-        *,
-        words: bool = False,
-        language: str | None = None,
+    def _from_boundary(
+        self, hidden: Hidden, boundary: int, samples: Sequence[int], words: bool, language: str | None
     ) -> list[Hypothesis]:
-        """Transcripts from the states at ``boundary``: what is left of the encoder, then the decoder."""
-        self.model.eval()
-        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
-        heard = self._encoder(Hidden(states, hidden.lengths), boundary, self.stack.prefix_limit)
+        """What is left of the encoder, then the decoder."""
+        heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
         return self._written(heard, samples, words, language)
 
     def _written(
@@ -279,7 +272,7 @@ def described(search: Search) -> str:
     """How a decoder searches, in a few words."""
     parts = [
         "greedy" if search.beams == 1 else f"beam {search.beams}",
-        "guarded" if search.guard else "",
+        "guarded" if search.hallucination_checks else "",  # as older predictions say
         "fallback" if search.fallback else "",
         "prompt" if search.prompt else "",
         f"{len(search.hotwords)} hotwords {list_mark(search.hotwords)}" if search.hotwords else "",

@@ -173,20 +173,11 @@ class CtcRecogniser(EncoderRecogniser):
         self.model.eval()
         return self._written(self.logits(self.inputs(waveforms).to(self.device)), words)
 
-    @torch.inference_mode()
-    def transcribe_hidden(
-        self,
-        hidden: Hidden,
-        boundary: int,
-        samples: Sequence[int],
-        *,
-        words: bool = False,
-        language: str | None = None,
+    def _from_boundary(
+        self, hidden: Hidden, boundary: int, samples: Sequence[int], words: bool, language: str | None
     ) -> list[Hypothesis]:
-        """Greedy transcripts from the states at ``boundary``."""
-        self.model.eval()
-        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
-        out = self._run(Hidden(states, hidden.lengths), boundary, len(self.stack), None)
+        """Greedily."""
+        out = self._run(hidden, boundary, len(self.stack), None)
         return self._written(out, words)
 
     def _written(self, out: Hidden, words: bool) -> list[Hypothesis]:

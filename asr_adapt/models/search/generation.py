@@ -2,7 +2,7 @@
 
 Knows which tokens may follow, and when a row ends: at its end token, at its bound, or where it repeats
 itself. Does not know audio, tokenisers or what a token means, nor beams (``beam_search``) or what is done
-about a loop (``guard``). A row's tokens do not depend on the other rows of its batch.
+about a loop (``checks``). A row's tokens do not depend on the other rows of its batch.
 """
 
 from __future__ import annotations

@@ -109,20 +109,11 @@ class TransducerRecogniser(EncoderRecogniser):
             self.inputs(waveforms).to(self.device), 0, [len(w) for w in waveforms], words=words
         )
 
-    @torch.inference_mode()
-    def transcribe_hidden(
-        self,
-        hidden: Hidden,
-        boundary: int,
-        samples: Sequence[int],
-        *,
-        words: bool = False,
-        language: str | None = None,
+    def _from_boundary(
+        self, hidden: Hidden, boundary: int, samples: Sequence[int], words: bool, language: str | None
     ) -> list[Hypothesis]:
-        """Greedy transcripts from the states at ``boundary``."""
-        self.model.eval()
-        states = hidden.states if boundary == 0 else hidden.states.to(self.dtype)
-        out = self._run(Hidden(states, hidden.lengths), boundary, len(self.stack) - 1, None)
+        """Greedily."""
+        out = self._run(hidden, boundary, len(self.stack) - 1, None)
         most = torch.tensor([self._most_steps(count) for count in samples], device=out.lengths.device)
         return [self._hypothesis(row, words) for row in search(self.model, out.states, out.lengths, most)]
 

@@ -25,15 +25,15 @@ from asr_adapt.models.words.viterbi import forced_alignment
 from asr_adapt.transcription.decoding.beam import BeamOptions, BeamSearch, Candidate
 from asr_adapt.transcription.decoding.ngram import load_language_model
 
-#: What a CTC model may be told of the search; a loop or silence it cannot get wrong, so it needs no guard.
+#: What a CTC model may be told of the search; a loop or silence it cannot get wrong, so it needs no checks.
 _FUSED = ("language_model", "hotwords", "hotwords_weight", "beam_size", "language_model_weight")
-_NEEDLESS = ("guard", "task")
+_NEEDLESS = ("hallucination_checks", "task")
 #: Fields of :class:`Decoding` and what a decoder's :class:`Search` calls them, with how a value becomes its
 #: own.
 _SEARCHED: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "beam_size": ("beams", int),
     "prompt": ("prompt", str),
-    "guard": ("guard", bool),
+    "hallucination_checks": ("hallucination_checks", bool),
     "fallback": ("fallback", bool),
     "temperatures": ("temperatures", tuple),
     "log_prob_threshold": ("mean_score", lambda value: float("-inf") if value is None else value),

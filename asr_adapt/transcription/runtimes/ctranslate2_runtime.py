@@ -1,7 +1,7 @@
-"""A Whisper whose network CTranslate2 computes: long audio, words and guard are those of torch.
+"""A Whisper whose network CTranslate2 computes: long audio, words and checks are those of torch.
 
 Knows CTranslate2's calls and what they leave out. Does not know how windows follow each other or what is
-believed (:mod:`asr_adapt.models.search.guard`): only how one attempt at a window is made differs.
+believed (:mod:`asr_adapt.models.search.checks`): only how one attempt at a window is made differs.
 
 CTranslate2 gives one score for a whole attempt, so a phrase's confidence is that of its window unless words
 are asked for, which costs another pass of the decoder. It draws from one stream of random numbers for each

@@ -1,8 +1,8 @@
 """How Whisper's transcripts are searched for: language, prompt, doubt, silence.
 
 Knows what is given to the decoder and when an attempt is not believed. Does not know how tokens follow each
-other (``generation``), what is done about a loop (``guard``) nor audio. Thresholds and their use are OpenAI's
-(arXiv 2212.04356, section 4.5).
+other (``generation``), what is done about a loop (``checks``) nor audio. Thresholds and their use are
+OpenAI's (arXiv 2212.04356, section 4.5).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from asr_adapt.models.attention.whisper.network import WhisperNetwork
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden, Search
 from asr_adapt.models.search.biasing import PhraseBias
+from asr_adapt.models.search.checks import Doubt, attempt_with, doubt, most_tokens, transcribed
 from asr_adapt.models.search.decoder_cache import DecoderCache
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
-from asr_adapt.models.search.guard import Doubt, attempt_with, doubt, most_tokens, transcribed
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class WhisperDecoding:
         heard = self.begun(hidden, language, task, seconds)
         options, doubted = self.options, self._doubted if self.options.fallback else None
         found = transcribed(self.attempt, heard, self.rules(heard.given.shape[1]), options, doubted)
-        return self._without_silence(heard, found) if options.guard else found
+        return self._without_silence(heard, found) if options.hallucination_checks else found
 
     def begun(
         self, hidden: Hidden, language: str | None, task: str, seconds: Sequence[float]

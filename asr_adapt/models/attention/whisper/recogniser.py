@@ -158,7 +158,7 @@ class WhisperRecogniser(WhisperParts):
         self.model.config.audio_context = "dynamic" if name == "dynamic" else "full"
 
     def set_search(self, search: Search) -> None:
-        """Decode under ``search``: beams, guard, fallback, silence, prompt."""
+        """Decode under ``search``: beams, checks, fallback, silence, prompt."""
         self.decoding = copy(self.decoding)  # another object with the same weights may search otherwise
         self.search = self.decoding.options = search
         self.decoding.bias = self.bias(search)
@@ -281,12 +281,6 @@ class WhisperRecogniser(WhisperParts):
             if row[0] == self.tokens.previous:
                 wanted[number, : list(row).index(self.tokens.start)] = IGNORED
         return given, wanted
-
-    @torch.inference_mode()
-    def detect_languages(self, waveforms: Sequence[np.ndarray]) -> list[dict[str, float]]:
-        """Probability of each language in each waveform."""
-        self.model.eval()
-        return self.decoding.languages(self.heard(waveforms))
 
     def prefix(self, language: str | None) -> list[int]:
         """Start, language, task and no timestamps."""

@@ -20,8 +20,8 @@ from asr_adapt.models.attention.whisper.timestamps import PhraseSpan, TimedRules
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden
 from asr_adapt.models.hypothesis import Decoded, HeardWindow, Phrase, Window
+from asr_adapt.models.search.checks import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
-from asr_adapt.models.search.guard import Doubt, doubt, most_tokens, transcribed
 from asr_adapt.models.search.repetition import compression
 from asr_adapt.models.words.holes import early_end, holes, slow
 from asr_adapt.models.words.limits import limited

@@ -57,14 +57,14 @@ def doubt(said: Spoken, text: str, search: Search) -> Doubt:
 def transcribed(
     attempt: Attempt, heard: EncoderOutput, rules: Rules, search: Search, doubted: Doubted | None = None
 ) -> list[Spoken]:
-    """What is said in each row, as ``search`` says; unguarded, rows that loop are marked and left.
+    """What is said in each row, as ``search`` says; without its checks, rows that loop are marked and left.
 
     A row that loops is searched again by beam, and cut behind its first repetition where every hypothesis
     loops. Then rows that are ``doubted`` are tried at one temperature after the other until they are not;
     where they always are, the most probable attempt that does not repeat itself stands (faster-whisper's
     choice; OpenAI's takes the last).
     """
-    if not search.guard:
+    if not search.hallucination_checks:
         plain = replace(heard, most=None), replace(rules, repeats=None)
         found = attempt(*plain, search, search.temperatures[0])
         return [replace(said, looped=REPEATS.first_end(said.ids) is not None) for said in found]
