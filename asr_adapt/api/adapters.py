@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asr_adapt.errors import UsageError
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.models import Recogniser
 
 #: The word that asks for a choice among the adapters that are given besides.
 AUTO = "auto"
-#: The model of a command that names none: an adapter then goes onto the base that it names itself.
-UNNAMED = "nano-en"
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Adapters:
     @staticmethod
     def base(model: str) -> str | None:
         """The base that a user named; None for the one of a command without ``--model``."""
-        return None if model == UNNAMED else model
+        return None if model == DEFAULT_MODEL else model
 
     def _named(self) -> str:
         """The base that the first adapter names."""

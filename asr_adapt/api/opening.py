@@ -150,7 +150,7 @@ class ChosenModel:
     @property
     def keeps(self) -> bool:
         """Whether transcripts follow from weights and settings alone, so that they may be kept and reused."""
-        plain = self.decoding.told("search").keys() <= {"guard"} and not self.adapters.several
+        plain = self.decoding.told("search").keys() <= {"hallucination_checks"} and not self.adapters.several
         return plain and self.chosen_runtime is Runtime.torch
 
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from asr_adapt.api.transcribing import DEFAULT_MODEL, Transcriber
+from asr_adapt.api.transcribing import Transcriber
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest

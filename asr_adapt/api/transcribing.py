@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 from asr_adapt.api.adapters import adapters_from
 from asr_adapt.api.opening import ChosenModel, Runtime, RuntimeName
 from asr_adapt.decoding import Decoding
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     Input = str | Path | np.ndarray
     OnProgress = Callable[[HearingProgress], None]
 
-DEFAULT_MODEL = "nano-en"
 Hotwords = Mapping[str, float | None] | Sequence[str]
 
 

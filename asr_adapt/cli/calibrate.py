@@ -20,6 +20,7 @@ from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.decoding import Decoding
 from asr_adapt.destinations import require_file
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Manifest
@@ -35,7 +36,7 @@ def register(app: typer.Typer) -> None:
 @takes_decoding(*MEASURED, "batch_seconds")
 def calibrate(
     manifest: options.ScoredManifest,
-    model: options.Model = "nano-en",
+    model: options.Model = DEFAULT_MODEL,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write. Default: MODEL/calibration.json.")
     ] = None,

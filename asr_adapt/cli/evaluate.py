@@ -23,6 +23,7 @@ from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.cli.progress import Start
@@ -48,7 +49,7 @@ def register(app: typer.Typer) -> None:
 @takes_decoding(*MEASURED, "word_timestamps", "calibration", *BATCHES)
 def evaluate(
     manifest: options.ScoredManifest,
-    model: options.Model = "nano-en",
+    model: options.Model = DEFAULT_MODEL,
     adapter: options.Adapter = None,
     output: Output = None,
     by: By = None,

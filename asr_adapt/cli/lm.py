@@ -16,6 +16,7 @@ import typer
 from asr_adapt.cli import options, panels
 from asr_adapt.destinations import expanded, require_file
 from asr_adapt.errors import DataError
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +52,7 @@ def build(
 def tune_lm(
     manifest: Annotated[str, typer.Argument(metavar="DEV_MANIFEST", help="Rows with audio and text.")],
     lm: Annotated[Path, typer.Option("--lm", help="Language model to tune (ARPA).")],
-    model: options.Model = "nano-en",
+    model: options.Model = DEFAULT_MODEL,
     rows: Annotated[int, typer.Option(min=1, help="Maximum rows to use, evenly spread.")] = 200,
     beam_width: Annotated[int, typer.Option(min=1, help="Width of the beam.")] = 32,
     normalise: options.Normalise = "basic",

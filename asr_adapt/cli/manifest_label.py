@@ -12,6 +12,7 @@ import typer
 
 from asr_adapt.cli.manifest_output import print_json
 from asr_adapt.destinations import expanded, require_file
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.transcription.pseudo_labels import Labelled
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 def label(
     manifests: list[str] = typer.Argument(..., help="Manifest files or globs; transcripts are not needed."),
     output: Path = typer.Option(..., "-o", "--output", help="Manifest of the rows that are kept."),
-    model: str = typer.Option("nano-en", "--model", "-m", help="Model name, directory or file, or hub id."),
+    model: str = typer.Option(
+        DEFAULT_MODEL, "--model", "-m", help="Model name, directory or file, or hub id."
+    ),
     second: str | None = typer.Option(
         None, "--second", help="Model for the second hearing. Default: --model, on the clip a little faster."
     ),

@@ -16,6 +16,7 @@ from asr_adapt.cli import panels
 from asr_adapt.destinations import expanded, require_folder
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.manifest import Utterance
@@ -79,7 +80,7 @@ def probe(
     chosen = tuple(name.strip() for name in layers.split(",") if name.strip())
     options = ProbeOptions(label, group, chosen, pool, folds, seed)
     with alone(output):
-        result = probe_manifest(inputs[0], options, model=model or "nano-en")
+        result = probe_manifest(inputs[0], options, model=model or DEFAULT_MODEL)
         if output is not None:
             result.save(output, overwrite=overwrite)
     if as_json:

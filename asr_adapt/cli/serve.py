@@ -20,6 +20,7 @@ from asr_adapt.cli import options, panels
 from asr_adapt.cli.decoding_options import takes_decoding
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.transcription.serve.running import Server
@@ -72,7 +73,7 @@ def serve(
     from asr_adapt.transcription.serve.corrections import Corrections
     from asr_adapt.transcription.serve.settings import LOCAL_NAMES
 
-    names = model or ["nano-en"]
+    names = model or [DEFAULT_MODEL]
     kept = None if corrections is None else Corrections(corrections, tuple(names))
     recognisers = {n: ChosenModel(n, decoding, runtime, device, compute_type).load() for n in names}
     settings = ServerSettings(

@@ -21,6 +21,7 @@ from asr_adapt.cli.live import Live, LiveSettings, MicrophoneName, Step, transcr
 from asr_adapt.cli.ranks import is_main, refuse_standard_input
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from asr_adapt.transcription.files_run import RunReport, RunSettings
@@ -87,7 +88,7 @@ def register(app: typer.Typer) -> None:
 @takes_decoding(*MEASURED, *FILES, *BATCHES)
 def transcribe(
     inputs: Inputs = None,
-    model: options.Model = "nano-en",
+    model: options.Model = DEFAULT_MODEL,
     adapter: options.Adapter = None,
     model_dir: ModelDir = None,
     format: Format = "",

@@ -20,6 +20,7 @@ from asr_adapt.errors import DataError, NotComparableError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, Utterance, require_rows
 from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.pretrained import DEFAULT_MODEL
 from asr_adapt.probing.classifier import Answer, FeatureOrigin, LinearProbe
 from asr_adapt.probing.features import Features, choose_stages, fingerprint, pooled_features
 from asr_adapt.probing.plot import write_sweep_plot
@@ -131,7 +132,7 @@ class ProbeResult:
 
 
 def probe_manifest(
-    manifest: str | Path | Manifest, options: ProbeOptions, *, model: str | Path | Recogniser = "nano-en"
+    manifest: str | Path | Manifest, options: ProbeOptions, *, model: str | Path | Recogniser = DEFAULT_MODEL
 ) -> ProbeResult:
     """Sweep stages and classifiers on the labelled rows of ``manifest``; fit the best one on all of them.
 

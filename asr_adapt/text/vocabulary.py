@@ -38,11 +38,6 @@ class CharacterVocabulary:
     counts: Mapping[str, int]
     rare: Mapping[str, str] = field(default_factory=dict)
 
-    def to_ctc(self) -> dict[str, int]:
-        """The ``vocab.json`` dict: ``<pad>`` (blank) 0, ``<unk>`` 1, ``|`` (word delimiter) 2, characters."""
-        tokens = (PAD, UNKNOWN, WORD_DELIMITER, *self.characters)
-        return {token: index for index, token in enumerate(tokens)}
-
     def simplify(self, text: str) -> str:
         """``text`` with rare characters replaced by their base letter where there is one."""
         table = {ord(rare): base for rare, base in self.rare.items() if base}

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from asr_adapt.errors import UsageError
 from asr_adapt.files import user_path
+from asr_adapt.pretrained import DEFAULT_MODEL
 
 #: Purpose → what it is for.
 PURPOSES = {
@@ -49,7 +50,7 @@ def family_of(model: str) -> str:
     from asr_adapt.pretrained.catalogue import find
 
     named = find(model) is not None or any(kind in model.lower() for kind in ("whisper", "moonshine", "s2t"))
-    return "whisper" if named and model != "nano-en" else "ctc"
+    return "whisper" if named and model != DEFAULT_MODEL else "ctc"
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:

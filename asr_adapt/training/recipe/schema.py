@@ -10,65 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
+from asr_adapt.pretrained import DEFAULT_MODEL
 from asr_adapt.training.recipe.augmentation import Augment
 from asr_adapt.training.recipe.budget import Retention
 from asr_adapt.training.recipe.decoder import Decoder
+from asr_adapt.training.recipe.optimiser import Optimiser, Schedule
 from asr_adapt.training.recipe.section import Count, Positive, Section, Share
 from asr_adapt.training.recipe.strategy import Averaging, Strategy
 
 __all__ = ["Averaging", "Optimiser", "Recipe", "Schedule", "Strategy"]
 
 Paths = Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)]
-
-
-class Optimiser(Section):
-    """Optimiser, with separate rates for body and head."""
-
-    kind: Literal["adamw", "adamw_8bit", "muon"] = Field(
-        "adamw",
-        description="muon: Muon on the layers' matrices, AdamW on the rest; for training from scratch. "
-        "adamw_8bit: AdamW with its moments in 8 bits, a quarter of the memory (extra small-gpu).",
-    )
-    learning_rate: Positive = Field(
-        2e-4, description="Peak learning rate of the top trainable layer. Default: chosen for the model."
-    )
-    head_learning_rate: Positive | None = Field(
-        None, description="Peak learning rate of the head. Default: learning_rate."
-    )
-    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = Field(
-        1.0, description="Learning rate of each layer, as a factor of the one above it."
-    )
-    rates: dict[str, Positive] = Field(
-        {},
-        description="Name → factor on the rate; a glob or regular expression for whole parameter or stage "
-        "names. Factors of several matches multiply.",
-    )
-    weight_decay: Annotated[float, Field(ge=0.0)] = Field(
-        0.01, description="Weight decay; not applied to norms and biases."
-    )
-    betas: tuple[Share, Share] = Field((0.9, 0.98), description="Adam's decay rates.")
-    gradient_clip: Annotated[float, Field(ge=0.0)] = Field(
-        1.0, description="Maximum gradient norm; 0 disables clipping."
-    )
-
-
-class Schedule(Section):
-    """How long, and how the rate moves."""
-
-    steps: Count = Field(400, description="Optimiser steps. Default: chosen for the model.")
-    kind: Literal["tri_stage", "linear", "cosine", "constant"] = Field(
-        "tri_stage",
-        description="After warm-up: hold then exponential decay, linear or cosine to zero, or constant.",
-    )
-    warmup: Share = Field(0.1, description="Share of the steps used for warm-up.")
-    hold: Share = Field(0.4, description="Share of the steps at the peak (tri_stage).")
-    final: Share = Field(0.05, description="Final rate as a share of the peak (tri_stage, cosine).")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Schedule:
-        if self.kind == "tri_stage" and self.warmup + self.hold > 1.0:
-            raise ValueError("warmup + hold must not exceed 1")
-        return self
 
 
 def _seconds_or_auto(value: Any) -> float | str | None:
@@ -234,7 +186,7 @@ def _strategy(value: object) -> object:
 class Recipe(Section):
     """One training run."""
 
-    model: str = Field("nano-en", description="Model name, directory or file, or hub id.")
+    model: str = Field(DEFAULT_MODEL, description="Model name, directory or file, or hub id.")
     train: Paths = Field(description="Training manifest(s): a path, a list or a glob.")
     dev: Paths = Field(description="Manifest(s) for choosing the best step and early stopping.")
     test: Paths | None = Field(
@@ -319,25 +271,18 @@ class Recipe(Section):
             raise ValueError(
                 "decoder.timestamps_share needs augment.speed off, which would shift the timestamps"
             )
-        if self.retention.guard_budget is not None:
-            if not self.guard:
-                raise ValueError("retention.guard_budget needs guard: the budget is of its WER")
-            if self.vocabulary.mode != "keep" or self.initialise == "random":
-                raise ValueError(
-                    "retention.guard_budget needs vocabulary keep and initialise pretrained: "
-                    "only weights that started from the base's can be blended with them"
-                )
+        if self.retention.guard_budget is not None and not self.guard:
+            raise ValueError("retention.guard_budget needs guard: the budget is of its WER")
         if self.initialise == "random" and self.strategy.name != "full":
             raise ValueError("initialise random needs strategy.name full: frozen random layers are useless")
         return self
 
     @model_validator(mode="after")
     def _blendable(self) -> Recipe:
-        if self.retention.share is not None and (
-            self.vocabulary.mode != "keep" or self.initialise == "random"
-        ):
+        asked = [name for name in ("guard_budget", "share") if getattr(self.retention, name) is not None]
+        if asked and (self.vocabulary.mode != "keep" or self.initialise == "random"):
             raise ValueError(
-                "retention.share needs vocabulary keep and initialise pretrained: only weights that grew out "
-                "of the base's can be blended with them"
+                f"retention.{asked[0]} needs vocabulary keep and initialise pretrained: only weights that "
+                "started from the base's can be blended with them"
             )
         return self

@@ -131,7 +131,7 @@ def starting_values(recogniser: Recogniser) -> StartingValues:
 
 
 def _on_gpu(recogniser: Recogniser) -> bool:
-    return next(recogniser.model.parameters()).device.type == "cuda"
+    return recogniser.device.type == "cuda"
 
 
 def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
@@ -159,9 +159,8 @@ def with_starting_values(recipe: Recipe, recogniser: Recogniser) -> Recipe:
         chosen["retention"] = {"guard_budget": found.budget}
         if "strategy" in chosen and found.strategy == "full":
             chosen["retention"]["points"] = FULL_POINTS  # each mixture runs the encoder on dev and guard
-    unwatched = not recipe.guard and recipe.replay is None and "strategy" in chosen
-    unwatched = unwatched and recipe.vocabulary.mode == "keep"
-    if unwatched and found.share and recipe.decoder.language in (None, "en"):
+    watched = recipe.guard or recipe.replay or recipe.vocabulary.mode != "keep"
+    if not watched and "strategy" in chosen and found.share and recipe.decoder.language in (None, "en"):
         chosen["retention"] = {"share": found.share}
     sections = {name: _filled(getattr(recipe, name), values) for name, values in chosen.items()}
     shown = [

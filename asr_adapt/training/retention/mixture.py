@@ -114,11 +114,11 @@ def retain(
     ``measure`` gives ``dev`` and ``guard`` WER of the recogniser as it is now. The chosen weights are left in
     ``recogniser``. Returns None where the recipe has neither budget nor share.
     """
-    budget, share = recipe.retention.budget, recipe.retention.share
-    if budget is None and share in (None, 1.0):
+    budget, share = recipe.retention.budget, recipe.retention.share or 1.0
+    if budget is None and share == 1.0:
         return None
     base = load_recogniser(recipe.model, device=str(recogniser.device), compute_type="float32")
-    base.configure(DecoderSettings(**recipe.decoder.model_dump()))
+    base.configure(recipe.decoder.settings(DecoderSettings))
     weights = weights_of(base), weights_of(recogniser)
     require_same_shape(*weights, (recipe.model, "the adapted model"))
     require_same_vocabulary(base, recogniser)
@@ -131,8 +131,8 @@ def retain(
     shares = np.linspace(0.0, 1.0, recipe.retention.points).tolist() if mixer.changed else [0.0]
     recogniser.model.eval()
     if budget is None:
-        mixer.set([share or 1.0] * len(mixer.groups))
-        kept = KeptShare(share or 1.0, mixer.shares)
+        mixer.set([share] * len(mixer.groups))
+        kept = KeptShare(share, mixer.shares)
         logger.info("%s", kept.sentence())
         return kept
     blend = sweep(mixer, both, budget, shares, refine=recipe.retention.refine)
