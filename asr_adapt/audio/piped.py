@@ -36,7 +36,7 @@ _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _SampleFormat:
     """How samples lie behind the header; ``length`` counts their bytes, None: to the end of the pipe."""
 
     rate: int = RAW_RATE
@@ -101,7 +101,7 @@ class _Pipe:
         return bytes(found)
 
 
-def _layout(pipe: _Pipe) -> _Layout:
+def _layout(pipe: _Pipe) -> _SampleFormat:
     head = pipe.peek(12)
     if head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE":
         return _wav(pipe)
@@ -114,10 +114,10 @@ def _layout(pipe: _Pipe) -> _Layout:
             "pipe it through ffmpeg -i - -f s16le -ar 16000 -ac 1 -",
             path="<stdin>",
         )
-    return _Layout()
+    return _SampleFormat()
 
 
-def _wav(pipe: _Pipe) -> _Layout:
+def _wav(pipe: _Pipe) -> _SampleFormat:
     """Read the header up to the samples."""
     pipe.take(12)
     layout = None
@@ -133,10 +133,10 @@ def _wav(pipe: _Pipe) -> _Layout:
     if layout is None:
         raise AudioError("is no WAV that can be read: its header names no format.", path="<stdin>")
     known = None if length in _UNKNOWN_LENGTHS else length
-    return _Layout(layout.rate, layout.channels, layout.kind, known)
+    return _SampleFormat(layout.rate, layout.channels, layout.kind, known)
 
 
-def _format(chunk: bytes) -> _Layout:
+def _format(chunk: bytes) -> _SampleFormat:
     if len(chunk) < 16:
         raise AudioError("is no WAV that can be read: its format is cut short.", path="<stdin>")
     tag, channels, rate, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
@@ -153,10 +153,12 @@ def _format(chunk: bytes) -> _Layout:
             "pipe it through ffmpeg -i - -f s16le -ar 16000 -ac 1 -",
             path="<stdin>",
         )
-    return _Layout(rate, channels, kind)
+    return _SampleFormat(rate, channels, kind)
 
 
-def _mono(pipe: _Pipe, layout: _Layout, channel: int | None, remark: Remark | None) -> Iterator[Samples]:
+def _mono(
+    pipe: _Pipe, layout: _SampleFormat, channel: int | None, remark: Remark | None
+) -> Iterator[Samples]:
     left, rest = layout.length, b""
     for block in pipe.blocks():
         taken = block if left is None else block[:left]

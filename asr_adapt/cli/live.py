@@ -170,7 +170,7 @@ def _stopping() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-class _Lines:
+class _PrintedLines:
     """Committed words one behind the other, a line for each segment, flushed as they come."""
 
     def __init__(self, quiet: bool) -> None:
@@ -203,7 +203,7 @@ class _Lines:
             self.printed = ""
 
 
-class _Screen(_Lines):
+class _Screen(_PrintedLines):
     """The same on a terminal, with the words that may still change dim behind them.
 
     They fill the line at most: then the cursor can go back to where they began.
@@ -258,9 +258,9 @@ class _Screen(_Lines):
 
 
 @contextmanager
-def _printer(quiet: bool) -> Iterator[_Lines]:
+def _printer(quiet: bool) -> Iterator[_PrintedLines]:
     """What prints updates; its line is ended whatever happens."""
-    lines = _Screen(quiet) if sys.stdout.isatty() else _Lines(quiet)
+    lines = _Screen(quiet) if sys.stdout.isatty() else _PrintedLines(quiet)
     try:
         yield lines
     finally:

@@ -21,48 +21,11 @@ from torch import Tensor
 from asr_adapt.errors import ModelError
 from asr_adapt.manifest import ModelLimits
 from asr_adapt.manifest.windows import TimedText
+from asr_adapt.models.capabilities import Capabilities
 from asr_adapt.models.hypothesis import HeardWindow, Hypothesis, Window
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.settings import DecoderSettings, Dropout, Search
 from asr_adapt.models.stack import LayerStack
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What a recogniser can do. Whoever depends on it asks here, never for a family.
-
-    ``decoder``: :meth:`Recogniser.set_search` takes beams, checks and fallback, and with ``prompt`` a prompt;
-    ``hotwords`` can be favoured. ``language_model``: an n-gram model can take part in the search.
-    ``hears_windows``: :meth:`Recogniser.hear_windows` says when what was said, so long audio is heard as
-    Whisper does. ``timestamps``: it can be taught rows with timestamps. ``confidence``: hypotheses and words
-    carry probabilities. ``alignment``: words of a known transcript can be found by forced alignment of its
-    frames. ``extendable_vocabulary``: characters that it cannot write may be added. ``label_smoothing``:
-    :meth:`Recogniser.losses` takes it. ``tied_head``: the output head is the input embedding too; then it is
-    large, and no adapter may change it. ``concurrent``: several threads may transcribe at once, and on a CPU
-    that is faster. ``languages`` are the codes between which a user may choose, empty where there is no
-    choice; ``spoken_languages`` those of them that name what is spoken, so that a row's ``lang`` chooses.
-    ``word_times``: hypotheses tell when words were said, if asked.
-    ``silence``: a row without text teaches it to write nothing where nobody speaks.
-    ``contexts`` are the ways to hear a clip between which its user must choose, dearest first; empty: one.
-    """
-
-    decoder: bool = False
-    prompt: bool = False
-    hotwords: bool = False
-    language_model: bool = False
-    hears_windows: bool = False
-    timestamps: bool = False
-    confidence: bool = True
-    alignment: bool = False
-    extendable_vocabulary: bool = False
-    label_smoothing: bool = False
-    tied_head: bool = False
-    concurrent: bool = False
-    silence: bool = False
-    word_times: bool = True
-    languages: tuple[str, ...] = ()
-    spoken_languages: tuple[str, ...] = ()
-    contexts: tuple[str, ...] = ()
 
 
 @dataclass

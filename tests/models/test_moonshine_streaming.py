@@ -62,7 +62,7 @@ def test_loss_equals_that_of_transformers_at_every_boundary(
 def test_text_equals_that_of_generate_in_any_batch_with_word_times(
     ours: MoonshineStreamingRecogniser, folder: Path, clips: list[np.ndarray]
 ) -> None:
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     reference = t.AutoModelForSpeechSeq2Seq.from_pretrained(folder).eval()
     texts = []
     for wave, heard in zip(clips, ours.transcribe(clips, words=True), strict=True):

@@ -75,7 +75,7 @@ def test_text_equals_that_of_plain_transformers_in_any_batch(
     ours: Qwen3AsrRecogniser, plain: tuple[Any, Any], waves: list[np.ndarray], language: str | None
 ) -> None:
     model, processor = plain
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     own = clips(waves)
     for wave, heard in zip(own, ours.transcribe(own, language=language), strict=True):
         assert heard.text == ours.transcribe([wave], language=language)[0].text
@@ -89,9 +89,9 @@ def test_text_equals_that_of_plain_transformers_in_any_batch(
 
 
 def test_a_beam_finds_the_same_in_any_batch(ours: Qwen3AsrRecogniser, waves: list[np.ndarray]) -> None:
-    ours.set_search(Search(guard=False))
+    ours.set_search(Search(hallucination_checks=False))
     greedy = [row.text for row in ours.transcribe(clips(waves))]
-    ours.set_search(Search(beams=3, guard=False))
+    ours.set_search(Search(beams=3, hallucination_checks=False))
     found = ours.transcribe(clips(waves))
     assert [row.text for row in found] != greedy
     for row, wave in zip(found, clips(waves), strict=True):

@@ -22,7 +22,7 @@ from asr_adapt.errors import UsageError
 from asr_adapt.manifest import Manifest
 from asr_adapt.transcription.serve import ServerSettings
 from asr_adapt.transcription.serve.corrections import Correction, Corrections
-from asr_adapt.transcription.serve.settings import Refused
+from asr_adapt.transcription.serve.refused import Refused
 
 RATE = 16_000
 ADDRESS = re.compile(r"http://127\.0\.0\.1:(\d+)/")

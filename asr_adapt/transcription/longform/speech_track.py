@@ -49,7 +49,7 @@ class _Lane:
 
 
 @dataclass
-class _Hearing:
+class _HeardSpeech:
     """A window that is being heard, with the turns of its holes that are not taken yet."""
 
     piece: Piece
@@ -71,7 +71,7 @@ class SpeechTrack(Track):
         self._cuts = Cuts(window, round(options.speech_pad * rate), round(options.max_silence * rate))
         self._stops = {start: stop for start, stop in known}
         self._lanes: list[_Lane] = []
-        self._hearing: dict[int, _Hearing] = {}  # by the first sample of the window
+        self._hearing: dict[int, _HeardSpeech] = {}  # by the first sample of the window
         self._again: list[Turn] = []
 
     def add(self, piece: Piece) -> None:
@@ -117,7 +117,7 @@ class SpeechTrack(Track):
                 self.finished[span] = self.known[span]
                 continue
             lane.busy = True
-            self._hearing[piece.start] = _Hearing(piece, lane, start)
+            self._hearing[piece.start] = _HeardSpeech(piece, lane, start)
             return self._divisible(self._turn(piece, 0, piece.samples))
         return None
 
@@ -153,7 +153,7 @@ class SpeechTrack(Track):
             placed = Clock(own.piece, self.rate).placed(said, looped=own.looped)
             self.finished[(own.piece.start, own.stop)] = replace(placed, unclear=own.unclear)
 
-    def _halve(self, turn: Turn, own: _Hearing) -> None:
+    def _halve(self, turn: Turn, own: _HeardSpeech) -> None:
         """A window that is not believed is heard again as a smaller one, a hole as two of them."""
         pause = _middle_pause(turn)
         assert pause is not None
@@ -165,7 +165,7 @@ class SpeechTrack(Track):
         for start, end in ((turn.start, cut), (cut, stop)):
             self._hear_again(self._turn(turn.piece, start, turn.piece.samples[start:end]), own)
 
-    def _hear_on(self, turn: Turn, heard: HeardWindow, until: float, own: _Hearing) -> None:
+    def _hear_on(self, turn: Turn, heard: HeardWindow, until: float, own: _HeardSpeech) -> None:
         """The lane goes on where this window was heard to: with its rest, or behind it."""
         step = len(turn.window.samples)
         if self._unheard(turn, until):
@@ -175,7 +175,7 @@ class SpeechTrack(Track):
         self._advance(own.lane, position)
         self._remember(Hypothesis("", phrases=heard.phrases))
 
-    def _hear_holes(self, turn: Turn, heard: HeardWindow, own: _Hearing) -> None:
+    def _hear_holes(self, turn: Turn, heard: HeardWindow, own: _HeardSpeech) -> None:
         """Speech without words inside the window; that of a hole's own window only where it is smaller."""
         most = len(turn.window.samples) * (SHRINKS if turn.hole else 1.0)
         pad = self.options.speech_pad
@@ -185,14 +185,14 @@ class SpeechTrack(Track):
             if len(samples) < most:  # so that every piece comes to an end
                 self._hear_again(self._turn(turn.piece, start, samples), own)
 
-    def _hear_rest(self, turn: Turn, until: float, own: _Hearing) -> None:
+    def _hear_rest(self, turn: Turn, until: float, own: _HeardSpeech) -> None:
         """What was not heard of a hole."""
         if self._unheard(turn, until) and until >= LEAST_STEP:
             start = turn.start + self._next_speech(turn, until)
             samples = turn.piece.samples[start : turn.start + len(turn.window.samples)]
             self._hear_again(self._turn(turn.piece, start, samples), own)
 
-    def _hear_again(self, turn: Turn, own: _Hearing) -> None:
+    def _hear_again(self, turn: Turn, own: _HeardSpeech) -> None:
         """A turn of a hole, or of a part of one."""
         own.out += 1
         divisible = _middle_pause(turn) is not None

@@ -27,7 +27,7 @@ class Cuts:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
+class _TimelinePart:
     """Audio from sample ``start`` to ``stop`` of the line that begins at sample ``file`` of the source."""
 
     start: int
@@ -43,7 +43,7 @@ class Timeline:
         self.end = 0
         self._samples = np.empty(0, np.float32)
         self._first = 0  # position of the first sample that is kept
-        self._parts: list[_Part] = []
+        self._parts: list[_TimelinePart] = []
         self._speech: list[tuple[int, int]] = []
         self._stretches: list[tuple[int, int]] = []  # as speech; a piece without any is one stretch
 
@@ -52,7 +52,7 @@ class Timeline:
         begin = self.end
         self._samples = np.concatenate([self._samples, piece.samples])
         for start, length in piece.parts or ((piece.start, len(piece.samples)),):
-            self._parts.append(_Part(self.end, self.end + length, start))
+            self._parts.append(_TimelinePart(self.end, self.end + length, start))
             self.end += length
         speech = [(begin + a, begin + b) for a, b in piece.speech]
         self._speech += speech

@@ -30,7 +30,8 @@ from asr_adapt.transcription.serve.asked import FORMATS, Asked
 from asr_adapt.transcription.serve.corrections import MOST_NAME, Correction
 from asr_adapt.transcription.serve.gate import FAILED, error_body
 from asr_adapt.transcription.serve.queue import Queue, QueuePlace
-from asr_adapt.transcription.serve.settings import ClientGone, Refused, ServerSettings
+from asr_adapt.transcription.serve.refused import ClientGone, Refused
+from asr_adapt.transcription.serve.settings import ServerSettings
 from asr_adapt.transcription.serve.work import Job, Work, unheard
 from asr_adapt.transcription.writing.writers import render
 

@@ -19,7 +19,8 @@ from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.decoding.fusion import with_decoding
 from asr_adapt.transcription.result import Transcript
-from asr_adapt.transcription.serve.settings import Refused, ServerSettings
+from asr_adapt.transcription.serve.refused import Refused
+from asr_adapt.transcription.serve.settings import ServerSettings
 from asr_adapt.transcription.serve.work import POOL_SECONDS
 from asr_adapt.transcription.writing.writers import needs_words, render
 

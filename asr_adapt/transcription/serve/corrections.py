@@ -25,7 +25,7 @@ from asr_adapt.destinations import Name, mark_folder, require_folder
 from asr_adapt.errors import shown
 from asr_adapt.files import atomic_write
 from asr_adapt.locks import in_turn
-from asr_adapt.transcription.serve.settings import Refused
+from asr_adapt.transcription.serve.refused import Refused
 
 #: Rate of the clips, that of every recogniser.
 RATE = 16_000

@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from asr_adapt.transcription.serve.queue import Queue
-from asr_adapt.transcription.serve.settings import ClientGone, Refused, ServerSettings
+from asr_adapt.transcription.serve.refused import ClientGone, Refused
+from asr_adapt.transcription.serve.settings import ServerSettings
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

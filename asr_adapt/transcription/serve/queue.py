@@ -8,7 +8,8 @@ from __future__ import annotations
 import threading
 from http import HTTPStatus
 
-from asr_adapt.transcription.serve.settings import Refused, ServerSettings
+from asr_adapt.transcription.serve.refused import Refused
+from asr_adapt.transcription.serve.settings import ServerSettings
 
 #: What a client that was refused for lack of room is told to wait, in seconds.
 RETRY_SECONDS = 30

@@ -1,21 +1,17 @@
 """What a server is told: its models, and the limits within which it takes requests.
 
-Knows names, limits and the error that a refused request gets. Does not know HTTP frameworks.
+Knows names and limits. Does not know HTTP.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.calibration import Calibration
-
-if TYPE_CHECKING:
-    from asr_adapt.transcription.serve.corrections import Corrections
+from asr_adapt.transcription.serve.corrections import Corrections
 
 LOCAL_NAMES = frozenset(("localhost", "127.0.0.1", "::1"))
 
@@ -43,16 +39,3 @@ class ServerSettings:
     queue_requests: int = 256
     decoding: Decoding = field(default_factory=Decoding)
     corrections: Corrections | None = None
-
-
-class Refused(Exception):
-    """A request that is answered with ``status`` and one sentence, and perhaps seconds to wait."""
-
-    def __init__(self, status: HTTPStatus, message: str, retry_after: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.retry_after = retry_after
-
-
-class ClientGone(ConnectionError):
-    """The client has closed its connection: there is nobody to answer."""

@@ -24,7 +24,7 @@ from asr_adapt.transcription.engine import Engine, HearingProgress
 from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.queue import QueuePlace
-from asr_adapt.transcription.serve.settings import ClientGone, Refused
+from asr_adapt.transcription.serve.refused import ClientGone, Refused
 from asr_adapt.transcription.serve.turns import Turns
 
 #: Seconds of decoded audio that wait for the recogniser; one request holds so much memory.

@@ -10,29 +10,26 @@ from __future__ import annotations
 
 import logging
 import math
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from transformers import AutoModelForSpeechSeq2Seq
 
 from asr_adapt.errors import ModelError, UsageError
-from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models.attention.mel import LogMel
-from asr_adapt.models.attention.seq2seq import IGNORED, described
+from asr_adapt.models.attention.seq2seq import described
 from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
+from asr_adapt.models.attention.whisper.labels import WhisperLabels
 from asr_adapt.models.attention.whisper.network import STRIDE, WhisperNetwork
 from asr_adapt.models.attention.whisper.settings import complete_settings
 from asr_adapt.models.attention.whisper.silence import KeptSilence
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens, add_language
-from asr_adapt.models.attention.whisper.windows import WhisperParts, WhisperWindows
+from asr_adapt.models.attention.whisper.windows import WhisperWindows
 from asr_adapt.models.contract import Capabilities, DecoderSettings, Hidden, Search
 from asr_adapt.models.hypothesis import HeardWindow, Window
 from asr_adapt.models.registry import Architecture
@@ -51,7 +48,7 @@ JITTER = 64
 MULTIPLE = 16
 
 
-class WhisperRecogniser(WhisperParts):
+class WhisperRecogniser(WhisperLabels):
     """Whisper; the contract's methods are documented there."""
 
     family = "whisper"
@@ -236,52 +233,6 @@ class WhisperRecogniser(WhisperParts):
         lengths = torch.minimum(frames, self.own_frames(frames, samples) + behind)
         return Hidden(states[:, : int(lengths.max())], lengths)
 
-    def labels(self, texts: Sequence[str], seconds: Sequence[float] | None = None) -> list[list[int]]:
-        """Prefix, tokens behind a leading space (as Whisper was trained), end of text; no tokens where the
-        text is empty."""
-        lengths = seconds if seconds is not None else [None] * len(texts)
-        return [
-            self._labels([TimedText(text, 0.0, length or 0.0)], timed=length is not None)
-            for text, length in zip(texts, lengths, strict=True)
-        ]
-
-    def window_labels(self, segments: Sequence[TimedText], previous: str = "") -> list[int]:
-        """As in Whisper's own training: some rows with a timestamp before and behind each segment, some with
-        the text before them as a prompt. The same rows in every run."""
-        found, start = self._labels(segments, timed=True), self.tokens.previous
-        drawn = previous and _drawn(f"{previous} {segments[0].text}", self.settings.previous_text_share)
-        room = min(self.positions // 2 - 1, self.positions - len(found) - 1)
-        if start is None or not drawn or room < 1:
-            return found
-        ids = self.processor.tokenizer(" " + previous.strip(), add_special_tokens=False).input_ids
-        return [start, *ids[-room:], *found]
-
-    def _labels(self, segments: Sequence[TimedText], *, timed: bool) -> list[int]:
-        """Of one row; with timestamps where that is asked for and drawn."""
-        tokenizer, settings, time = self.processor.tokenizer, self.settings, self.tokens.timestamp
-        texts = [part.text.strip() for part in segments]
-        coded = [tokenizer(" " + t, add_special_tokens=False).input_ids if t else [] for t in texts]
-        timed = timed and any(texts) and _drawn(" ".join(texts), settings.timestamps_share)
-        prefix = self.tokens.prefix(settings.language, settings.task, timestamps=timed)
-        if timed:
-            last = self.window_seconds
-            spans = [(time(min(part.start, last)), time(min(part.end, last))) for part in segments]
-            coded = [[start, *ids, end] for ids, (start, end) in zip(coded, spans, strict=True)]
-        return [*prefix, *chain.from_iterable(coded), self.tokens.end]
-
-    def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """A prompt is given, not learnt. Behind the start, a row without text says that nobody speaks, as in
-        Whisper's own training."""
-        given, wanted = super()._padded(labels)
-        empty = self.tokens.prefix(self.settings.language, self.settings.task)
-        silent = [n for n, row in enumerate(labels) if list(row) == [*empty, self.end]]
-        if silent and self.tokens.no_speech is not None:
-            wanted[silent, 0] = self.tokens.no_speech
-        for number, row in enumerate(labels):
-            if row[0] == self.tokens.previous:
-                wanted[number, : list(row).index(self.tokens.start)] = IGNORED
-        return given, wanted
-
     def prefix(self, language: str | None) -> list[int]:
         """Start, language, task and no timestamps."""
         return self.tokens.prefix(language or self.settings.language, self.settings.task)
@@ -317,8 +268,3 @@ class WhisperRecogniser(WhisperParts):
 ARCHITECTURE = Architecture(AutoModelForSpeechSeq2Seq, WhisperRecogniser)
 #: Keeps the draw of the context apart from that of the masks, which starts from the same seed.
 _JITTER_STREAM = 7_919
-
-
-def _drawn(text: str, share: float) -> bool:
-    """Whether a row is among ``share`` of all rows; by its text, so that it is in every run."""
-    return zlib.crc32(text.encode()) < share * 2**32

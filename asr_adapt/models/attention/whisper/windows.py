@@ -249,7 +249,8 @@ class WhisperWindows:
         if self._quiet(said, decoded.no_speech):
             return HeardWindow((), seconds, decoded, said.looped)
         cut = window.divisible and said.looped  # what follows a loop was not heard
-        doubted = self.decoding.options.guard and (cut or self._doubt(said) is not Doubt.none)
+        checked = self.decoding.options.hallucination_checks
+        doubted = checked and (cut or self._doubt(said) is not Doubt.none)
         if doubted and window.divisible:
             return HeardWindow((), seconds, decoded, said.looped, doubted=True)
         first = self.tokens.first_timestamp
