@@ -172,15 +172,16 @@ function scatter(id, value, label) {
   const colour = (name) => style.getPropertyValue(name).trim(), system = current().systems.length - 1;
   const points = current().rows.map((row) => [value(row), rate(row, system)]).filter(([x]) => x !== null);
   const right = Math.max(1, ...sample(points.map(([x]) => x))), top = Math.min(2, Math.max(1, ...sample(points.map(([, y]) => y))));
-  const px = (x) => 46 + x / right * 580, py = (y) => 250 - Math.min(y, top) / top * 236;
+  const size = narrow.matches ? 19 : 12, left = 4 * size - 2;  // a phone shows the drawing at half its size
+  const px = (x) => left + x / right * (626 - left), py = (y) => 250 - Math.min(y, top) / top * 236;
   pen.clearRect(0, 0, 640, 280);
-  pen.font = "12px system-ui, sans-serif";
+  pen.font = size + "px system-ui, sans-serif";
   for (let i = 0; i <= 4; i++) {
-    pen.strokeStyle = colour("--line"); pen.beginPath(); pen.moveTo(46, py(top * i / 4)); pen.lineTo(626, py(top * i / 4)); pen.stroke();
-    pen.fillStyle = colour("--quiet"); pen.textAlign = "right"; pen.fillText(Math.round(100 * top * i / 4) + " %", 42, py(top * i / 4) + 4);
-    pen.textAlign = "center"; pen.fillText((right * i / 4).toFixed(right < 8 ? 1 : 0), px(right * i / 4), 266);
+    pen.strokeStyle = colour("--line"); pen.beginPath(); pen.moveTo(left, py(top * i / 4)); pen.lineTo(626, py(top * i / 4)); pen.stroke();
+    pen.fillStyle = colour("--quiet"); pen.textAlign = "right"; pen.fillText(Math.round(100 * top * i / 4) + " %", left - 4, py(top * i / 4) + 4);
+    pen.textAlign = "center"; pen.fillText((right * i / 4).toFixed(right < 8 ? 1 : 0), px(right * i / 4), 254 + size);
   }
-  pen.textAlign = "right"; pen.fillText(label, 626, 278);
+  if (!narrow.matches) { pen.textAlign = "right"; pen.fillText(label, 626, 278); }
   pen.fillStyle = colour("--c1"); pen.globalAlpha = points.length > 1000 ? .25 : .5;
   for (const [x, y] of points) { pen.beginPath(); pen.arc(px(x), py(y), 2.5, 0, 7); pen.fill(); }
   pen.globalAlpha = 1;
@@ -217,5 +218,5 @@ $("viewport").addEventListener("keydown", (event) => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawPlots);
 addEventListener("resize", () => drawRows(true));
-narrow.addEventListener("change", refresh);
+narrow.addEventListener("change", () => { refresh(); drawPlots(); });
 open(0);

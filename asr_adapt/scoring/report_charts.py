@@ -139,5 +139,5 @@ def svg_text(x: float, y: float, text: str, kind: str, anchor: str = "start") ->
     return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _shorten(name: str, most: int = 22) -> str:
+def _shorten(name: str, most: int = 18) -> str:
     return name if len(name) <= most else name[: most - 1] + "…"

@@ -186,6 +186,17 @@ def test_a_phone_shows_the_words_and_whole_tables(browser, page):
 
 
 @needs_chromium
+def test_a_phone_shows_charts_whose_numbers_can_be_read(browser, page):
+    browser.open(page, 390)
+    texts = "[...document.querySelectorAll('svg text')].map((text) => [text, text.ownerSVGElement])"
+    scale = "drawing.getBoundingClientRect().width / drawing.viewBox.baseVal.width"
+    sizes = f"{texts}.map(([text, drawing]) => parseFloat(getComputedStyle(text).fontSize) * {scale})"
+    assert browser.run(f"Math.min(...{sizes})") >= 8
+    left = "text.getBoundingClientRect().left - drawing.getBoundingClientRect().left"
+    assert browser.run(f"Math.min(...{texts}.map(([text, drawing]) => {left}))") >= 0
+
+
+@needs_chromium
 def test_sort_and_filter(browser, page):
     browser.open(page)
     first = "document.querySelector('#body tr[data-row]').children"
