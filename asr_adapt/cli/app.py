@@ -1,6 +1,6 @@
 """The ``asr-adapt`` command: collects the command groups and turns errors into exit status.
 
-Knows which modules hold commands. Does not know what they do.
+Knows how commands are found and called. Does not know what they do.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import cast
 
 import typer
 
+from asr_adapt.cli.listing import COMMANDS
 from asr_adapt.cli.panels import Commands
 from asr_adapt.cli.ranks import may_complain
 from asr_adapt.cli.spellings import ours
@@ -23,27 +25,7 @@ from asr_adapt.screen import protected
 EXIT_INTERRUPTED = 130
 
 #: Each module has ``register(app: typer.Typer) -> None``.
-COMMAND_MODULES = (
-    "asr_adapt.cli.demo",
-    "asr_adapt.cli.adapt",
-    "asr_adapt.cli.init",
-    "asr_adapt.cli.manifest",
-    "asr_adapt.cli.train",
-    "asr_adapt.cli.blend",
-    "asr_adapt.cli.merge",
-    "asr_adapt.cli.transcribe",
-    "asr_adapt.cli.evaluate",
-    "asr_adapt.cli.calibrate",
-    "asr_adapt.cli.publish",
-    "asr_adapt.cli.export",
-    "asr_adapt.cli.lm",
-    "asr_adapt.cli.serve",
-    "asr_adapt.cli.score",
-    "asr_adapt.cli.gate",
-    "asr_adapt.cli.probe",
-    "asr_adapt.cli.models",
-    "asr_adapt.cli.system",
-)
+COMMAND_MODULES = tuple(dict.fromkeys(entry.path for entry in COMMANDS))
 
 # Newer typer carries click inside itself, older typer depends on it: take the class from typer either way.
 _ClickException: type[Exception] = next(
@@ -85,6 +67,17 @@ def build_app(modules: Sequence[str] = COMMAND_MODULES) -> typer.Typer:
     return app
 
 
+def command_line() -> Commands:
+    """The whole tree as it is called: a command's module is imported once the command is asked for."""
+    modules = {entry.name: entry.path for entry in COMMANDS}
+    root = cast("Commands", typer.main.get_command(build_app(())))
+    root.list_only(
+        [entry.command() for entry in COMMANDS],
+        lambda name: cast("Commands", typer.main.get_command(build_app((modules[name],)))).commands[name],
+    )
+    return root
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     escape_what_streams_lack()
@@ -109,9 +102,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str], *, debug: bool) -> int:
     try:
-        result = typer.main.get_command(build_app())(
-            args=arguments, prog_name="asr-adapt", standalone_mode=False
-        )
+        result = command_line()(args=arguments, prog_name="asr-adapt", standalone_mode=False)
         return result if isinstance(result, int) else EXIT_OK
     except typer.Exit as stop:
         return stop.exit_code

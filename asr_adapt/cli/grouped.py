@@ -97,8 +97,8 @@ class GroupedCommands(_Laid, TyperGroup):
         """Each panel's commands with one line each; hidden ones (names of before) are left out."""
         panels: dict[str, list[tuple[str, str, str]]] = {name: [] for name in self.order}
         for name in self.list_commands(ctx):
-            command = self.get_command(ctx, name)
-            if command is not None and not command.hidden:
+            command: Any = self.commands[name]
+            if not command.hidden:
                 panel = getattr(command, "rich_help_panel", None)
                 title = panel if isinstance(panel, str) else ("Commands" if not self.order else OTHER)
                 panels.setdefault(title, []).append((name, summary(command), ""))

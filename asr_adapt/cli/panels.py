@@ -5,7 +5,7 @@ Knows the groups and their order. Does not know the commands.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import typer
@@ -27,6 +27,20 @@ class Commands(GroupedCommands):
     """The tree of all commands: its groups are shown in the order of :data:`PANELS`."""
 
     order = PANELS
+    _load: Callable[[str], Any] | None = None
+
+    def list_only(self, commands: Iterable[Any], load: Callable[[str], Any]) -> None:
+        """Show ``commands``, and exchange each for that which ``load`` gives once it is asked for."""
+        self.commands = {command.name: command for command in commands}
+        self._load = load
+        self._listed = set(self.commands)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command itself."""
+        if self._load is not None and cmd_name in self._listed:
+            self.commands[cmd_name] = self._load(cmd_name)
+            self._listed.remove(cmd_name)
+        return super().get_command(ctx, cmd_name)
 
 
 def add(

@@ -65,7 +65,8 @@ def _costs(recogniser: Recogniser, boundary: int, *, learns: bool) -> Costs:
     """Two lengths counted; one where the network computes the same window for every clip."""
     short = long = _count(recogniser, boundary, SHORT, learns=learns)
     whole = recogniser.heard_seconds(SHORT) == recogniser.heard_seconds(LONG)
-    if learns or not whole or recogniser.settings.context != "full":
+    cut = learns and recogniser.learns_in_part(boundary)
+    if cut or not whole or recogniser.settings.context != "full":
         long = _count(recogniser, boundary, LONG, learns=learns)
         if short[0] > long[0]:  # the first clip also paid for what is computed once and kept
             short = _count(recogniser, boundary, SHORT, learns=learns)

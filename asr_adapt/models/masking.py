@@ -41,11 +41,10 @@ class SpecAugment:
             generator = torch.Generator().manual_seed(seed)
             _mark(in_time[row], int(length), self.time_share, self.time_length, generator)
             _mark(in_feature[row], width, self.feature_share, self.feature_length, generator)
-        value = torch.zeros((), dtype=hidden.dtype, device=hidden.device)
-        masked = torch.where(
-            in_time.to(hidden.device)[..., None], value if fill is None else fill.to(hidden.dtype), hidden
-        )
-        return torch.where(in_feature.to(hidden.device)[:, None, :], value, masked)
+        times, features = in_time.to(hidden.device)[..., None], in_feature.to(hidden.device)[:, None, :]
+        if fill is None:
+            return hidden.masked_fill(times | features, 0.0)
+        return torch.where(times, fill.to(hidden.dtype), hidden).masked_fill(features, 0.0)
 
 
 def _mark(mask: Tensor, length: int, share: float, span: int, generator: torch.Generator) -> None:

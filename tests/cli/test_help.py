@@ -15,7 +15,9 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 import asr_adapt
-from asr_adapt.cli.app import build_app, run
+from asr_adapt.cli.app import COMMAND_MODULES, build_app, run
+from asr_adapt.cli.grouped import summary
+from asr_adapt.cli.listing import COMMANDS
 from asr_adapt.cli.panels import PANELS
 from asr_adapt.cli.spellings import OURS, ours
 
@@ -69,6 +71,26 @@ def test_every_command_has_its_line_in_a_group(capfd, monkeypatch):
     listed = text.partition("\nOptions:")[0].split("\n\n", 2)[2].splitlines()
     assert len(listed) == len(shown) + 2 * len(PANELS) - 1, "one line each, a heading and a space a group"
     assert [line[:-1] for line in listed if line.endswith(":")] == list(PANELS)
+
+
+def test_what_is_listed_is_what_the_commands_say_of_themselves():
+    own = {
+        name: (summary(command), None if command.hidden else command.rich_help_panel)
+        for name, command in TREE.commands.items()
+    }
+    assert {entry.name: (entry.summary, entry.panel) for entry in COMMANDS} == own
+    assert [entry.name for entry in COMMANDS] == list(TREE.commands)
+
+
+def test_help_imports_no_command_and_says_the_same(capfd, monkeypatch):
+    text = _help((), capfd, monkeypatch)
+    shown = "import sys; from asr_adapt.cli.app import run; run(['--help']); print(*sys.modules)"
+    command = [sys.executable, "-c", shown]
+    environment = {**os.environ, "COLUMNS": "80"}
+    found = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    *listed, modules = found.splitlines()
+    assert listed == text.splitlines()
+    assert not set(COMMAND_MODULES) & set(modules.split())
 
 
 def test_the_page_that_says_which_command_when_names_them_all():

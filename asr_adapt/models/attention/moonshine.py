@@ -89,13 +89,17 @@ class MoonshineNetwork:
             return None
         return torch.arange(states.shape[1], device=lengths.device)[None] < lengths[:, None]
 
-    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
-        """Logits (batch, tokens, vocabulary) of each token's successor (teacher forcing)."""
+    def read(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """The decoder's normalised states (batch, tokens, width) on whole texts."""
         heard = self.mask(states, lengths)
         out = self.decoder(
             input_ids=ids, encoder_hidden_states=states, encoder_attention_mask=heard, use_cache=False
         )
-        return self.model.proj_out(out.last_hidden_state)
+        return out.last_hidden_state
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Output projection."""
+        return self.model.proj_out(hidden)
 
     def step(
         self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any, said: Tensor | None = None
@@ -109,7 +113,7 @@ class MoonshineNetwork:
             past_key_values=cache,
             use_cache=True,
         )
-        return self.model.proj_out(out.last_hidden_state[:, -1])
+        return self.head(out.last_hidden_state[:, -1])
 
     def set_dropout(self, hidden: float | None, attention: float | None, activation: float | None) -> None:
         """Moonshine drops attention weights only."""

@@ -42,8 +42,11 @@ class Seq2SeqNetwork(Protocol):
     def encoder_norm(self, states: Tensor) -> Tensor:
         """The encoder's last normalisation."""
 
-    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
-        """Logits (batch, tokens, vocabulary) of each token's successor."""
+    def read(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """The decoder's states (batch, tokens, width) on whole texts."""
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits (…, vocabulary) of what follows each of the decoder's states (…, width)."""
 
     def step(self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any) -> Tensor:
         """Logits (batch, vocabulary) behind ``ids``, which follow what ``cache`` holds."""
@@ -173,18 +176,16 @@ class Seq2SeqRecogniser(Recogniser):
             hidden = Hidden(masking(hidden.states, hidden.lengths), hidden.lengths)
         heard = self._encoder(hidden, boundary, self.stack.prefix_limit)
         given, wanted = self._padded(labels)
+        rows, places = _said(labels, self.device)
         # not self.dtype: frozen weights may be rounded, and gradients of the states add up in their type
         widest = max((p.dtype for p in self.network.decoder.parameters()), key=lambda kind: kind.itemsize)
-        logits = self.network.decode(given, heard.states.to(widest), heard.lengths, self._layer_drop)
+        read = self.network.read(given, heard.states.to(widest), heard.lengths, self._layer_drop)
+        logits = self.network.head(read[rows, places])  # the vocabulary is large, and padding says nothing
         with torch.autocast(logits.device.type, enabled=False):
             losses = F.cross_entropy(
-                logits.float().transpose(1, 2),
-                wanted,
-                ignore_index=IGNORED,
-                reduction="none",
-                label_smoothing=label_smoothing,
+                logits.float(), wanted[rows, places], reduction="none", label_smoothing=label_smoothing
             )
-        return losses.sum(1)
+        return losses.new_zeros(len(labels)).index_add(0, rows, losses)
 
     def _padded(self, labels: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """What the decoder is given and what it must say (batch, tokens)."""
@@ -264,8 +265,15 @@ class Seq2SeqRecogniser(Recogniser):
     ) -> dict[int, dict[str, Tensor]]:
         """Queries and keys of cross-attention in the layers of ``heads``, over ``given`` (batch, tokens)."""
         with watched(self.network.decoder, heads) as caught:
-            self.network.decode(given, heard.states, heard.lengths)
+            self.network.read(given, heard.states, heard.lengths)
         return caught
+
+
+def _said(labels: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Row and place of every label behind the first, in order."""
+    found = [(row, place) for row, ids in enumerate(labels) for place in range(len(ids) - 1)]
+    rows, places = torch.tensor(found, dtype=torch.long, device=device).reshape(-1, 2).unbind(1)
+    return rows, places
 
 
 def described(search: Search) -> str:

@@ -3,19 +3,26 @@
 Knows transformers' decoder layers (Whisper, Speech2Text) and how their keys and values lie in memory. Does
 not know tokens, searches or training: there is no dropout and no gradient here.
 
-The same arithmetic as the layer's own ``forward``. What differs is where the encoder's keys and values lie:
-those of each row apart, so that rows leave and beams share without a copy; keys as (width, frames) and values
-as (frames, width) of each head, so that a token's attention is two passes over memory in order; and no more
-of them than the row heard. torch's fused attention, made for many queries, takes three times as long for one.
+The same arithmetic as the layer's own ``forward``. The first tokens of a text hear without keys and values
+(:mod:`.absorbed`): one token's sums over a row take as long as with them, because both read as much memory.
+A text of more tokens than a head is wide gets them. They lie apart for each row, so that rows leave and beams
+share without a copy; keys as (width, frames) and values as (frames, width) of each head, so that a token's
+attention is two passes over memory in order; and no more of them than the row heard. torch's fused attention,
+made for many queries, takes three times as long for one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from asr_adapt.models.attention import absorbed
+from asr_adapt.models.search.decoder_cache import HeardRow
 
 
 def applies(states: Tensor) -> bool:
@@ -57,24 +64,42 @@ def _said(attention: Any, index: int, normed: Tensor, cache: Any) -> Tensor:
 def _heard(
     attention: Any, index: int, normed: Tensor, states: Tensor, mask: Tensor | None, cache: Any
 ) -> Tensor:
-    """Attention to the encoder's output, whose keys and values the first token computes."""
-    if not cache.is_updated.get(index):
-        keys, values = [], []
-        for number, row in enumerate(states):
-            own = row if mask is None else row[: int((mask[number] == 0).sum())]
-            keys.append(_keys(attention.k_proj, own, attention.num_heads))
-            values.append(_values(attention.v_proj, own, attention.num_heads))
-        cache.cross_attention_cache.keep_rows(keys, values, index)
-        cache.is_updated[index] = True
-    kept = cache.cross_attention_cache.layers[index]
-    queries = _heads(attention.q_proj(normed) * attention.scaling, attention.num_heads)
-    found = torch.stack(
-        [
-            torch.bmm(torch.bmm(query, keys).softmax(-1), values)
-            for query, keys, values in zip(queries, kept.keys, kept.values, strict=True)
+    """Attention to the encoder's output: few tokens without keys and values, more with them."""
+
+    def own() -> list[Tensor]:
+        counts = [len(row) for row in states] if mask is None else (mask == 0).sum((1, 2, 3)).tolist()
+        return [row[:count] for row, count in zip(states, counts, strict=True)]
+
+    rows = cache.cross_attention_cache.each(index, own)
+    few = cache.self_attention_cache.layers[index].get_seq_length() <= attention.head_dim
+    if few and rows[0].keys is None and absorbed.can_absorb(attention):
+        wide = absorbed.wide_queries(attention, normed)
+        sums = [
+            absorbed.attended(wide[at].flatten(0, 2)[None], row.states[None])[0] for row, at in _places(rows)
         ]
-    )
-    return attention.out_proj(found.transpose(1, 2).reshape(normed.shape))
+        return absorbed.projected(attention, torch.cat(sums).reshape(wide.shape))
+    queries = _heads(attention.q_proj(normed) * attention.scaling, attention.num_heads)
+    found = [_asked(attention, row, queries[at]) for row, at in _places(rows)]
+    return attention.out_proj(torch.cat(found).transpose(1, 2).reshape(normed.shape))
+
+
+def _places(rows: Sequence[HeardRow]) -> Iterator[tuple[HeardRow, slice]]:
+    """Each row with its places in the batch; beams of a row stand side by side and read it once."""
+    start = 0
+    for _, group in groupby(rows, key=id):
+        own = list(group)
+        yield own[0], slice(start, start + len(own))
+        start += len(own)
+
+
+def _asked(attention: Any, row: HeardRow, queries: Tensor) -> Tensor:
+    """What ``queries`` (beams, heads, tokens, width of a head) get of a row by its keys and values."""
+    if row.keys is None or row.values is None:
+        row.keys = _keys(attention.k_proj, row.states, attention.num_heads)
+        row.values = _values(attention.v_proj, row.states, attention.num_heads)
+    asked = queries.transpose(0, 1).flatten(1, 2)
+    found = torch.bmm(torch.bmm(asked, row.keys).softmax(-1), row.values)
+    return found.unflatten(1, (len(queries), -1)).transpose(0, 1)
 
 
 def _heads(states: Tensor, heads: int) -> Tensor:

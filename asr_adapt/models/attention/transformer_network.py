@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from asr_adapt.models.attention import token_step, window_layer
+from asr_adapt.models.attention import text_layer, token_step, window_layer
 from asr_adapt.models.masking import valid_frames
 from asr_adapt.models.stack import FRONT_END, HEAD, LAYER, NORM, LayerStack, Stage
 
@@ -75,15 +75,22 @@ class TransformerNetwork(ABC):
         """The normalisation above the encoder."""
         return self.encoder.layer_norm(states)
 
-    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
-        """Logits (batch, tokens, vocabulary) of each token's successor (teacher forcing)."""
+    def read(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """The decoder's states (batch, tokens, width) on whole texts, before :meth:`head`."""
         training = self.decoder.layers[-1].training
         hidden = F.dropout(self.embed(ids, 0), self.decoder.dropout, training=training)
+        kind = states.device.type
+        if torch.is_autocast_enabled(kind) and not states.requires_grad:
+            states = states.to(torch.get_autocast_dtype(kind))  # once, instead of in every layer
         heard = self.mask(states, lengths)
         for layer in self.decoder.layers:
-            if not _dropped(layer, drop):  # sdpa without a mask is causal; padding stands behind the tokens
+            if _dropped(layer, drop):
+                continue
+            if text_layer.applies(layer, states, ids.shape[1]):
+                hidden = text_layer.read_layer(layer, hidden, states, heard)
+            else:  # sdpa without a mask is causal; padding stands behind the tokens
                 hidden = layer(hidden, None, states, encoder_attention_mask=heard, use_cache=False)
-        return self.head(hidden)
+        return hidden
 
     def step(
         self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any, said: Tensor | None = None

@@ -6,7 +6,8 @@ the encoder's output are computed once for a clip, whatever is tried on it after
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,33 +22,39 @@ class _CrossAttentionLayer(DynamicLayer):
         self.keys, self.values, self.is_initialized = key_states, value_states, True
         return key_states, value_states
 
-    def rows(self, places: Tensor) -> _CrossAttentionLayer:
+    def rows(self, places: Sequence[int]) -> _CrossAttentionLayer:
         """Some of the rows, copied."""
         assert self.keys is not None and self.values is not None  # a step has filled them
+        at = torch.tensor(places, device=self.keys.device)
         found = _CrossAttentionLayer()
-        found.update(self.keys.index_select(0, places), self.values.index_select(0, places))
+        found.update(self.keys.index_select(0, at), self.values.index_select(0, at))
         return found
 
 
+@dataclass
+class HeardRow:
+    """What one layer hears of one row: ``states`` (frames, width), and the keys and values of each head once
+    a decoder wants them. Beams and attempts of a row share it."""
+
+    states: Tensor
+    keys: Tensor | None = None
+    values: Tensor | None = None
+
+
 class _HeardRows(_CrossAttentionLayer):
-    """The same with each row's keys and values apart, as :mod:`attention.token_step` reads them: nothing is
-    copied where rows leave, and beams share those of their row."""
+    """Each row by itself, as :mod:`attention.token_step` reads them: nothing is copied where rows leave."""
 
-    keys: Any
-    values: Any
-
-    def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
+    def __init__(self, rows: list[HeardRow]) -> None:
         super().__init__()
-        self.keys, self.values, self.is_initialized = keys, values, True
+        self.each, self.is_initialized = rows, True
 
-    def rows(self, places: Tensor) -> _HeardRows:
+    def rows(self, places: Sequence[int]) -> _HeardRows:
         """Some of the rows."""
-        chosen = places.tolist()
-        return _HeardRows([self.keys[n] for n in chosen], [self.values[n] for n in chosen])
+        return _HeardRows([self.each[place] for place in places])
 
     def get_seq_length(self) -> int:
         """Frames of the longest row."""
-        return max((row.shape[1] for row in self.values), default=0)
+        return max((len(row.states) for row in self.each), default=0)
 
 
 class _SelfAttentionLayer(DynamicLayer):
@@ -108,15 +115,17 @@ class HeardCache(Cache):
 
     def rows(self, places: Sequence[int]) -> HeardCache:
         """Some of the rows, in any order and number; nothing as long as nothing was computed."""
-        if not self.layers:
-            return HeardCache()
-        at = torch.tensor(places, device=self.layers[0].keys[0].device)
-        return HeardCache([layer.rows(at) for layer in self.layers])
+        return HeardCache([layer.rows(places) for layer in self.layers])
 
-    def keep_rows(self, keys: list[Tensor], values: list[Tensor], index: int) -> None:
-        """Keep what layer ``index`` gives for each row apart; layers are filled in their order."""
-        assert len(self.layers) == index
-        self.layers.append(_HeardRows(keys, values))
+    def each(self, index: int, states: Callable[[], list[Tensor]]) -> list[HeardRow]:
+        """The rows of layer ``index``; ``states`` gives what they heard where nothing is kept yet.
+
+        Layers are asked in their order.
+        """
+        if len(self.layers) == index:
+            self.layers.append(_HeardRows([HeardRow(row) for row in states()]))
+        found: list[HeardRow] = self.layers[index].each
+        return found
 
 
 class DecoderCache(EncoderDecoderCache):
