@@ -14,8 +14,9 @@ guard: kathleen), steps, rate, rows a batch, evaluations and labels (lower case)
 the table says how many texts are equal. There seconds are those of the work alone, without loading; in all
 other rows those of a whole process. Each has a cache of its own, empty when it begins. Seconds are of the
 processor, one thread, so that other work on the machine counts little; those of the clock stand beside.
-A result is kept in OUTPUT/results.json as soon as it is there, and not measured again. ``--share`` takes so
-much of all rows and steps, evenly.
+A result is kept in OUTPUT/results.json as soon as it is there, and not measured again: a run that was
+interrupted goes on. ``--share`` takes so much of all rows and steps, evenly. ``--two-cores`` runs
+transformers' part on the second core while the first does the rest.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from report import add_write, hardware, publish, table
@@ -54,11 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parsed(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     bench = Bench(options)
-    for name, measure in bench.plan():
-        if options.only and not any(name.startswith(part) for part in options.only):
-            continue
-        bench.once(name, measure)
-    publish("\n".join(bench.lines()), "whole-run", options.write)
+    wanted = [
+        (name, measure)
+        for name, measure in bench.plan()
+        if not options.only or any(name.startswith(part) for part in options.only)
+    ]
+    if options.two_cores:
+        theirs = [job for job in wanted if job[0].endswith("/trainer") or "/pipeline-" in job[0]]
+        with ThreadPoolExecutor(2) as pool:
+            lanes = [[job for job in wanted if job not in theirs], theirs]
+            for ended in [pool.submit(bench.lane, core, jobs) for core, jobs in enumerate(lanes)]:
+                ended.result()
+    else:
+        for name, measure in wanted:
+            bench.once(name, measure)
+    for name, text in bench.blocks():
+        publish("\n".join(text), name, options.write)
 
 
 def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -71,6 +85,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--old", type=Path, help=f"folder with the code of {COMMIT} [out of git]")
     parser.add_argument("--tiny", type=Path, default=cache / "whisper-tiny.en", help="model directory")
     parser.add_argument("--base", type=Path, default=cache / "whisper-base", help="model directory")
+    parser.add_argument("--two-cores", action="store_true", help="transformers' part on the second core")
     parser.add_argument("--commit", default=commit(), help="of the code, where it is no checkout")
     parser.add_argument("--only", action="append", help="beginnings of names of measurements")
     add_write(parser, "whole-run")
@@ -93,6 +108,7 @@ class Bench:
         told = self.results.setdefault("told", {"share": options.share})
         if told["share"] != options.share:
             raise SystemExit(f"{self.kept} is of --share {told['share']}: give that, or another --output.")
+        self.alone = Lock()
         self.rows = prepared(options)
         self.steps = max(4, round(STEPS * options.share))
 
@@ -117,15 +133,23 @@ class Bench:
             ]
         return plan
 
+    def lane(self, core: int, jobs: list[tuple[str, Callable[[], Result]]]) -> None:
+        """Measure ``jobs`` one after another on one core; processes inherit it from this thread."""
+        os.sched_setaffinity(0, {core})
+        for name, measure in jobs:
+            self.once(name, measure)
+
     def once(self, name: str, measure: Callable[[], Result]) -> None:
         """Measure what is not there yet, and keep it."""
         if name in self.results:
             return
         print(f"{time.strftime('%H:%M:%S')} {name}", file=sys.stderr, flush=True)
-        self.results[name] = measure()
-        part = self.kept.with_suffix(".part")
-        part.write_text(json.dumps(self.results, indent=1), encoding="utf-8")
-        part.replace(self.kept)
+        found = measure()
+        with self.alone:
+            self.results[name] = found
+            part = self.kept.with_suffix(".part")
+            part.write_text(json.dumps(self.results, indent=1), encoding="utf-8")
+            part.replace(self.kept)
 
     def trained(self, name: str, code: Path, rate: float) -> Result:
         """A whole ``train``; the second run shares the cache of the first."""
@@ -221,26 +245,37 @@ class Bench:
             subprocess.run(["tar", "-x", "-C", str(folder)], check=True, input=archive.stdout)
         return folder
 
-    def lines(self) -> list[str]:
-        """The table, and how it was measured."""
+    def blocks(self) -> list[tuple[str, list[str]]]:
+        """The blocks of the document that something was measured for, by name."""
+        found = []
+        if any(name.startswith("train/") for name in self.results):
+            sizes = ", ".join(f"{name} {count(path)}" for name, path in self.rows.items())
+            started = table(("", ">today", f">{COMMIT}", ">ratio", ">goal"), self._started())
+            text = [
+                *self._head("The whole run"),
+                f"Rows: {sizes};",
+                f"{self.steps} steps of {ROWS} rows, two evaluations and one before the first step.",
+                "",
+                *table(TRAINED, self._trained()),
+                *(["", *started] if len(started) > 2 else []),
+            ]
+            found.append(("whole-run", text))
+        if any(name.startswith("evaluate/") for name in self.results):
+            text = [*self._head("`evaluate` of short clips"), "", *table(EVALUATED, self._evaluated())]
+            found.append(("whole-run-evaluate", text))
+        return found
+
+    def _head(self, title: str) -> list[str]:
         share = self.options.share
+        beside = ", transformers' beside the others" if self.options.two_cores else ""
         part = "" if share == 1 else f" A share of {share:g} of all rows and steps."
-        sizes = ", ".join(f"{name} {count(path)}" for name, path in self.rows.items())
-        text = [
-            "## The whole run",
+        return [
+            f"## {title}",
             "",
-            f"`benchmarks/bench_whole_run.py`, commit {self.options.commit}; {hardware()}, one thread;",
+            f"`benchmarks/bench_whole_run.py`, commit {self.options.commit};",
+            f"{hardware()}, one thread each{beside};",
             f"seconds of the processor (of the clock in brackets).{part}",
-            f"Rows: {sizes};",
-            f"{self.steps} steps of {ROWS} rows, two evaluations and one before the first step.",
-            "",
-            *table(TRAINED, self._trained()),
-            "",
-            *table(EVALUATED, self._evaluated()),
-            "",
-            *table(("", ">today", f">{COMMIT}", ">ratio", ">goal"), self._started()),
         ]
-        return text
 
     def _trained(self) -> list[Sequence[Any]]:
         """Each contestant's seconds over those of today's run, in full context and with kept silence."""

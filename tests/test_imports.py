@@ -26,7 +26,10 @@ ROOMS = (
 #: Modules of the package itself: everyone may import these, and they import no room.
 GROUND = {
     f"asr_adapt{name}"
-    for name in ("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen", ".notebook")
+    for name in (
+        *("", ".errors", ".files", ".leftovers", ".locks", ".destinations", ".screen", ".notebook"),
+        ".startup",
+    )
 }
 #: Entry points above every room.
 ROOF = {

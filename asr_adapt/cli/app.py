@@ -21,6 +21,7 @@ from asr_adapt.cli.spellings import ours
 from asr_adapt.cli.terminal import escape_what_streams_lack, remark_on_escapes
 from asr_adapt.errors import EXIT_FAILED, EXIT_INVALID, EXIT_OK, EXIT_USAGE, AsrAdaptError, shown
 from asr_adapt.screen import protected
+from asr_adapt.startup import leave_garbage
 
 EXIT_INTERRUPTED = 130
 
@@ -88,6 +89,7 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
             status = EXIT_FAILED
         remark_on_escapes()
+    leave_garbage()
     sys.exit(status)
 
 

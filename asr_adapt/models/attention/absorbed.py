@@ -19,14 +19,20 @@ from torch import Tensor, nn
 
 def can_absorb(attention: Any) -> bool:
     """Whether keys and values are plain products: no adapter, no quantised weights, none split by FSDP."""
-    projects = (attention.k_proj, attention.v_proj)
-    return all(type(p) is nn.Linear and type(p.weight) is nn.Parameter for p in projects)
+    return all(_plain(project) is not None for project in (attention.k_proj, attention.v_proj))
+
+
+def _plain(project: Any) -> Any:
+    """The product itself, of an adapter of PEFT's that is switched off too; None where it is none."""
+    if getattr(project, "disable_adapters", False):
+        project = project.get_base_layer()
+    return project if type(project) is nn.Linear and type(project.weight) is nn.Parameter else None
 
 
 def wide_queries(attention: Any, normed: Tensor) -> Tensor:
     """Scaled queries of ``normed`` (batch, tokens, width) as (batch, heads, tokens, width of the frames)."""
     query = (attention.q_proj(normed) * attention.scaling).unflatten(2, (attention.num_heads, -1))
-    weight = attention.k_proj.weight.unflatten(0, (attention.num_heads, -1))
+    weight = _plain(attention.k_proj).weight.unflatten(0, (attention.num_heads, -1))
     with torch.autocast(normed.device.type, enabled=False):
         return torch.einsum("bthc,hcd->bhtd", query.to(weight.dtype), weight)
 
@@ -45,7 +51,7 @@ def attended(wide: Tensor, states: Tensor, mask: Tensor | None = None) -> Tensor
 
 def projected(attention: Any, sums: Tensor) -> Tensor:
     """The attention's output (batch, tokens, width) of its sums (batch, heads, tokens, frames' width)."""
-    value, heads = attention.v_proj, attention.num_heads
+    value, heads = _plain(attention.v_proj), attention.num_heads
     with torch.autocast(sums.device.type, enabled=False):
         weight = value.weight.unflatten(0, (heads, -1))
         found = torch.einsum("bhtd,hcd->bthc", sums.to(weight.dtype), weight)
