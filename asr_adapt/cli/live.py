@@ -10,7 +10,8 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -78,7 +79,8 @@ def transcribe_live(
 
     piped = _piped(inputs, settings)
     require_live(decoding, settings.step)
-    source = Source("<stdin>", "stdin") if piped else Source("microphone", "microphone")
+    named = ("<stdin>", "stdin") if piped else ("microphone", "microphone")
+    source = _unwritten(Source(*named), outputs, settings)
     _require_outputs(outputs, source, settings)
     if not piped:
         from asr_adapt.transcription.live.sound import require_microphone
@@ -86,6 +88,8 @@ def transcribe_live(
         require_microphone()
     report = _heard(chosen, decoding, settings, source, piped)
     outputs.write_files(source, report.transcript)
+    if outputs.directory is not None and not settings.quiet:
+        print(f"Written: {', '.join(map(str, outputs.paths(source)))}", file=sys.stderr)
     if outputs.common is not None:
         outputs.write_common([outputs.printed(report.transcript, 1)])
     _tell(report, settings.quiet)
@@ -104,6 +108,14 @@ def _piped(inputs: Sequence[str], settings: LiveSettings) -> bool:
         raise UsageError("--microphone and the input - exclude each other: remove one.")
     refuse_standard_input()
     return True
+
+
+def _unwritten(source: Source, outputs: Outputs, settings: LiveSettings) -> Source:
+    """The source under a name of which the folder holds no transcript: each session is another one."""
+    numbered = (source if n == 1 else replace(source, name=f"{source.name}-{n}") for n in count(1))
+    if outputs.directory is None or settings.overwrite:
+        return source
+    return next(one for one in numbered if not any(path.exists() for path in outputs.paths(one)))
 
 
 def _require_outputs(outputs: Outputs, source: Source, settings: LiveSettings) -> None:

@@ -171,6 +171,16 @@ def test_what_is_no_sound_that_can_come_live_is_refused(piped, says, monkeypatch
     assert err.startswith(says) and err.count("\n") == 1
 
 
+def test_each_session_has_files_of_its_own(speech, tmp_path, monkeypatch, capfd):
+    for name in ("stdin", "stdin-2"):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(wav(speech[: 3 * RATE]))))
+        options = ["-o", str(tmp_path / "out"), "-f", "txt,srt", "--threads", "1"]
+        assert run(["transcribe", "--live", "-", *options]) == 0
+        assert str(tmp_path / "out" / f"{name}.srt") in capfd.readouterr().err
+        assert "office" in (tmp_path / "out" / f"{name}.txt").read_text()
+    assert len(list((tmp_path / "out").glob("*.srt"))) == 2
+
+
 def test_the_microphone_through_a_stand_in_of_portaudio(speech, monkeypatch, capfd):
     """Tests have no microphone: the package's interface, a device that has 48 kHz alone, an overflow."""
     monkeypatch.setitem(sys.modules, "sounddevice", stand_in(np.repeat(speech, 3)))
