@@ -22,7 +22,7 @@ from asr_adapt.models import Hypothesis, Recogniser, Word
 from asr_adapt.text.spaces import joined, pieces
 from asr_adapt.transcription.calibration import hear
 from asr_adapt.transcription.engine import SHORTEST_SECONDS
-from asr_adapt.transcription.live.activity import activity_for
+from asr_adapt.transcription.live.activity import FRAME, activity_for
 from asr_adapt.transcription.live.settling import HeldBack, LocalAgreement, Settling
 from asr_adapt.transcription.longform.undetected import SHORT_SECONDS, SILENCE
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability
@@ -120,7 +120,6 @@ class LiveStream:
         self._activity = activity_for(self.rate, options)
         self._sound = _Sound(self.rate, options, step, recogniser.window_seconds)
         self._start = _Beginning(self.rate)
-        self._counted = 0
 
     def feed(self, samples: np.ndarray) -> Iterator[LiveUpdate]:
         """Take float32 mono samples (n,) at the recogniser's rate; an update for each hearing."""
@@ -225,7 +224,7 @@ class _Sound:
         self._shortest = round(options.min_speech * rate)
         self._step = round(step * rate)
         window = min(options.window_seconds or window_seconds, window_seconds)
-        self._window = round(window * rate)
+        self._window = round(window * rate) - FRAME  # the next frame still fits
         self._frames: list[np.ndarray] = []
         self.start = self.end = 0
         self.open = self.opened = False
