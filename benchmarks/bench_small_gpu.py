@@ -45,7 +45,7 @@ from asr_adapt.training.recipe.schema import Optimiser
 SECONDS, RANK = 10.0, 32
 WIDTH = 110
 #: Clips of training, of choosing and of testing; steps of how many clips.
-TRAIN, DEV, TEST, STEPS, ROWS = 64, 8, 40, 24, 8
+TRAIN, DEV, TEST, STEPS, ROWS = 120, 16, 60, 40, 8
 
 
 @dataclass(frozen=True)

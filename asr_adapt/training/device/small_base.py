@@ -16,11 +16,10 @@ from torch import nn
 from asr_adapt.errors import RecipeError
 from asr_adapt.models import LayerStack
 from asr_adapt.models.compact import Bits, CompactLinear
-from asr_adapt.training.callback import Callback
-from asr_adapt.training.device.speedups import needed_whole
+from asr_adapt.training.device.speedups import RestoredCallback, needed_whole
 
 
-class SmallBase(Callback):
+class SmallBase(RestoredCallback):
     """Follows the boundary of the frozen prefix; above it every frozen linear map of a layer is kept small.
 
     ``quantise`` and ``offload`` as in :class:`~asr_adapt.models.compact.CompactLinear`; ``kind`` is the type
@@ -31,10 +30,6 @@ class SmallBase(Callback):
         self.stack, self.quantise, self.offload, self.kind = stack, quantise, offload, kind
         self._small: dict[str, CompactLinear] = {}
         self._device: torch.device | None = None
-
-    def boundary_moves(self) -> None:
-        """Back to plain weights before the boundary moves."""
-        self.restore()
 
     def boundary_moved(self, boundary: int) -> None:
         """Make the frozen maps from ``boundary`` on small.
@@ -52,14 +47,6 @@ class SmallBase(Callback):
             self._small[name] = small
             self._put(name, small)
             _move(linear, torch.device("cpu"))
-
-    @contextmanager
-    def training(self) -> Iterator[None]:
-        """The weights are plain again behind the last step."""
-        try:
-            yield
-        finally:
-            self.restore()
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

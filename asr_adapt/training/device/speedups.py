@@ -20,7 +20,26 @@ from asr_adapt.training.callback import Callback
 _ROUNDED = (nn.Linear, nn.Conv1d)
 
 
-class Speedups(Callback):
+class RestoredCallback(Callback):
+    """Keeps weights otherwise while steps run; :meth:`restore` gives the plain ones back."""
+
+    def restore(self) -> None:
+        """Give the network its own weights back, bit for bit."""
+
+    def boundary_moves(self) -> None:
+        """Back to plain weights before the boundary moves."""
+        self.restore()
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """The weights are plain again behind the last step."""
+        try:
+            yield
+        finally:
+            self.restore()
+
+
+class Speedups(RestoredCallback):
     """Follows the boundary of the frozen prefix.
 
     ``compiled``: layers that learn run through ``torch.compile``, one graph for all lengths, with dropout
@@ -34,24 +53,12 @@ class Speedups(Callback):
         self._originals: dict[nn.Parameter, Tensor] = {}
         self._done: set[str] = set()
 
-    def boundary_moves(self) -> None:
-        """Back to plain weights before the boundary moves."""
-        self.restore()
-
     def boundary_moved(self, boundary: int) -> None:
         """Compile what learns from now on, and round what does not."""
         if self.compiled:
             self._compile()
         if self.half:
             self._round(boundary)
-
-    @contextmanager
-    def training(self) -> Iterator[None]:
-        """The weights are plain again behind the last step."""
-        try:
-            yield
-        finally:
-            self.restore()
 
     @contextmanager
     def measuring(self) -> Iterator[None]:

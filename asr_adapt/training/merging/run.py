@@ -31,7 +31,7 @@ from asr_adapt.training.merging.search import TRIALS, Found, search
 from asr_adapt.training.merging.sum import Expert, ExpertSum, Weights, expert_of
 from asr_adapt.training.prefix.measured import MeasuredPrefix
 from asr_adapt.training.recipe.schema import Cache
-from asr_adapt.training.retention.blending import require_same_vocabulary
+from asr_adapt.training.retention.blending import require_same_vocabulary, weights_of
 from asr_adapt.transcription.known_states import KnownRows
 
 logger = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ def merge_experts(
 
 def _experts(recogniser: Recogniser, base: str, names: Sequence[str]) -> list[Expert]:
     """What each expert learnt; one is loaded at a time."""
-    weights = {n: p.detach().cpu().clone() for n, p in recogniser.model.named_parameters()}
+    weights = weights_of(recogniser)
     experts = []
     for name in names:
         if adapter_in(name) is None:

@@ -34,7 +34,7 @@ def expert_of(name: str, base: Mapping[str, Tensor], adapted: Recogniser, base_n
 
     That may be nothing. Raises :class:`~asr_adapt.errors.ModelError` for a model of another shape.
     """
-    weights = {parameter: value.cpu() for parameter, value in weights_of(adapted).items()}
+    weights = weights_of(adapted)
     require_same_shape(base, weights, (base_name, name))
     changed = {n: value for n, value in weights.items() if not torch.equal(base[n], value)}
     return Expert(name, changed)

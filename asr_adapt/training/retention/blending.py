@@ -73,8 +73,8 @@ class LayerGroup:
 
 
 def weights_of(recogniser: Recogniser) -> dict[str, torch.Tensor]:
-    """Copies of all parameters."""
-    return {name: p.detach().clone() for name, p in recogniser.model.named_parameters()}
+    """Copies of all parameters in the computer's memory: a GPU has room for one model, perhaps."""
+    return {name: p.detach().to("cpu", copy=True) for name, p in recogniser.model.named_parameters()}
 
 
 def require_same_shape(base: Weights, adapted: Weights, names: tuple[str, str]) -> None:

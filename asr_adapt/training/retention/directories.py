@@ -99,7 +99,7 @@ def blend_models(
     Raises :class:`~asr_adapt.errors.ModelError` for models of other shape or vocabulary.
     """
     target, guard = (require_rows(Manifest.open(path)) for path in manifests)
-    base = load_recogniser(sources[0], device=device, compute_type="float32")
+    base = load_recogniser(sources[0], device="cpu", compute_type="float32")
     adapted = load_recogniser(sources[1], device=device, compute_type="float32")
     weights = weights_of(base), weights_of(adapted)
     require_same_shape(*weights, sources)

@@ -117,7 +117,7 @@ def retain(
     budget, share = recipe.retention.budget, recipe.retention.share or 1.0
     if budget is None and share == 1.0:
         return None
-    base = load_recogniser(recipe.model, device=str(recogniser.device), compute_type="float32")
+    base = load_recogniser(recipe.model, device="cpu", compute_type="float32")
     base.configure(recipe.decoder.settings(DecoderSettings))
     weights = weights_of(base), weights_of(recogniser)
     require_same_shape(*weights, (recipe.model, "the adapted model"))
