@@ -171,9 +171,10 @@ def _save_tone_model(folder: Path) -> None:
         ),
     )
     channels, width, blank = 4 * len(TONES), 16, len(TONES)
+    make_config: Any = Wav2Vec2Config  # it takes older names of its fields too
     torch.manual_seed(0)  # attention weights are random; they matter once a test trains them
     model = Wav2Vec2ForCTC(
-        Wav2Vec2Config(
+        make_config(
             vocab_size=len(vocabulary), hidden_size=width, num_hidden_layers=1, num_attention_heads=2,
             intermediate_size=16, conv_dim=(channels,), conv_kernel=(400,), conv_stride=(320,),
             num_feat_extract_layers=1, feat_extract_norm="layer", num_conv_pos_embeddings=4,

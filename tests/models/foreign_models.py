@@ -50,8 +50,8 @@ def save_openai(folder: Path, path: Path, dtype: torch.dtype = torch.float16) ->
 def save_ggml(folder: Path, path: Path, *, half: bool = True) -> Path:
     """``path`` as whisper.cpp loads it: large weights in float16 where ``half``, the rest in float32."""
     sizes, weights = openai_weights(folder)
-    order = ("n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer")
-    order += ("n_text_ctx", "n_text_state", "n_text_head", "n_text_layer", "n_mels")
+    heard = ("n_vocab", "n_audio_ctx", "n_audio_state", "n_audio_head", "n_audio_layer")
+    order = (*heard, "n_text_ctx", "n_text_state", "n_text_head", "n_text_layer", "n_mels")
     with path.open("wb") as out:
         out.write(struct.pack("<I", 0x67676D6C))
         out.write(struct.pack("<11i", *(sizes[name] for name in order), int(half)))

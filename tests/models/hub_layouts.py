@@ -142,7 +142,8 @@ def mms(folder: Path) -> Path:
     """Two languages: nested vocabulary, an adapter file each; English is in the whole weights."""
     words = {"eng": "etoainshrd'", "ful": "aeionudmtbɗɓŋƴ"}
     nested = {language: fairseq_vocabulary(letters) for language, letters in words.items()}
-    settings = SPECIALS | {"target_lang": "eng", "tokenizer_class": "Wav2Vec2CTCTokenizer"}
+    settings: dict[str, object] = {**SPECIALS, "target_lang": "eng"}
+    settings |= {"tokenizer_class": "Wav2Vec2CTCTokenizer"}
     settings |= {"word_delimiter_token": "|", "do_lower_case": False}
     size = len(nested["eng"])
     ctc(folder, nested, files={"tokenizer_config.json": settings}, size=size, adapter_attn_dim=8)
@@ -184,9 +185,8 @@ def whisper(folder: Path, generation: Mapping[str, Any] | None = None, **config:
     if generation is not None:
         write(folder, "generation_config.json", generation)
     later = ("suppress_tokens", "begin_suppress_tokens", "max_length", "forced_decoder_ids")
-    model = t.WhisperForConditionalGeneration(
-        t.WhisperConfig(**{k: v for k, v in chosen.items() if k not in later})
-    )
+    make: Any = t.WhisperConfig
+    model = t.WhisperForConditionalGeneration(make(**{k: v for k, v in chosen.items() if k not in later}))
     with torch.no_grad():
         for name, weights in model.named_parameters():
             if name.endswith("proj.weight") or ".fc" in name or "conv" in name:

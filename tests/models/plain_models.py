@@ -19,7 +19,8 @@ SENTENCES = ["the quick brown fox jumps over the lazy dog", "it is a longer line
 def save_tiny_moonshine(place: Path) -> Path:
     """A Moonshine of width 32 that writes letters."""
     torch.manual_seed(0)
-    config = t.MoonshineConfig(
+    make: Any = t.MoonshineConfig  # it takes older names of its fields too
+    config = make(
         vocab_size=3 + len(LETTERS), hidden_size=32, intermediate_size=48, encoder_num_hidden_layers=2,
         decoder_num_hidden_layers=2, num_hidden_layers=2, encoder_num_attention_heads=2,
         decoder_num_attention_heads=2, num_attention_heads=2, max_position_embeddings=64,
@@ -124,7 +125,8 @@ def save_tiny_qwen3_asr(place: Path) -> Path:
     ]
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate(alphabet)}
-    words = t.Qwen2Tokenizer(
+    tokeniser: Any = t.Qwen2Tokenizer
+    words = tokeniser(
         vocab=vocabulary, merges=[], unk_token=None, eos_token="<|im_end|>", pad_token="<|endoftext|>",
         extra_special_tokens={
             "audio_token": "<|audio_pad|>", "audio_bos_token": "<|audio_start|>",

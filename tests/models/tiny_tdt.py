@@ -34,7 +34,7 @@ def save_tiny_tdt(folder: Path, seed: int = 0) -> Path:
     )
     with torch.no_grad():
         for layer in model.encoder.subsampling.layers:
-            if isinstance(layer, torch.nn.Conv2d):
+            if isinstance(layer, torch.nn.Conv2d) and layer.bias is not None:
                 layer.weight.mul_(20.0)
                 layer.bias.zero_()
         model.encoder_projector.weight.mul_(20.0)

@@ -4,6 +4,8 @@ Chromium reads commands from file descriptor 3 and answers on 4, JSON ended by a
 (``--remote-debugging-pipe``).
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import os
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = (
@@ -25,7 +28,7 @@ PATIENCE = 60.0
 class Browser:
     """One page. Use as a context manager; ``errors`` collects console errors and uncaught exceptions."""
 
-    def __init__(self, profile: Path):
+    def __init__(self, profile: Path) -> None:
         self.errors: list[str] = []
         self.requests: list[str] = []
         self._number = 0
@@ -41,22 +44,22 @@ class Browser:
         os.close(ours[0])
         os.close(theirs[1])
         self._write, self._read = ours[1], theirs[0]
-        self._session = None
+        self._session: str | None = None
 
-    def __enter__(self):
+    def __enter__(self) -> Browser:
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(timeout=PATIENCE)
         os.close(self._write)
         os.close(self._read)
 
-    def open(self, page: Path, width: int = 1440, height: int = 1000, dark: bool = False):
+    def open(self, page: Path, width: int = 1440, height: int = 1000, dark: bool = False) -> None:
         """Load a local page at a window size and wait until it is complete."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -70,14 +73,14 @@ class Browser:
         self.call("Page.navigate", url=page.resolve().as_uri())
         self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
 
-    def run(self, script: str):
+    def run(self, script: str) -> Any:
         """Value of a JavaScript expression; promises are awaited."""
         answer = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         if "exceptionDetails" in answer:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
-    def wait(self, condition: str):
+    def wait(self, condition: str) -> None:
         """Wait until a JavaScript expression is true."""
         end = time.monotonic() + PATIENCE
         while not self.run(condition):
@@ -85,7 +88,7 @@ class Browser:
                 raise TimeoutError(condition)
             time.sleep(0.05)
 
-    def press(self, key: str):
+    def press(self, key: str) -> None:
         """Press and release one key."""
         for kind in ("keyDown", "keyUp"):
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key)
@@ -95,7 +98,7 @@ class Browser:
         answer = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
         return base64.b64decode(answer["data"])
 
-    def call(self, method: str, **params):
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
         """Send one command and return its result; events on the way are noted."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": params}
@@ -107,10 +110,11 @@ class Browser:
             if answer.get("id") == self._number:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
-                return answer["result"]
+                found: dict[str, Any] = answer["result"]
+                return found
             self._note(answer)
 
-    def _receive(self):
+    def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._buffer:
             if not select.select([self._read], [], [], PATIENCE)[0]:
                 raise TimeoutError("Chromium does not answer")
@@ -119,9 +123,10 @@ class Browser:
                 raise RuntimeError("Chromium ended")
             self._buffer += block
         message, self._buffer = self._buffer.split(b"\0", 1)
-        return json.loads(message)
+        answer: dict[str, Any] = json.loads(message)
+        return answer
 
-    def _note(self, event):
+    def _note(self, event: dict[str, Any]) -> None:
         method, params = event.get("method"), event.get("params", {})
         if method == "Runtime.exceptionThrown":
             self.errors.append(str(params["exceptionDetails"]))

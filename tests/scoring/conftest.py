@@ -2,6 +2,8 @@
 
 import json
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +11,8 @@ WORDS = [f"w{i}" for i in range(300)]
 
 
 def make_rows(
-    rates: dict[str, float], *, speakers_each: int = 10, rows_each: int = 12, seed: int = 0, **extra
-) -> list[dict]:
+    rates: dict[str, float], *, speakers_each: int = 10, rows_each: int = 12, seed: int = 0, **extra: Any
+) -> list[dict[str, Any]]:
     """Rows in which each accent drops or changes a given share of its words."""
     generator = random.Random(seed)
     rows = []
@@ -34,7 +36,7 @@ def make_rows(
     return rows
 
 
-def spoil(rows: list[dict], accent: str | None, rate: float, seed: int = 1) -> list[dict]:
+def spoil(rows: list[dict[str, Any]], accent: str | None, rate: float, seed: int = 1) -> list[dict[str, Any]]:
     """The same rows with a share of the recognised words of one accent (or all) dropped."""
     generator = random.Random(seed)
     spoiled = []
@@ -46,17 +48,17 @@ def spoil(rows: list[dict], accent: str | None, rate: float, seed: int = 1) -> l
     return spoiled
 
 
-def write_rows(path, rows):
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     """One JSON object a line; returns the path."""
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
 
 
 @pytest.fixture
-def rows():
+def rows() -> list[dict[str, Any]]:
     return make_rows({"scottish": 0.3, "us": 0.05})
 
 
 @pytest.fixture
-def predictions(tmp_path, rows):
+def predictions(tmp_path: Path, rows: list[dict[str, Any]]) -> Path:
     return write_rows(tmp_path / "predictions.jsonl", rows)

@@ -28,6 +28,7 @@ class _Sized:
 
     def __init__(self, millions: float, *, has_decoder: bool) -> None:
         self.capabilities = Capabilities(decoder=has_decoder)
+        self.device = torch.device("cpu")
         self.model = nn.ParameterList([nn.Parameter(torch.empty(round(millions * 1e6), device="meta"))])
 
 
