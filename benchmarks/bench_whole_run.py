@@ -162,9 +162,10 @@ class Bench:
         }  # fmt: skip
         if name != "old":
             tree["labels"] = {"style": "plain"}  # what the old code teaches
-            tree["silence"] = {"share": 0.0}  # the others have no rows without speech
+            tree["silence"] = {"share": 0.0}  # the others have no rows without speech,
+            tree["decoder"] = {"timestamps_share": 0.0}  # nor timestamps
         if name.startswith("silence"):
-            tree["decoder"] = {"learnt_silence": 5.0}
+            tree["decoder"]["learnt_silence"] = 5.0
         recipe = self.output / f"{name}.json"
         recipe.write_text(json.dumps(tree))
         command = ["-m", "asr_adapt", "train", str(recipe), "-o", str(folder), "--quiet"]

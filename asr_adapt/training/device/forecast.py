@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from asr_adapt.manifest import read_waveform
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Hidden, Recogniser
 from asr_adapt.training.callbacks.meter import Meter
 from asr_adapt.training.device.batch_size import StepTrial, untouched
 from asr_adapt.training.device.memory import grown, held
@@ -28,8 +28,10 @@ from asr_adapt.training.watching import spoken
 WORTH_SECONDS = 30.0
 #: Share of the peak rate of arithmetic that networks reach, for that first guess.
 USUAL_SHARE = 0.3
-#: Part of a micro-batch that is tried.
-TRIED_SHARE = 0.25
+#: Rows in the batch of transcripts that is tried.
+DECODED_ROWS = 8
+#: Parts of a micro-batch that are tried.
+TRIED_SHARES = 0.25, 0.5
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,12 @@ def worth_telling(trial: StepTrial, meter: Meter) -> bool:
 
 
 def forecast(trial: StepTrial, meter: Meter, cache: PrefixCache, measuring: Measuring) -> Forecast:
-    """Try one clip, one transcript and a part of a step, and multiply."""
+    """Try one clip, one transcript and parts of a step, and multiply."""
     recogniser, recipe, corpus = trial.objective.recogniser, trial.recipe, trial.corpus
     boundary = recogniser.stack.boundary
     clip = read_waveform(measuring.dev[len(measuring.dev) // 2], recogniser.sample_rate)
     encoding = _timed(lambda: encoded(recogniser, [clip], boundary)) if boundary else 0.0
-    decoding = _timed(lambda: recogniser.transcribe([clip])) - encoding
+    decoding = _decoding(recogniser, clip, boundary)
     step, memory = _step(trial)
     steps = recipe.schedule.steps - trial.learning.progress.step
     measured, decoded = measuring.counts(steps)
@@ -103,6 +105,21 @@ def forecast(trial: StepTrial, meter: Meter, cache: PrefixCache, measuring: Meas
         gigabytes=states * (trained + measured),
         memory_gigabytes=memory / GIGABYTE,
     )
+
+
+def _decoding(recogniser: Recogniser, clip: np.ndarray, boundary: int) -> float:
+    """Seconds of a transcript from kept states, as one of a batch; from the sound where nothing is kept."""
+    if not boundary:
+        return _timed(lambda: recogniser.transcribe([clip]))
+    hidden = _repeated(encoded(recogniser, [clip], boundary), DECODED_ROWS)
+    samples = [len(clip)] * DECODED_ROWS
+    return _timed(lambda: recogniser.transcribe_hidden(hidden, boundary, samples)) / DECODED_ROWS
+
+
+def _repeated(hidden: Hidden, rows: int) -> Hidden:
+    """A single row ``rows`` times."""
+    states = hidden.states.expand(rows, *hidden.states.shape[1:]).contiguous()
+    return Hidden(states, hidden.lengths.expand(rows).contiguous())
 
 
 def _timed(work: Callable[[], object]) -> float:
@@ -134,28 +151,38 @@ def _flops_of_a_step(trial: StepTrial, meter: Meter) -> float:
 
 
 def _step(trial: StepTrial) -> tuple[float, float]:
-    """Seconds of what learns, and bytes in all, on silence with labels of a part of a micro-batch."""
+    """Seconds of what learns, and bytes in all, on silence with labels of two parts of a micro-batch.
+
+    Part of a step's time does not depend on its rows, so two sizes are tried, and the line through both gives
+    that of all rows.
+    """
+    rows = _rows_of_a_step(trial) / trial.recipe.batch.accumulate
+    few, more = (max(1, round(share * rows)) for share in TRIED_SHARES)
+    with untouched(trial), trial.objective.accelerator.autocast():
+        took, grew = _tried(trial, few)
+        slope = took / few if more == few else max(0.0, _tried(trial, more)[0] - took) / (more - few)
+        trial.objective.recogniser.model.zero_grad(set_to_none=True)
+    seconds = (took + slope * (rows - few)) * trial.recipe.batch.accumulate
+    return seconds, _memory(trial.objective.recogniser, grew, rows / few)
+
+
+def _tried(trial: StepTrial, rows: int) -> tuple[float, int]:
+    """Seconds of forward and backward on ``rows`` rows, and by how many bytes memory grew."""
     objective, corpus = trial.objective, trial.corpus
     recogniser, boundary = objective.recogniser, objective.recogniser.stack.boundary
-    batch = corpus.plan.epoch(0)[0]
-    rows = _rows_of_a_step(trial) / trial.recipe.batch.accumulate
-    numbers = batch[: max(1, round(TRIED_SHARE * rows))]
+    numbers = corpus.plan.epoch(0)[0][:rows]
     samples = int(float(corpus.durations[numbers].max()) * recogniser.sample_rate)
-    silence = [np.zeros(samples, dtype=np.float32)] * len(numbers)
+    silence = [np.zeros(samples, dtype=np.float32)]
     labels = [corpus.labels[number] for number in numbers]
     module = objective.module(boundary)
-    with untouched(trial), objective.accelerator.autocast():
-        hidden = encoded(recogniser, silence, boundary, learnt=True)
+    hidden = _repeated(encoded(recogniser, silence, boundary, learnt=True), len(numbers))
 
-        def step() -> None:
-            module(hidden, labels, None).sum().backward()
+    def step() -> None:
+        module(hidden, labels, None).sum().backward()
 
-        with grown(recogniser.device) as peak:
-            took = _timed(step)
-        grew = peak()
-        recogniser.model.zero_grad(set_to_none=True)
-    whole = rows / len(numbers)
-    return took * _rows_of_a_step(trial) / len(numbers), _memory(recogniser, grew, whole)
+    with grown(recogniser.device) as peak:
+        took = _timed(step)
+    return took, peak()
 
 
 def _memory(recogniser: Recogniser, grew: int, whole: float) -> float:
