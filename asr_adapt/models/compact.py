@@ -57,10 +57,10 @@ class CompactLinear(nn.Module):
         self.numbers = linear.weight.numel()
         self._original = [linear]  # a list hides it: its parameters are not this module's
         codes, self._scales = _coded(linear.weight.detach(), quantise, kind)
-        self.weight = nn.Parameter(codes, requires_grad=False)
+        self.weight = None if offload else nn.Parameter(codes, requires_grad=False)
+        # whoever moves the network to a device must not find what is to stay on the host
+        self._host = [_on_host(codes)] if offload else []
         self.bias = linear.bias
-        if offload:
-            self.to_host()
 
     @property
     def scale_bytes(self) -> int:
@@ -77,10 +77,10 @@ class CompactLinear(nn.Module):
         """The map whose weights these are."""
         return self._original[0]
 
-    def to_host(self) -> None:
-        """Let the small weights wait on the host, in memory that a GPU copies from at full speed."""
-        host = self.weight.data.cpu()
-        self.weight.data = host.pin_memory() if self.weight.is_cuda else host
+    def move(self, device: torch.device | None) -> None:
+        """Keep the small weights there, unless they stay on the host anyway."""
+        if self.weight is not None:
+            self.weight.data = self.weight.data.to(device)
 
     def forward(self, states: Tensor) -> Tensor:
         """(…, in) → (…, out), in autocast's type where it is on."""
@@ -94,9 +94,10 @@ class CompactLinear(nn.Module):
     def weights(self, kind: torch.dtype, device: torch.device) -> Tensor:
         """The weights (out, in) in ``kind``, made anew at each call."""
         # the copy is made on a CPU too, so that counting memory there counts what a GPU will hold
-        codes = (
-            self.weight.data.to(device, copy=True, non_blocking=True) if self.offload else self.weight.data
-        )
+        if self.weight is None:
+            codes = self._host[0].to(device, copy=True, non_blocking=True)
+        else:
+            codes = self.weight.data
         if self.quantise is None:
             return codes.to(kind)
         if self.quantise == "8bit":
@@ -118,6 +119,11 @@ class _Product(torch.autograd.Function):
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = gradients
         return gradient @ context.own.weights(gradient.dtype, gradient.device), None, None
+
+
+def _on_host(codes: Tensor) -> Tensor:
+    """``codes`` on the host, in memory that a GPU copies from at full speed."""
+    return codes.cpu().pin_memory() if codes.is_cuda else codes.clone()
 
 
 def _coded(weights: Tensor, quantise: Bits | None, kind: torch.dtype) -> tuple[Tensor, Any]:

@@ -47,6 +47,10 @@ def test_a_small_map_computes_and_hands_back_gradients_as_its_weights_say(
     torch.manual_seed(0)
     linear = torch.nn.Linear(96, 48).requires_grad_(False)
     small = CompactLinear(linear, quantise, offload=offload, kind=torch.float32)
+    held = {name for name, _ in [*small.named_parameters(), *small.named_buffers()]}
+    assert held == ({"bias"} if offload else {"weight", "bias"}), (
+        "what stays on the host is not moved with the rest"
+    )
     states = torch.randn(2, 5, 96, requires_grad=True)
     found = small(states)
     weights = small.weights(torch.float32, states.device)

@@ -112,12 +112,17 @@ class Qwen3AsrNetwork:
             return None
         return valid_frames(lengths, states.shape[1])
 
-    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
-        """Logits (batch, tokens, vocabulary) of each token's successor (teacher forcing)."""
+    def read(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """The decoder's normalised states (batch, tokens, width) on whole texts."""
         given = self._prompted(ids, states)
         mask, places = self._told(self.mask(states, lengths), 0, given.shape[1])
         out = self.decoder(inputs_embeds=given, attention_mask=mask, position_ids=places, use_cache=False)
-        logits: Tensor = self.model.lm_head(out.last_hidden_state[:, -ids.shape[1] :])
+        found: Tensor = out.last_hidden_state[:, -ids.shape[1] :]
+        return found
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Output projection."""
+        logits: Tensor = self.model.lm_head(hidden)
         return logits
 
     def step(
@@ -131,8 +136,7 @@ class Qwen3AsrNetwork:
         out = self.decoder(
             inputs_embeds=given, attention_mask=mask, position_ids=places, past_key_values=own, use_cache=True
         )
-        logits: Tensor = self.model.lm_head(out.last_hidden_state[:, -1])
-        return logits
+        return self.head(out.last_hidden_state[:, -1])
 
     def _prompted(self, ids: Tensor, states: Tensor) -> Tensor:
         """Prompt, sound and ``ids`` as the language model takes them (batch, positions, width)."""

@@ -75,11 +75,10 @@ class MemoryPlan:
         ``eight_bit``: the optimiser keeps its moments in 8 bits.
         """
         small = [module for module in model.modules() if isinstance(module, CompactLinear)]
-        kept = {module.weight for module in small}
-        elsewhere = {module.weight for module in small if module.offload}
+        kept = {module.weight for module in small}  # where it is not on the host
         plain = [p for p in model.parameters() if p not in kept]
         learning = [p.numel() for p in plain if p.requires_grad]
-        weights = sum(p.numel() * p.element_size() for p in model.parameters() if p not in elsewhere)
+        weights = sum(p.numel() * p.element_size() for p in model.parameters())
         weights += sum(module.scale_bytes for module in small)
         whole = sum(p.numel() for p in plain) + sum(module.numbers for module in small)
         moments = sum(_moments(numbers, eight_bit) for numbers in learning)

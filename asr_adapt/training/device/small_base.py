@@ -57,8 +57,7 @@ class SmallBase(RestoredCallback):
         finally:
             for name, small in self._small.items():
                 if self._now(name) is not small:
-                    if not self.offload and self._device is not None:
-                        small.weight.data = small.weight.data.to(self._device)
+                    small.move(self._device)
                     self._put(name, small)
                     _move(small.original, torch.device("cpu"))
 
@@ -69,7 +68,7 @@ class SmallBase(RestoredCallback):
 
     def _plain(self) -> None:
         for name, small in self._small.items():
-            small.to_host()
+            small.move(torch.device("cpu"))
             _move(small.original, self._device)
             self._put(name, small.original)
 
