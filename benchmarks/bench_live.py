@@ -15,6 +15,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import jiwer
@@ -116,12 +117,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         joined("Mandarin accents (speechocean762, medium)", accented, options.seconds),
     ]
     found = kept(options.keep)
-    for system in options.systems:
-        if any(m.system == system for m in found):
-            continue
-        found += [row for recording in recordings for row in all_steps(system, recording, options)]
-        if options.keep is not None:
-            options.keep.write_text(json.dumps([asdict(row) for row in found]), encoding="utf-8")
+    for system, recording in product(options.systems, recordings):
+        for one in steps_of(system, recording, options, found):
+            found.append(one)
+            if options.keep is not None:
+                options.keep.write_text(json.dumps([asdict(row) for row in found]), encoding="utf-8")
     publish("\n".join(written(recordings, found, options.model)), "live", options.write)
 
 
@@ -132,14 +132,21 @@ def kept(path: Path | None) -> list[Measured]:
     return [Measured(**row) for row in json.loads(path.read_text(encoding="utf-8"))]
 
 
-def all_steps(system: str, recording: JoinedClips, options: argparse.Namespace) -> list[Measured]:
-    """One system on one recording, with every step."""
+def steps_of(
+    system: str, recording: JoinedClips, options: argparse.Namespace, found: list[Measured]
+) -> Iterator[Measured]:
+    """One system on one recording with every step that is not ``found`` yet."""
+    done = {m.step for m in found if (m.recording, m.system) == (recording.name, system)}
+    if done >= set(options.steps):
+        return
     runtime, compute_type = system.split()
     model = asr_adapt.load(
         options.model, runtime=Runtime(runtime).value, device="cpu", compute_type=compute_type
     )
     whole = wer(recording, model.transcribe(recording.samples).text)
-    return [measured(system, model, recording, step, whole) for step in options.steps]
+    for step in options.steps:
+        if step not in done:
+            yield measured(system, model, recording, step, whole)
 
 
 def joined(name: str, rows: list[Utterance], seconds: float) -> JoinedClips:
