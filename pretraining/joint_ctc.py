@@ -159,7 +159,7 @@ class JointRecogniser(WhisperRecogniser):
         ]
         try:
             given, _ = self._padded(labels)
-            self.network.decode(given, heard.states.to(self.dtype), heard.lengths)
+            self.network.read(given, heard.states.to(self.dtype), heard.lengths)
         finally:
             for hook in hooks:
                 hook.remove()
