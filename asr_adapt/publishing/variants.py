@@ -15,6 +15,7 @@ from pathlib import Path
 from asr_adapt.errors import MissingExtraError, UsageError
 from asr_adapt.files import write_json
 from asr_adapt.models import CtcRecogniser, Recogniser, WhisperRecogniser, load_recogniser
+from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.loading import load_adapted
 from asr_adapt.models.lora import CONFIG, FOLDER, is_adapter
 from asr_adapt.publishing.base import Base
@@ -67,7 +68,7 @@ _PACKAGES = {"ctranslate2": "ctranslate2", "onnx": "onnxruntime", "lora": "peft"
 
 def _why(name: str) -> str:
     return {
-        "onnx": "only CTC models become graphs",
+        "onnx": "its family does not become graphs",
         "adapter": "it was not trained with strategy lora",
     }.get(name, "only Whisper models do, with one of OpenAI's vocabularies")
 
@@ -76,7 +77,7 @@ def _possible(recogniser: Recogniser, result: Result, base: Base) -> list[Varian
     found = []
     if isinstance(recogniser, WhisperRecogniser):
         found += [_ctranslate2(recogniser), *_ggml(recogniser, base.name)]
-    if isinstance(recogniser, CtcRecogniser):
+    if isinstance(recogniser, (CtcRecogniser, Seq2SeqRecogniser)):
         found.append(_onnx(recogniser))
     if is_adapter(result.folder / FOLDER):
         found.append(_adapter(result, base))
@@ -114,14 +115,14 @@ def _ggml(recogniser: WhisperRecogniser, base: str) -> list[Variant]:
     return [Variant("ggml", write, read, CLOSE)]
 
 
-def _onnx(recogniser: CtcRecogniser) -> Variant:
+def _onnx(recogniser: CtcRecogniser | Seq2SeqRecogniser) -> Variant:
     from asr_adapt.transcription.runtimes.onnx_export import export_onnx
-    from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
+    from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 
     def write(folder: Path) -> None:
         export_onnx(recogniser, folder)
 
-    return Variant("onnx", write, OnnxRecogniser, CLOSE, "onnx")
+    return Variant("onnx", write, open_onnx, CLOSE, "onnx")
 
 
 def _adapter(result: Result, base: Base) -> Variant:

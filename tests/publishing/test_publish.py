@@ -148,7 +148,7 @@ def test_other_folders_and_unfinished_runs(result, tmp_path, capfd):
 @pytest.mark.pretrained
 @pytest.mark.slow
 def test_a_real_whisper_in_every_form(whisper_tiny_en, tmp_path, capfd):
-    """A step of training on four recordings of the package, then CTranslate2 and ggml beside transformers."""
+    """A step of training on four recordings of the package, then CTranslate2, ONNX and ggml beside transformers."""
     pytest.importorskip("ctranslate2")
     speech = Path(asr_adapt.__file__).parent / "assets/demo-speech"
     rows = next(speech.glob("*test*.jsonl")).read_text().splitlines()[:4]
@@ -171,7 +171,7 @@ def test_a_real_whisper_in_every_form(whisper_tiny_en, tmp_path, capfd):
     call = ["publish", str(tmp_path / "run"), "-o", str(tmp_path / "p"), "--variant", "all", "--rows", "2"]
     assert run([*call, "--json", "-q"]) == 0
     told = json.loads(capfd.readouterr().out)
-    assert {check["name"] for check in told["checks"]} == {"transformers", "ctranslate2", "ggml"}
+    assert {check["name"] for check in told["checks"]} == {"transformers", "ctranslate2", "onnx", "ggml"}
     assert all(check["fits"] for check in told["checks"])
     card = ModelCard.load(tmp_path / "p/README.md")
     assert (card.data.base_model, card.data.license) == ("openai/whisper-tiny.en", "mit")
