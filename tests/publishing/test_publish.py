@@ -148,7 +148,7 @@ def test_other_folders_and_unfinished_runs(result, tmp_path, capfd):
 @pytest.mark.pretrained
 @pytest.mark.slow
 def test_a_real_whisper_in_every_form(whisper_tiny_en, tmp_path, capfd):
-    """A step of training on four recordings of the package, then CTranslate2, ONNX and ggml beside transformers."""
+    """A step of training on four recordings of the package, then every form beside transformers."""
     pytest.importorskip("ctranslate2")
     speech = Path(asr_adapt.__file__).parent / "assets/demo-speech"
     rows = next(speech.glob("*test*.jsonl")).read_text().splitlines()[:4]
