@@ -105,7 +105,7 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
 
 def _tell_forecast(ready: Ready, begun: Learner, watch: Watch) -> None:
     """One sentence on what the run will take, where that is long."""
-    if not watch.quiet and worth_telling(begun.trial, begun.meter):
+    if not watch.quiet and worth_telling(begun.trial, begun.meter, ready.measuring):
         watch.say(forecast(begun.trial, begun.meter, begun.cache, ready.measuring).sentence())
 
 

@@ -88,9 +88,9 @@ class MoonshineStreamingNetwork(MoonshineNetwork):
         """The normalisation above the encoder."""
         return self.encoder.final_norm(states)
 
-    def decode(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
-        """Logits (batch, tokens, vocabulary) of each token's successor (teacher forcing)."""
-        return super().decode(ids, states.clone(), lengths, drop)  # transformers adds positions in place
+    def read(self, ids: Tensor, states: Tensor, lengths: Tensor, drop: float = 0.0) -> Tensor:
+        """The decoder's normalised states (batch, tokens, width) on whole texts."""
+        return super().read(ids, states.clone(), lengths, drop)  # transformers adds positions in place
 
     def step(
         self, ids: Tensor, states: Tensor, heard: Tensor | None, cache: Any, said: Tensor | None = None

@@ -70,10 +70,16 @@ class Forecast:
         return asdict(self) | {"seconds": self.seconds}
 
 
-def worth_telling(trial: StepTrial, meter: Meter) -> bool:
-    """Whether the training alone is more than a few seconds, by counted arithmetic."""
+def worth_telling(trial: StepTrial, meter: Meter, measuring: Measuring) -> bool:
+    """Whether steps and the frozen prefix of all rows are more than a few seconds, by counted arithmetic."""
+    if meter.costs is None:
+        return False
+    seconds = float(trial.corpus.durations.mean())
     steps = trial.recipe.schedule.steps - trial.learning.progress.step
-    return steps * _flops_of_a_step(trial, meter) > WORTH_SECONDS * USUAL_SHARE * max(meter.peak, 1.0)
+    rows = len(trial.corpus) + measuring.counts(steps)[0]
+    work = rows * float(meter.costs.prefix(seconds))
+    work += steps * _rows_of_a_step(trial) * float(meter.costs.trained(seconds))
+    return work > WORTH_SECONDS * USUAL_SHARE * max(meter.peak, 1.0)
 
 
 def forecast(trial: StepTrial, meter: Meter, cache: PrefixCache, measuring: Measuring) -> Forecast:
@@ -140,14 +146,6 @@ def _rows_of_a_step(trial: StepTrial) -> float:
         return clips
     heard = sum(map(pack.heard, corpus.durations)) / len(corpus)
     return clips * heard / trial.objective.recogniser.heard_seconds(0.0)
-
-
-def _flops_of_a_step(trial: StepTrial, meter: Meter) -> float:
-    costs = meter.costs
-    if costs is None:
-        return 0.0
-    seconds = float(trial.corpus.durations.mean())
-    return _rows_of_a_step(trial) * float(costs.trained(seconds))
 
 
 def _step(trial: StepTrial) -> tuple[float, float]:
