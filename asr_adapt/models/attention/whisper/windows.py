@@ -6,7 +6,6 @@ Knows one window at a time and what was said before it. Does not know how window
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ import torch
 
 from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
 from asr_adapt.models.attention.whisper.decoding import WhisperDecoding
+from asr_adapt.models.attention.whisper.phrases import confidence_of, ended, spoken_only
 from asr_adapt.models.attention.whisper.timestamps import PhraseSpan, TimedRules, spans
 from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 from asr_adapt.models.contract import Hidden
@@ -29,10 +29,6 @@ from asr_adapt.models.words.times import words_of
 
 #: A language that is not the expected one is believed from this probability on.
 CERTAIN = 0.9
-#: A transcript that ends so many seconds before its window, without a timestamp, may have ended early …
-UNHEARD = 2.0
-#: … and the rest is heard again from so many seconds behind its last word.
-MARGIN = 0.3
 #: Attempts at a window that can be heard in halves instead: the first, and one at the next temperature.
 SOON = 2
 
@@ -77,12 +73,12 @@ class WhisperWindows:
         times = self._times(hidden, plain, timed, windows, decoded, ends) if timed else []
         for row, (said, own_times) in zip(timed, times, strict=True):
             if row in unended - hiding:
-                found[row] = _ended(found[row], own_times[-1])
+                found[row] = ended(found[row], own_times[-1])
             if words or row in hiding:
                 found[row] = self._with_words(found[row], said, own_times)
         for row, window in enumerate(windows):
             found[row] = self._with_holes(found[row], window, words=words)
-        return [_spoken_only(row) for row in found]
+        return [spoken_only(row) for row in found]
 
     def _stopped(self, heard: HeardWindow, window: Window) -> HeardWindow:
         """A phrase that no timestamp closes and that says little: the decoder stopped long before the end."""
@@ -265,7 +261,7 @@ class WhisperWindows:
         ids, scores = said.ids[part.first : part.stop], said.scores[part.first : part.stop]
         words = [score for token, score in zip(ids, scores, strict=True) if not self._special(token)]
         text = self._decode(ids).strip()
-        return Phrase(part.start, part.end, text, (), _confidence(words), tuple(ids), decoded)
+        return Phrase(part.start, part.end, text, (), confidence_of(words), tuple(ids), decoded)
 
     def _text(self, said: Spoken) -> Spoken:
         """The same without timestamps."""
@@ -283,29 +279,11 @@ class WhisperWindows:
         for phrase, (a, b) in zip(heard.phrases, pairwise(edges), strict=True):
             own = Spoken(plain.ids[a:b], plain.scores[a:b])
             words = words_of(self.tokens.tokenizer, own, times[a : b + 1])
-            found.append(replace(phrase, words=words, confidence=_confidence(own.scores)))
+            found.append(replace(phrase, words=words, confidence=confidence_of(own.scores)))
         until = max([heard.until, *(phrase.end for phrase in found)])
         return replace(heard, phrases=limited(found, until))
-
-
-def _confidence(scores: Sequence[float]) -> float | None:
-    """The geometric mean of the probabilities of a phrase's tokens, timestamps not counted."""
-    return math.exp(sum(scores) / len(scores)) if scores else None
 
 
 def _known(silence: float | None, said: Spoken) -> float | None:
     """The probability that nobody speaks: of the window, or of the attempt where that alone tells."""
     return said.silence if silence is None else silence
-
-
-def _ended(heard: HeardWindow, end: float) -> HeardWindow:
-    """The same with its one phrase ended at second ``end``; what lies far behind that is heard again."""
-    phrase = heard.phrases[0]
-    end = min(max(end, phrase.start), heard.until)
-    until = heard.until if heard.until - end < UNHEARD else end + MARGIN
-    return replace(heard, phrases=(replace(phrase, end=end),), until=until)
-
-
-def _spoken_only(heard: HeardWindow) -> HeardWindow:
-    """Without the phrases that have no text."""
-    return replace(heard, phrases=tuple(phrase for phrase in heard.phrases if phrase.text))
