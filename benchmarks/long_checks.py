@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from datetime import timedelta
 from itertools import pairwise
@@ -24,7 +25,9 @@ LENGTH, LINES, SHORTEST = 42, 2, 0.3
 
 def killed_and_resumed(audio: Path, model: str, folder: Path) -> dict[str, Any]:
     """Whether JSON and SRT of a run that was killed equal those of one that was not, and its cues."""
-    once, twice = folder / "once", folder / "twice"
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=folder))  # what an earlier run left there is no journal
+    once, twice = fresh / "once", fresh / "twice"
     started = time.monotonic()
     _command(audio, model, once).wait()
     seconds = time.monotonic() - started
@@ -32,7 +35,7 @@ def killed_and_resumed(audio: Path, model: str, folder: Path) -> dict[str, Any]:
     journal = 0
     while killed.poll() is None and time.monotonic() - started < 4 * seconds:
         time.sleep(0.1)
-        journal = max([len(p.read_bytes().splitlines()) for p in twice.rglob("*") if p.is_file()] or [0])
+        journal = max([len(p.read_bytes().splitlines()) for p in twice.rglob("*.partial.jsonl")] or [0])
         if journal > 2:  # the key and some pieces
             break
     was_running = killed.poll() is None

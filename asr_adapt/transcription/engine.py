@@ -278,9 +278,14 @@ class Engine:
             rows = self.options.batch_size or self._rows()
             self._turns = TurnBatches(self.recogniser, rows, words=words)
         self._turns.run(tracks, self._told, more=more)
-        for job, track in tracks:
-            for span in track.finished.keys() - job.heard.keys():
-                job.heard[span] = calibrated(track.finished[span], self.options)
+        for job, _ in tracks:
+            self._keep(job)
+
+    def _keep(self, job: _SourceState) -> None:
+        """Take over what the track of a source finished."""
+        assert job.track is not None
+        for span in job.track.finished.keys() - job.heard.keys():
+            job.heard[span] = calibrated(job.track.finished[span], self.options)
 
     def _rows(self) -> int:
         """Windows in one batch."""
@@ -288,7 +293,10 @@ class Engine:
         return CPU_ROWS if self.recogniser.device.type == "cpu" else max(1, int(self._budget / whole))
 
     def _told(self, job: _SourceState, turn: Turn, seconds: float) -> None:
-        """Count one window."""
+        """Count one window, and note it where a kill would lose it."""
+        self._keep(job)
+        if job.journal is not None and not job.complete:
+            job.journal.append(job.heard)
         job.seconds += seconds
         self.progress.compute_seconds += seconds
         stop = turn.piece.start + turn.start + len(turn.window.samples)
