@@ -26,7 +26,7 @@ MOMENTS, UPDATE = 8, 4
 MOMENTS_8BIT, SMALLEST_8BIT = 2 * (1 + 4 / 256), 4096
 FLOAT = 4
 #: A step grows with its clips once this share of what their forward pass holds is seen; most clips tried.
-GROWING, MOST_ROWS = 0.7, 16
+GROWING, MOST_ROWS = 0.95, 16
 #: What CUDA, its libraries and a fragmented pool take besides, in bytes and as a share of the rest.
 CONTEXT, FRAGMENTED = 800_000_000, 0.08
 
