@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from asr_adapt.scoring.percentages import bounds
+
 _WIDTH = 640
 _LABEL = 150
 _BAR = 16
@@ -51,7 +53,8 @@ def bar_chart(groups: Sequence[tuple[str, Sequence[Bar]]], title: str) -> str:
 def _bar(bar: Bar, y: float, scale: float) -> str:
     width, low, high = (_LABEL + scale * value for value in (bar.value, bar.low, bar.high))
     middle = y + _BAR / 2
-    tip = f"{bar.label}, {bar.series_label}: {bar.value:.2%} (95 %: {bar.low:.2%} to {bar.high:.2%})"
+    between = bounds(bar.low, bar.high, between=" to ", unit="%")
+    tip = f"{bar.label}, {bar.series_label}: {bar.value:.2%} (95 %: {between})"
     return (
         f'<g><title>{escape(tip)}</title><rect class="fill{bar.series % 4}" x="{_LABEL}" y="{y + 2:.1f}" '
         f'width="{max(width - _LABEL, 1):.1f}" height="{_BAR - 4}" rx="2"/>'

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from asr_adapt.scoring.compare import GroupComparison
+from asr_adapt.scoring.percentages import bounds
 from asr_adapt.scoring.report_data import EvaluationSet
 
 #: How each verdict of a comparison reads behind "after is".
@@ -30,11 +31,11 @@ def verdicts(test_set: EvaluationSet) -> Iterator[dict[str, str]]:
 def _sentence(change: GroupComparison) -> str:
     difference = change.difference
     relative = "" if difference.relative is None else f" ({100 * difference.relative:+.0f} %)"
-    low, high = 100 * difference.interval.low, 100 * difference.interval.high
-    rates = f"WER {100 * difference.wer_a:.1f} → {100 * difference.wer_b:.1f} %{relative}"
-    return (
-        f"{rates}, {_WORDS[change.verdict]}; the change is between {low:+.1f} and {high:+.1f} points (95 %)."
+    between = bounds(
+        difference.interval.low, difference.interval.high, sign=True, decimals=1, between=" and "
     )
+    rates = f"WER {100 * difference.wer_a:.1f} → {100 * difference.wer_b:.1f} %{relative}"
+    return f"{rates}, {_WORDS[change.verdict]}; the change is between {between} points (95 %)."
 
 
 def _worse_groups(groups: Mapping[str, Mapping[str, GroupComparison]]) -> str:

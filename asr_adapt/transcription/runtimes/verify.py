@@ -14,6 +14,7 @@ from asr_adapt.files import temporary_folder
 from asr_adapt.manifest import Manifest
 from asr_adapt.models import Recogniser
 from asr_adapt.scoring.compare import Comparison, compare
+from asr_adapt.scoring.percentages import bounds
 from asr_adapt.transcription.rows.evaluation import evaluate_rows
 
 #: A rise of WER by this many points is too much whatever its chance; int8 costs about a third of it.
@@ -38,11 +39,11 @@ class Verified:
     def sentence(self) -> str:
         """The figures, and what they mean."""
         difference, rows = self.comparison.overall.difference, self.comparison.overall.rows
-        low, high = (100 * edge for edge in (difference.interval.low, difference.interval.high))
+        between = bounds(difference.interval.low, difference.interval.high, sign=True, between=" to ")
         return (
             f"{self.graph}: {'WORSE than torch' if self.worse else 'verified'} on {rows} rows: "
             f"WER {100 * difference.wer_a:.2f} → {100 * difference.wer_b:.2f} % "
-            f"({100 * difference.delta:+.2f} points, {low:+.2f} to {high:+.2f}; "
+            f"({100 * difference.delta:+.2f} points, {between}; "
             f"{self.tolerance:g} allowed)"
         )
 
