@@ -14,7 +14,8 @@ import numpy as np
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.live.clock import LiveClock, percentile
-from asr_adapt.transcription.live.stream import LiveStream, LiveUpdate
+from asr_adapt.transcription.live.lines import LiveUpdate
+from asr_adapt.transcription.live.stream import LiveStream
 from asr_adapt.transcription.result import Transcript
 
 #: Whoever is so many steps behind does not keep up.
