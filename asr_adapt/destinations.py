@@ -96,11 +96,13 @@ def require_folder(
     again: bool = False,
     overwrite: bool = False,
     option: str = "--output",
+    instead: str = "give --overwrite to replace it",
 ) -> None:
     """Refuse a folder that holds an input, or anything else that ``kind`` (a command) did not put there.
 
     A folder that an earlier run of the same command filled is taken where ``again`` says so, or ``overwrite``
-    (the command's own option) was given. Raises :class:`UsageError`; None passes.
+    (the command's own option) was given; a command without that option says ``instead`` what to do with it.
+    Raises :class:`UsageError`; None passes.
     """
     if output is None:
         return
@@ -124,8 +126,8 @@ def require_folder(
         )
     if not (again or overwrite):
         raise UsageError(
-            f"{folder} is not empty, it holds the result of an earlier {kind}: give --overwrite to replace "
-            f"it, or name another folder with {option}."
+            f"{folder} is not empty, it holds the result of an earlier {kind}: {instead}, or name another "
+            f"folder with {option}."
         )
 
 

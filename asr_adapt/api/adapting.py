@@ -98,7 +98,7 @@ def adapt(
     Raises RecipeError for a field that cannot be, DataError for recordings that cannot be read, and
     UsageError for a folder that holds other things, all before anything is trained.
     """
-    from asr_adapt.destinations import expanded, mark_folder, require_folder
+    from asr_adapt.destinations import mark_folder
     from asr_adapt.training.recipe.from_data import Data
 
     given = {
@@ -123,7 +123,7 @@ def adapt(
         seed=seed,
     )
     folder = Path(output)
-    require_folder(folder, KIND, expanded(*told.train, *told.dev, *told.test, *told.guard))
+    require_new(folder, told)
     parts = gathered(told)
     mark_folder(folder, KIND, FILES)
     recipe = write_plan(parts, told, model, folder, fields)
@@ -158,7 +158,7 @@ _trained = train
 
 
 def estimate(recipe: str | Path | Recipe, *, overrides: Iterable[str] = ()) -> Forecast:
-    """What a recipe would take on this computer: rows, minutes, disk and memory; nothing is trained.
+    """What a recipe would do and take on this computer: rows, minutes, disk, memory; nothing is trained.
 
     Every row is checked; raises RecipeError and DataError as :func:`train` would.
     """
@@ -192,16 +192,21 @@ def write_plan(
     fields: Mapping[str, Any],
     settings: Sequence[str] = (),
 ) -> Path:
-    """Manifests and recipe in ``folder``; ``fields`` and ``key=value`` settings stand over what is chosen."""
-    from asr_adapt.training.recipe.file import merged, write_recipe
+    """Manifests and recipe in ``folder``; ``fields`` and ``key=value`` settings stand over what is chosen.
+
+    Paths in settings start at the working folder, as those of ``asr-adapt train`` do.
+    """
+    from asr_adapt.training.recipe.file import merged, overridden, root_paths, write_recipe
     from asr_adapt.training.recipe.from_data import recipe_of
 
     paths: dict[str, Path] = parts.write(folder / "data")
     if not told.guard and model.rstrip("/").endswith(".en"):  # a multilingual model may learn any language
         paths |= _packaged_guard(folder / "data" / "english", parts)
     relative = {name: os.path.relpath(path, folder) for name, path in paths.items()}
+    changes = overridden({}, settings)
+    root_paths(changes, Path.cwd())
     recipe = folder / "recipe.yaml"
-    write_recipe(merged(recipe_of(model, relative, parts), fields), recipe, settings)
+    write_recipe(merged(merged(recipe_of(model, relative, parts), fields), changes), recipe)
     return recipe
 
 
@@ -235,12 +240,27 @@ def plain_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def require_fields(model: str, fields: Mapping[str, Any]) -> None:
-    """Raise RecipeError for fields that no recipe can have, before any recording is read."""
-    from asr_adapt.training import build_recipe
+def require_fields(model: str, fields: Mapping[str, Any], *, place: str = "recipe") -> None:
+    """Raise RecipeError for fields that no recipe can have, before any recording is read.
 
-    stand_ins: dict[str, Any] = {"train": "train.jsonl", "dev": "dev.jsonl", "guard": "guard.jsonl"}
-    build_recipe({"model": model, **stand_ins, **fields})
+    ``place`` is where they were written.
+    """
+    from asr_adapt.training import build_recipe
+    from asr_adapt.training.recipe.file import merged
+
+    stand_ins: dict[str, Any] = {name: f"{name}.jsonl" for name in ("train", "dev", "guard")}
+    stand_ins["replay"] = {"manifest": "replay.jsonl"}
+    build_recipe(merged({"model": model, **stand_ins}, fields), path=place)
+
+
+def require_new(folder: Path, told: Data) -> None:
+    """Raise UsageError for a folder that holds other things, or an earlier run, with how to continue it."""
+    from asr_adapt.destinations import expanded, require_folder
+
+    recipe = folder / "recipe.yaml"
+    more = f"continue it with asr-adapt train {recipe} -o {folder / 'model'} --resume"
+    sources = expanded(*told.train, *told.dev, *told.test, *told.guard)
+    require_folder(folder, KIND, sources, instead=more if recipe.is_file() else "remove it")
 
 
 def _paths(sources: Sources) -> tuple[Path, ...]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from asr_adapt.api.adapting import FILES, KIND
+from asr_adapt.api.adapting import FILES, KIND, require_fields, require_new
 from asr_adapt.cli import panels
 from asr_adapt.cli.manifest_output import print_table
 from asr_adapt.cli.terminal import log_to_stderr
-from asr_adapt.destinations import expanded, mark_folder, require_folder
+from asr_adapt.destinations import mark_folder
 from asr_adapt.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,15 +58,16 @@ def adapt(
 
     Reads them, splits them by speaker, shows a plan, trains, and states the word error rate before and after.
     """
+    from asr_adapt.training.recipe.file import overridden
     from asr_adapt.training.recipe.from_data import Data
 
-    sources = expanded(*data, *dev, *test, *guard)
-    require_folder(output, KIND, sources)
+    told = Data(tuple(data), tuple(dev), tuple(test), tuple(guard), tuple(where), text_column, hours, seed)
+    require_new(output, told)
     if not (dry_run or yes or sys.stdin.isatty()):
         raise UsageError(
             "standard input is not a terminal: give --yes to train, or --dry-run to see the plan."
         )
-    told = Data(tuple(data), tuple(dev), tuple(test), tuple(guard), tuple(where), text_column, hours, seed)
+    require_fields(model, overridden({}, setting), place="--set")
     log_to_stderr(logging.INFO)
     with tempfile.TemporaryDirectory(prefix="asr-adapt-") as place:
         work = Path(place) if dry_run else output
@@ -91,7 +92,8 @@ def _prepared(told: Data, model: str, folder: Path, settings: list[str], *, keep
     recipe = write_plan(parts, told, model, folder, {}, settings)
     _show_plan(parts)
     log_to_stderr(logging.WARNING)  # the run itself will say what it does
-    typer.echo(estimate(recipe).sentence(), err=True)
+    forecast = estimate(recipe)
+    typer.echo(f"plan: {forecast.plan}.\n{forecast.sentence()}", err=True)
     log_to_stderr(logging.INFO)
     return recipe
 

@@ -35,7 +35,9 @@ def label(
     device: str = typer.Option("auto", help="auto, cpu, cuda, mps."),
     as_json: bool = typer.Option(False, "--json", help="Machine-readable output."),
 ) -> int:
-    """Label speech by what a model hears in it, where it is sure and hears the same twice.
+    """Label speech without transcripts, where a model is sure of them.
+
+    A row is kept where the model is sure of it and hears the same twice.
 
     Nothing is learnt here: give the new manifest to a recipe's train, beside rows with real transcripts.
     """

@@ -92,7 +92,8 @@ def train(
 
         told = estimate(resolved)
         if is_main():
-            print(json.dumps(told.to_json(), indent=2) if as_json else told.sentence())
+            text = f"plan: {told.plan}.\n{told.sentence()}"
+            print(json.dumps(told.to_json(), indent=2) if as_json else text)
         return 0
     folder = output or Path("runs") / (file.stem if file is not None else Path(resolved.model).name)
     if curve is not None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,6 +27,7 @@ from asr_adapt.training.outcome import Outcome
 from asr_adapt.training.preparing import Ready
 from asr_adapt.training.preparing import prepare as prepared
 from asr_adapt.training.recipe.file import save_recipe
+from asr_adapt.training.recipe.plan import plan
 from asr_adapt.training.recipe.schema import Recipe
 from asr_adapt.training.run_folder import Identity, clear, finished_summary, settle_identity, taken
 from asr_adapt.training.watching import Watch
@@ -122,7 +123,8 @@ def estimate(recipe: Recipe) -> Forecast:
         accelerator = make_accelerator(recipe, Path(place))
         ready = prepared(recipe.model_copy(update=unheard), accelerator, None, Path(place), watch)
         begun = learner(ready, watch)
-        return forecast(begun.trial, begun.meter, begun.cache, ready.measuring)
+        found = forecast(begun.trial, begun.meter, begun.cache, ready.measuring)
+        return replace(found, plan=plan(begun.trial.recipe.model_copy(update={"replay": recipe.replay})))
 
 
 def _begin(ready: Ready, folder: Path, ways: Ways) -> None:

@@ -29,6 +29,7 @@ from asr_adapt.manifest import Manifest, Utterance
 from asr_adapt.training.learning.checkpoints import newest_checkpoint, set_damaged_aside
 from asr_adapt.training.recipe.file import build_recipe
 from asr_adapt.training.recipe.schema import Recipe
+from asr_adapt.training.recipe.starting_values import CHOSEN
 
 logger = logging.getLogger(__name__)
 KIND = "train"
@@ -49,6 +50,8 @@ FREE = (
 )
 #: Places: what lies there is compared, not where it lies.
 PLACES = ("model", "train", "dev", "guard", "replay.manifest", "silence.manifest")
+#: Other fields that name files or folders; these are compared.
+PATHS = ("test", "guard_test", "augment.noise.folder", "augment.room.folder")
 
 
 @dataclass(frozen=True)
@@ -167,7 +170,10 @@ def finished_summary(folder: Path, recipe: Recipe) -> dict[str, Any] | None:
         return None
     stored = _read(folder)
     former = stored.recipe if stored is not None else _saved_recipe(folder)
-    chosen = ("strategy", "optimiser") if recipe.strategy.name == "auto" else ()
+    given = flat(recipe.model_dump(mode="json", exclude_unset=True))
+    chosen = [name for name in (*CHOSEN, "batch.seconds", "decoder.language") if name not in given]
+    if recipe.strategy.name == "auto":
+        chosen += ["strategy", "optimiser"]
     ignored = ("device", "cache", "batch.prefetch", "compile", "trackers", *chosen)
     if found := changed(plain(recipe), former, ignored):
         raise RecipeError(
@@ -199,7 +205,7 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         return str(Path(value).absolute()) if isinstance(value, str) and Path(value).exists() else value
 
     values = flat(recipe.model_dump(mode="json"))
-    return {k: absolute(v) if k in (*PLACES, "test", "guard_test") else v for k, v in values.items()}
+    return {k: absolute(v) if k in (*PLACES, *PATHS) else v for k, v in values.items()}
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -70,7 +70,49 @@ def test_a_dry_run_shows_rows_and_minutes_and_leaves_nothing(
     assert adapt(kaldi, "--model", tone_model, "-o", out, "--dry-run", "--hours", "0.005") == 0
     shown = capsys.readouterr()
     assert "train" in shown.out and "speakers" in shown.out and "estimate:" in shown.err
+    (plan,) = (line for line in shown.err.splitlines() if line.startswith("plan: "))
+    assert (
+        plan == "plan: strategy top_layers, learning rate 0.0002, 400 steps; no replay; no blend of weights."
+    )
+    guarded = ("--guard", kaldi, "--set", "strategy.name=full", "--set", "retention.guard_budget=5%")
+    assert (
+        adapt(kaldi, "--model", tone_model, "-o", out, "--dry-run", *guarded, "--set", "replay.share=0.2")
+        == 0
+    )
+    (plan,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("plan: "))
+    assert "strategy full" in plan and "replay 20 % of each batch; weights blended so that guard WER" in plan
     assert not out.exists()
+
+
+def test_folders_in_settings_start_at_the_working_folder(
+    kaldi: Path, tone_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    noise = ("--set", "augment.noise.folder=kaldi")
+    assert adapt("kaldi", "--model", tone_model, "-o", "out", "--yes", *QUICK, *noise) == 0
+    for recipe in (Path("out/recipe.yaml"), Path("out/model/recipe.yaml")):
+        tree = yaml.safe_load(recipe.read_text())
+        assert tree["augment"]["noise"]["folder"] == str(kaldi)
+    assert run(["train", "out/model/recipe.yaml", "-o", "again", "-q"]) == 0
+    first, again = (json.loads(Path(f, "summary.json").read_text())["target"] for f in ("out/model", "again"))
+    assert first["after"] == again["after"]
+    assert run(["train", "out/recipe.yaml", "-o", "out/model", "--resume", "-q"]) == 0
+
+
+def test_a_wrong_setting_leaves_nothing_and_an_earlier_result_says_how_to_go_on(
+    kaldi: Path, tone_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert adapt(kaldi, "--model", tone_model, "-o", out, "--yes", "--set", "schedule.stepz=2") == 3
+    assert "--set: schedule.stepz: unknown field, did you mean steps?" in capsys.readouterr().err
+    assert not out.exists()
+    assert adapt(kaldi, "--model", tone_model, "-o", out, "--yes", *QUICK) == 0
+    capsys.readouterr()
+    assert adapt(kaldi, "--model", tone_model, "-o", out, "--yes", *QUICK) == 2
+    said = capsys.readouterr().err
+    assert f"asr-adapt train {out / 'recipe.yaml'} -o {out / 'model'} --resume" in said
+    assert "--overwrite" not in said
+    assert run(["train", str(out / "recipe.yaml"), "-o", str(out / "model"), "--resume", "-q"]) == 0
 
 
 def test_nobody_is_asked_where_nobody_can_answer(

@@ -73,6 +73,15 @@ def test_every_command_has_its_line_in_a_group(capfd, monkeypatch):
     assert [line[:-1] for line in listed if line.endswith(":")] == list(PANELS)
 
 
+@pytest.mark.parametrize(
+    "path", [path for path, found in ALL.items() if path and isinstance(found, TyperGroup)]
+)
+def test_every_command_of_a_group_has_one_line(path, capfd, monkeypatch):
+    listed = _help(path, capfd, monkeypatch).partition("\nCommands:\n")[2].partition("\n\n")[0].splitlines()
+    shown = [name for name, command in ALL[path].commands.items() if not command.hidden]
+    assert [line.split()[0] for line in listed] == shown
+
+
 def test_what_is_listed_is_what_the_commands_say_of_themselves():
     own = {
         name: (summary(command), None if command.hidden else command.rich_help_panel)

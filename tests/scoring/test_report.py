@@ -149,7 +149,7 @@ def decode(png):
 
 
 @needs_chromium
-@pytest.mark.parametrize(("width", "dark"), [(390, False), (1440, False), (1440, True)])
+@pytest.mark.parametrize(("width", "dark"), [(390, False), (390, True), (1440, False), (1440, True)])
 def test_page_shows_something_at_every_width(browser, page, width, dark):
     browser.open(page, width, dark=dark)
     assert browser.run("document.documentElement.scrollWidth") <= width

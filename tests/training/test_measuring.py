@@ -133,7 +133,9 @@ def test_a_dry_run_says_what_it_takes_and_leaves_nothing(
             main([*command, *more])
         assert ended.value.code == 0
         found.append(capsys.readouterr().out)
-    assert found[0].startswith("estimate: 24 training rows; the frozen prefix of 48 rows ")
+    planned, estimated = found[0].splitlines()
+    assert planned.startswith("plan: strategy ") and " 60 steps; " in planned
+    assert estimated.startswith("estimate: 24 training rows; the frozen prefix of 48 rows ")
     values = json.loads(found[1])
     assert values["steps"] == 60 and values["step_seconds"] > 0
     assert values["decoded_rows"] == 12 * 4 + 2 * 12, "four evaluations of dev and guard, the tests twice"

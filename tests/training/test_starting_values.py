@@ -14,6 +14,7 @@ from asr_adapt.models import Capabilities, load_recogniser
 from asr_adapt.training import build_recipe
 from asr_adapt.training.learning.strategies import learning_plan
 from asr_adapt.training.recipe.starting_values import (
+    CHOSEN,
     SILENCE,
     TABLE,
     WORDS,
@@ -21,6 +22,7 @@ from asr_adapt.training.recipe.starting_values import (
     with_starting_values,
 )
 from asr_adapt.training.recipe.strategy import Strategy
+from asr_adapt.training.run_folder import changed, plain
 
 
 class _Sized:
@@ -117,3 +119,13 @@ def test_without_guard_and_replay_a_share_of_what_was_learnt_is_kept() -> None:
     assert with_starting_values(recipe(retention={"share": 1}), chosen[0]).retention.share == 1
     with pytest.raises(RecipeError, match=r"retention\.share needs vocabulary keep"):
         recipe(retention={"share": 0.5}, vocabulary="extend")
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_every_field_that_may_be_chosen_is_listed(device: str) -> None:
+    tiny: Any = _Sized(39, has_decoder=True)
+    tiny.capabilities = Capabilities(decoder=True, silence=True, timestamps=True)
+    tiny.device = torch.device(device)
+    for given in (recipe(), recipe(guard="g.jsonl")):
+        found = plain(with_starting_values(given, tiny))
+        assert changed(found, plain(given), ()) and changed(found, plain(given), CHOSEN) == []

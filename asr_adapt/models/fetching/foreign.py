@@ -42,7 +42,7 @@ def import_model(source: Path, target: Path) -> WhisperCheckpoint:
 
     Raises :class:`~asr_adapt.errors.UsageError` where ``target`` holds something already.
     """
-    require_folder(target, "models import", [source], option="DIR")
+    require_folder(target, "models import", [source], option="DIR", instead="remove it")
     with alone(target):
         checkpoint = read_foreign(source, vocabulary_for)
         with atomic_directory(target) as work:

@@ -22,6 +22,7 @@ from asr_adapt.training.measuring.sets import Measuring
 from asr_adapt.training.prefix.cache import PrefixCache
 from asr_adapt.training.prefix.estimate import GIGABYTE
 from asr_adapt.training.prefix.shards import encoded
+from asr_adapt.training.recipe.plan import plan
 from asr_adapt.training.watching import spoken
 
 #: A trial is worth its time where counted arithmetic alone says that the run takes longer than this.
@@ -36,8 +37,10 @@ TRIED_SHARES = 0.25, 0.5
 
 @dataclass(frozen=True)
 class Forecast:
-    """Rows to encode and to decode, steps, seconds of each and in all, gigabytes of kept states."""
+    """What is going to be done; rows to encode and to decode, steps, seconds of each, gigabytes."""
 
+    #: What was chosen, in words: see :func:`asr_adapt.training.recipe.plan.plan`.
+    plan: str
     training_rows: int
     encoded_rows: int
     decoded_rows: int
@@ -100,6 +103,7 @@ def forecast(trial: StepTrial, meter: Meter, cache: PrefixCache, measuring: Meas
     if not trained or not kept:
         step += encoding * _rows_of_a_step(trial)
     return Forecast(
+        plan=plan(recipe),
         training_rows=len(corpus),
         encoded_rows=trained + measured if kept else 0,
         decoded_rows=decoded,

@@ -82,21 +82,18 @@ def _with_null(value: Any, name: str = "") -> Iterator[str]:
 def save_recipe(recipe: Recipe, path: str | Path, *, started_here: bool = False) -> None:
     """Write the resolved recipe, every field, atomically.
 
-    With ``started_here`` its manifests, which start at the working folder, are named by absolute paths, so
-    that the file can be carried out again wherever it lies.
+    With ``started_here`` its manifests and folders, which start at the working folder, are named by absolute
+    paths, so that the file can be carried out again wherever it lies.
     """
     tree = recipe.model_dump(mode="json")
     if started_here:
-        manifests = {name: value for name, value in tree.items() if name not in ("augment", "cache")}
-        root_paths(manifests, Path.cwd())
-        tree |= manifests
+        root_paths(tree, Path.cwd())
     with atomic_write(path) as handle:
         yaml.safe_dump(tree, handle, sort_keys=False, allow_unicode=True)
 
 
-def write_recipe(tree: dict[str, Any], path: str | Path, overrides: Iterable[str] = ()) -> None:
-    """Write plain values with ``key.sub=value`` overrides, checked, and nothing that they leave out."""
-    tree = overridden(tree, overrides)
+def write_recipe(tree: dict[str, Any], path: str | Path) -> None:
+    """Write plain values, checked, and nothing that they leave out."""
     build_recipe(copy.deepcopy(tree), path=str(path))
     with atomic_write(path) as handle:
         yaml.safe_dump(tree, handle, sort_keys=False, allow_unicode=True)

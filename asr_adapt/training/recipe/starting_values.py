@@ -46,6 +46,12 @@ class StartingValues:
     share: float | None = None
 
 
+#: Fields that are chosen where a recipe leaves them out.
+CHOSEN = (
+    *("optimiser.learning_rate", "schedule.steps", "strategy.name", "strategy.frozen", "silence.share"),
+    *("evaluation.batch_seconds", "decoder.timestamps_share"),
+    *("retention.guard_budget", "retention.points", "retention.share"),
+)
 #: Share of silent rows for a model that hears 30 s, most of them empty, whatever is said.
 SILENCE = 0.06
 #: Share of rows with timestamps, for a model that writes them.
