@@ -76,7 +76,6 @@ def _transcribed(rows: Manifest, chosen: ChosenModel, quiet: bool) -> tuple[Eval
     """Raw predictions with words, on all processes, and how they were decoded."""
     from asr_adapt.cli.progress import audio_progress
     from asr_adapt.transcription import evaluate_rows
-    from asr_adapt.transcription.engine import decoding_name
     from asr_adapt.transcription.processes import launched
 
     with launched() as processes, audio_progress("Transcribing", quiet=quiet) as start:
@@ -89,7 +88,7 @@ def _transcribed(rows: Manifest, chosen: ChosenModel, quiet: bool) -> tuple[Eval
             processes=processes,
             on_progress=None if tell is None else lambda progress: tell(progress.audio_seconds),
         )
-    return run, decoding_name(recogniser)
+    return run, recogniser.description
 
 
 def _show(found: Calibrated, target: Path, as_json: bool) -> None:

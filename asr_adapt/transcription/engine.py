@@ -1,7 +1,8 @@
 """The run: sources in, transcripts out, as they finish.
 
-Knows batches, the pool of waiting pieces, running out of memory, journals and progress. Does not know how
-audio is cut (``reading``), how text is joined (``assembly``), or what is done with a transcript.
+Knows what is heard when, progress, and when a source is finished. Does not know how audio is cut
+(``reading``), how pieces are batched (``pieces``), how text is joined (``assembly``), or what is done with a
+transcript.
 """
 
 from __future__ import annotations
@@ -12,82 +13,28 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-import torch
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.errors import UsageError, shown
 from asr_adapt.manifest import Utterance
 from asr_adapt.models import Hypothesis, Recogniser
-from asr_adapt.transcription.assembly import Span, assemble, language_of
-from asr_adapt.transcription.batching import batches
-from asr_adapt.transcription.calibration import calibrated, hear
+from asr_adapt.transcription.assembly import assemble, language_of
+from asr_adapt.transcription.calibration import calibrated
 from asr_adapt.transcription.cores import core_threads
-from asr_adapt.transcription.inputs import Failure, Source
-from asr_adapt.transcription.journal import Journal, journal_key
+from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.known_states import States, transcribe_states
-from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches, track_for
+from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches
+from asr_adapt.transcription.pieces import PieceBatches, Waiting
 from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
+from asr_adapt.transcription.source_state import HearingProgress, SourceResult, SourceState, begun
 from asr_adapt.transcription.voice.speakers import Diarizer, with_speakers
 from asr_adapt.transcription.windows import Piece
 
-#: Padded seconds of audio in one batch on a CPU; more only leaves the caches.
-CPU_BATCH_SECONDS = 40.0
-#: Padded seconds of audio for each free GiB of an accelerator: large models stay well inside it.
-BATCH_SECONDS_PER_GIB = 20.0
-#: Pieces that a batch may hold at least, where the network computes a whole window for each (Whisper).
-LEAST_ROWS = 8
-#: Shorter pieces are padded with silence to this, so that every front end gives at least a frame.
-SHORTEST_SECONDS = 0.1
-
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceResult:
-    """A source that is finished: its place in the input, and either its transcript or its failure."""
-
-    index: int
-    source: Source
-    transcript: Transcript | None = None
-    failure: Failure | None = None
-
-
-@dataclass
-class HearingProgress:
-    """How far a run is: seconds of audio heard, seconds of the recogniser's work, sources finished."""
-
-    audio_seconds: float = 0.0
-    compute_seconds: float = 0.0
-    finished: int = 0
-    failed: int = 0
-
-
-@dataclass
-class _SourceState:
-    """What is known of one source while it runs."""
-
-    source: Source
-    language: str | None = None  # asked for, or the row's
-    heard: dict[Span, Hypothesis] = field(default_factory=dict)
-    expected: int = 0
-    duration: float | None = None  # set when the last piece was read
-    seconds: float = 0.0
-    journal: Journal | None = None
-    remarks: tuple[str, ...] = ()
-    track: Track | None = None
-    counted: float = 0.0  # seconds of audio that progress knows of
-
-    @property
-    def complete(self) -> bool:
-        if self.track is not None:
-            return self.track.done
-        return self.duration is not None and len(self.heard) == self.expected
 
 
 JournalPath = Callable[[Source], Path | None]
@@ -119,7 +66,7 @@ class Engine:
         self._journal_path = journal_path
         self._on_progress = on_progress
         self._states = states
-        self._turns: TurnBatches[_SourceState] | None = None
+        self._turns: TurnBatches[SourceState] | None = None
         self._computing, self._alive = computing, alive
         _warn_of_other_decoding(recogniser, self.options)
         able = recogniser.capabilities
@@ -136,17 +83,14 @@ class Engine:
                 self.options.language,
                 recogniser.name,
             )
-        least = LEAST_ROWS * recogniser.heard_seconds(
-            0.0
-        )  # of a family that hears a whole window for any clip
-        self._budget = max(self.options.batch_seconds or _automatic_batch(recogniser.device), least)
+        self._pieces = PieceBatches(recogniser, self.options, self._deliver)
 
     def run(self, sources: Sequence[Source]) -> Iterator[SourceResult]:
         """One outcome a source, in the order in which they finish.
 
         A failed source does not stop the others unless ``fail_fast``; errors of the recogniser itself do.
         """
-        jobs = {number: self._job(source) for number, source in enumerate(sources)}
+        jobs = {number: self._begun(source) for number, source in enumerate(sources)}
         hearing = Hearing.of(self.recogniser)
         reader = Reader(list(sources), hearing, self.options)
         try:
@@ -190,36 +134,18 @@ class Engine:
                 self.recogniser,
                 [rows[number] for number in numbers],
                 self._states,
-                batch_seconds=self._budget,
+                batch_seconds=self._pieces.budget,
                 language=language,
                 on_batch=tell,
             ):
                 self.progress.finished += 1
                 yield numbers[place], transcript
 
-    def _job(self, source: Source) -> _SourceState:
-        job = self._begun(source)
-        hearing = Hearing.of(self.recogniser)
-        if hearing.timed_windows(source):
-            seconds = min(self.options.window_seconds or hearing.window_seconds, hearing.window_seconds)
-            known = job.journal.heard if job.journal is not None else {}
-            own = replace(self.options, language=job.language)
-            job.track = track_for(own, hearing.sample_rate, round(seconds * hearing.sample_rate), known)
-        return job
-
-    def _begun(self, source: Source) -> _SourceState:
+    def _begun(self, source: Source) -> SourceState:
         path = self._journal_path(source) if self._journal_path and source.path else None
-        language = language_of_row(self.recogniser, self.options.language, source.row)
-        if path is None:
-            return _SourceState(source, language)
-        try:
-            name = f"{self.recogniser.name}, {decoding_name(self.recogniser)}"
-            key = journal_key(source, name, replace(self.options, language=language))
-        except OSError:  # the file is not there: the reader says so in its own words
-            return _SourceState(source, language)
-        return _SourceState(source, language, journal=Journal(path, key))
+        return begun(source, self.recogniser, self.options, path)
 
-    def _failures(self, events: Sequence[Read], jobs: dict[int, _SourceState]) -> Iterator[SourceResult]:
+    def _failures(self, events: Sequence[Read], jobs: dict[int, SourceState]) -> Iterator[SourceResult]:
         for event in events:
             if event.failure is not None:
                 job = jobs.pop(event.job)
@@ -227,10 +153,10 @@ class Engine:
                 yield SourceResult(event.job, job.source, failure=event.failure)
 
     def _hear(
-        self, events: Sequence[Read], jobs: dict[int, _SourceState], cores: Executor | None, *, more: bool
+        self, events: Sequence[Read], jobs: dict[int, SourceState], cores: Executor | None, *, more: bool
     ) -> None:
         """Recognise every piece among the events and note which sources ended; ``more`` events may follow."""
-        pieces: list[tuple[_SourceState, Piece]] = []
+        pieces: list[Waiting[SourceState]] = []
         for event in events:
             job = jobs.get(event.job)
             if job is None:
@@ -247,28 +173,10 @@ class Engine:
                 job.heard[span] = job.journal.heard[span]
             else:
                 pieces.append((job, event.piece))
-        plan = self._plan(pieces)
-        if cores is None or len(plan) == 1:
-            for batch in plan:
-                self._recognise(batch)
-        else:
-            self._recognise_at_once(plan, cores)
+        self._pieces.run(pieces, cores)
         self._take_turns(list(jobs.values()), more=more)
 
-    def _plan(self, pieces: Sequence[tuple[_SourceState, Piece]]) -> list[list[tuple[_SourceState, Piece]]]:
-        """Batches of pieces of one language and like length."""
-        rate, hears = self.recogniser.sample_rate, self.recogniser.heard_seconds
-        groups: dict[str | None, list[tuple[_SourceState, Piece]]] = defaultdict(list)
-        for job, piece in pieces:
-            groups[job.language].append((job, piece))
-        plan = []
-        for group in groups.values():
-            lengths = [round(hears(len(piece.samples) / rate) * rate) for _, piece in group]
-            cut = batches(lengths, budget=round(self._budget * rate), rows=self.options.batch_size)
-            plan += [[group[i] for i in batch] for batch in cut]
-        return plan
-
-    def _take_turns(self, jobs: Sequence[_SourceState], *, more: bool) -> None:
+    def _take_turns(self, jobs: Sequence[SourceState], *, more: bool) -> None:
         """Hear the windows of all sources that are heard so, as far as their audio was read."""
         tracks = [(job, job.track) for job in jobs if job.track is not None]
         if not tracks:
@@ -281,7 +189,7 @@ class Engine:
         for job, _ in tracks:
             self._keep(job)
 
-    def _keep(self, job: _SourceState) -> None:
+    def _keep(self, job: SourceState) -> None:
         """Take over what the track of a source finished."""
         assert job.track is not None
         for span in job.track.finished.keys() - job.heard.keys():
@@ -290,9 +198,9 @@ class Engine:
     def _rows(self) -> int:
         """Windows in one batch."""
         whole = self.recogniser.window_seconds
-        return CPU_ROWS if self.recogniser.device.type == "cpu" else max(1, int(self._budget / whole))
+        return CPU_ROWS if self.recogniser.device.type == "cpu" else max(1, int(self._pieces.budget / whole))
 
-    def _told(self, job: _SourceState, turn: Turn, seconds: float) -> None:
+    def _told(self, job: SourceState, turn: Turn, seconds: float) -> None:
         """Count one window, and note it where a kill would lose it."""
         self._keep(job)
         if job.journal is not None and not job.complete:
@@ -303,7 +211,7 @@ class Engine:
         self._count(job, max(stop, turn.piece.stop) / self.recogniser.sample_rate)
         self._tell()
 
-    def _count(self, job: _SourceState, until: float) -> None:
+    def _count(self, job: SourceState, until: float) -> None:
         """Every second of a source counts once, whatever was heard twice or left out."""
         self.progress.audio_seconds += max(0.0, until - job.counted)
         job.counted = max(job.counted, until)
@@ -312,39 +220,8 @@ class Engine:
         if self._on_progress is not None:
             self._on_progress(self.progress)
 
-    def _recognise_at_once(self, plan: list[list[tuple[_SourceState, Piece]]], cores: Executor) -> None:
-        """Run the batches side by side; each is delivered in its turn, with the time since the one before."""
-        last = time.perf_counter()
-        heard = cores.map(self._transcribe, plan)
-        for batch, hypotheses in zip(plan, heard, strict=True):
-            now = time.perf_counter()
-            self._deliver(batch, hypotheses, now - last)
-            last = now
-
-    def _recognise(self, batch: list[tuple[_SourceState, Piece]]) -> None:
-        """Run one batch; where memory runs out, its halves, and smaller batches from then on."""
-        started = time.perf_counter()
-        try:
-            hypotheses = self._transcribe(batch)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise
-            torch.cuda.empty_cache()
-            self._budget = max(1.0, self._budget / 2)
-            self._recognise(batch[: len(batch) // 2])
-            self._recognise(batch[len(batch) // 2 :])
-            return
-        self._deliver(batch, hypotheses, time.perf_counter() - started)
-
-    def _transcribe(self, batch: Sequence[tuple[_SourceState, Piece]]) -> list[Hypothesis]:
-        pieces, language = [piece for _, piece in batch], batch[0][0].language
-        shortest = round(SHORTEST_SECONDS * self.recogniser.sample_rate)
-        waveforms = [np.pad(p.samples, (0, max(0, shortest - len(p.samples)))) for p in pieces]
-        words = self.options.word_timestamps or any(piece.seam for piece in pieces)
-        return hear(self.recogniser, waveforms, replace(self.options, language=language), words=words)
-
     def _deliver(
-        self, batch: list[tuple[_SourceState, Piece]], hypotheses: list[Hypothesis], seconds: float
+        self, batch: Sequence[Waiting[SourceState]], hypotheses: Sequence[Hypothesis], seconds: float
     ) -> None:
         total = sum(len(piece.samples) for _, piece in batch)
         for (job, piece), hypothesis in zip(batch, hypotheses, strict=True):
@@ -354,7 +231,7 @@ class Engine:
         self.progress.compute_seconds += seconds
         self._tell()  # once all its rows count, else what is left looks many times as long
 
-    def _finished(self, jobs: dict[int, _SourceState]) -> Iterator[SourceResult]:
+    def _finished(self, jobs: dict[int, SourceState]) -> Iterator[SourceResult]:
         for number, job in list(jobs.items()):
             if job.complete:
                 del jobs[number]
@@ -362,7 +239,7 @@ class Engine:
             elif job.journal is not None:
                 job.journal.append(job.heard)
 
-    def _outcome(self, number: int, job: _SourceState) -> SourceResult:
+    def _outcome(self, number: int, job: SourceState) -> SourceResult:
         self.progress.finished += 1
         remarks = (*job.remarks, *_unclear(job.heard.values()))
         for remark in remarks:
@@ -386,7 +263,7 @@ class Engine:
         )
         return SourceResult(number, job.source, self._with_speakers(transcript, job))
 
-    def _with_speakers(self, transcript: Transcript, job: _SourceState) -> Transcript:
+    def _with_speakers(self, transcript: Transcript, job: SourceState) -> Transcript:
         """The same with who spoke, where that was asked; voices are heard once the words are known."""
         if self._diarizer is None or not transcript.segments:
             return transcript
@@ -395,11 +272,6 @@ class Engine:
         turns = self._diarizer.turns(whole_audio(job.source, rate, self.options), rate)
         found = with_speakers(transcript, turns)
         return replace(found, compute_seconds=found.compute_seconds + time.perf_counter() - started)
-
-
-def decoding_name(recogniser: Recogniser) -> str:
-    """How a recogniser decodes, in words: what must be equal for two runs to be alike."""
-    return recogniser.description
 
 
 def _unclear(heard: Iterable[Hypothesis]) -> list[str]:
@@ -418,17 +290,9 @@ def _feed(track: Track, piece: Piece | None) -> None:
 def _warn_of_other_decoding(recogniser: Recogniser, options: Decoding) -> None:
     """A calibration fitted with other decoding is applied, as asked, but its numbers may be off."""
     fitted = "" if options.confidence_map is None else options.confidence_map.decoding
-    if fitted and fitted != decoding_name(recogniser):
+    if fitted and fitted != recogniser.description:
         logger.warning(
             "confidences may be off: the calibration was fitted with decoding %r, this run uses %r",
             fitted,
-            decoding_name(recogniser),
+            recogniser.description,
         )
-
-
-def _automatic_batch(device: torch.device) -> float:
-    """Seconds of audio in a batch that suit the device."""
-    if device.type != "cuda":
-        return CPU_BATCH_SECONDS
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(CPU_BATCH_SECONDS, free / 2**30 * BATCH_SECONDS_PER_GIB)

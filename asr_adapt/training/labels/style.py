@@ -25,7 +25,6 @@ from asr_adapt.training.labels.choice import Taught, label_text, with_texts
 from asr_adapt.training.measuring.encoder_context import as_pretrained
 from asr_adapt.training.measuring.wer import spread, transcribed
 from asr_adapt.transcription import Processes
-from asr_adapt.transcription.engine import decoding_name
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +127,7 @@ class LabelFile:
 
 def _key(recogniser: Recogniser, rows: Manifest) -> str:
     """The rows' texts and sound, the base, and the rules."""
-    parts = [VERSION, prefix_fingerprint(recogniser, len(recogniser.stack)), decoding_name(recogniser)]
+    parts = [VERSION, prefix_fingerprint(recogniser, len(recogniser.stack)), recogniser.description]
     digest = hashlib.sha256("\n".join(parts).encode())
     for row in rows:
         digest.update(json.dumps(_identity(row), ensure_ascii=True).encode())

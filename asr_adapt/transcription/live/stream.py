@@ -21,12 +21,12 @@ from asr_adapt.errors import UsageError
 from asr_adapt.models import Hypothesis, Recogniser, Word
 from asr_adapt.text.spaces import pieces
 from asr_adapt.transcription.calibration import hear
-from asr_adapt.transcription.engine import SHORTEST_SECONDS
 from asr_adapt.transcription.live.activity import activity_for
 from asr_adapt.transcription.live.kept_sound import Beginning, KeptSound
 from asr_adapt.transcription.live.lines import PAUSE, Lines, LiveUpdate
 from asr_adapt.transcription.live.settling import HeldBack, LocalAgreement, Settling
 from asr_adapt.transcription.longform.undetected import SILENCE
+from asr_adapt.transcription.pieces import SHORTEST_SECONDS
 from asr_adapt.transcription.result import Transcript
 
 #: Seconds from one hearing to the next.

@@ -21,7 +21,7 @@ from asr_adapt.models import Recogniser
 from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.score import Score, score
 from asr_adapt.text import profile as profile_named
-from asr_adapt.transcription.engine import Engine, HearingProgress, decoding_name
+from asr_adapt.transcription.engine import Engine
 from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.known_states import UNKNOWN, KnownRows
 from asr_adapt.transcription.processes import ALONE, Processes
@@ -29,6 +29,7 @@ from asr_adapt.transcription.result import Transcript, word_json
 from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.rows.kept_predictions import KeptPredictions
 from asr_adapt.transcription.rows.row_journal import RowJournal, run_key
+from asr_adapt.transcription.source_state import HearingProgress
 
 #: Fields of an earlier prediction that say nothing about this one.
 _OF_A_PREDICTION = ("confidence", "looped")
@@ -228,7 +229,7 @@ def _settings(recogniser: Recogniser, options: Decoding, rows: Manifest) -> dict
     told = {language_of_row(recogniser, options.language, row) for row in rows} - {None}
     return {
         "model": recogniser.name,
-        "decoding": decoding_name(recogniser),
+        "decoding": recogniser.description,
         "segmenter": options.segmenter,
         "language": options.language or ", ".join(sorted(map(str, told))) or None,
         "runtime": recogniser.runtime,

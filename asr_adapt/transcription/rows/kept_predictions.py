@@ -19,7 +19,6 @@ from asr_adapt.decoding import Decoding
 from asr_adapt.files import atomic_write, cache_folder
 from asr_adapt.manifest import Manifest, Utterance, sound_print
 from asr_adapt.models import Recogniser, settings_fingerprint
-from asr_adapt.transcription.engine import decoding_name
 from asr_adapt.transcription.row_languages import language_of_row
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ class KeptPredictions:
         parts = {
             "weights": weights,
             "settings": settings_fingerprint(recogniser),
-            "decoding": [decoding_name(recogniser), repr(recogniser.search)],
+            "decoding": [recogniser.description, repr(recogniser.search)],
             "computed": [str(recogniser.dtype), recogniser.device.type],
             "options": options.key(),
         }

@@ -18,7 +18,6 @@ from asr_adapt.decoding import Decoding
 from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import bundled_models
-from asr_adapt.transcription.engine import decoding_name
 from asr_adapt.transcription.inputs import Source
 
 _ENTRY = {"number", "value"}
@@ -75,7 +74,7 @@ def run_key(recogniser: Recogniser, options: Decoding, sources: Iterable[Source]
         "sources": digest.hexdigest(),
         "model": recogniser.name,
         "files": _model_files(recogniser.name),
-        "decoding": decoding_name(recogniser),
+        "decoding": recogniser.description,
         "dtype": str(recogniser.dtype),
         "options": options.key(),
     }
