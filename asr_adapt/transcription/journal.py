@@ -59,16 +59,22 @@ def journal_key(source: Source, model: str, options: Decoding) -> dict[str, Any]
     }
 
 
-def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
-    """The pieces in a journal with this key; none when it is absent or was written for another key."""
+def whole_lines(path: Path) -> list[Any]:
+    """The JSON values of a journal's lines; none where there is no such file, and none of a torn line."""
     if not path.is_file():
-        return {}
+        return []
     rows = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:  # an empty line, or the one that was being written when the run was killed
             continue
+    return rows
+
+
+def _read(path: Path, key: dict[str, Any]) -> dict[Span, Hypothesis]:
+    """The pieces in a journal with this key; none when it is absent or was written for another key."""
+    rows = whole_lines(path)
     if not rows or rows[0] != json.loads(json.dumps(key)):
         return {}
     heard = {}

@@ -84,15 +84,19 @@ class Wav2Vec2Anatomy:
 
     def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
         """Features to the input of layer 0, with SpecAugment where the architecture has it."""
-        projected = self.base.feature_projection(features)
-        hidden = projected[0] if isinstance(projected, tuple) else projected
-        if masking is not None:
-            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
-        hidden = hidden * valid_frames(lengths, hidden.shape[1])[..., None]
+        hidden = self.projected(features, lengths, masking)
         hidden = hidden + self.positions(hidden, lengths)
         if not self.final_norm:
             hidden = self.encoder.layer_norm(hidden)
         return self.encoder.dropout(hidden)
+
+    def projected(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
+        """Projection to the layers' width, SpecAugment where the architecture has it, zeroed padding."""
+        projected = self.base.feature_projection(features)
+        hidden = projected[0] if isinstance(projected, tuple) else projected
+        if masking is not None:
+            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
+        return hidden * valid_frames(lengths, hidden.shape[1])[..., None]
 
     def positions(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """The convolutional position embedding of zero-padded ``hidden``."""

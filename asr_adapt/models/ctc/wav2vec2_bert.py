@@ -43,11 +43,8 @@ class Wav2Vec2BertAnatomy(Wav2Vec2Anatomy):
         return values, lengths
 
     def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
-        """Projection, SpecAugment, zeroed padding."""
-        hidden, _ = self.base.feature_projection(features)
-        if masking is not None:
-            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
-        return self.encoder.dropout(hidden * valid_frames(lengths, hidden.shape[1])[..., None])
+        """No positions are added here: those of a conformer enter the attention of each layer."""
+        return self.encoder.dropout(self.projected(features, lengths, masking))
 
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
         """Attention mask, convolution mask and relative positions."""

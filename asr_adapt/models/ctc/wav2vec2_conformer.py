@@ -52,11 +52,8 @@ class Wav2Vec2ConformerAnatomy(Wav2Vec2Anatomy):
             layer.conv_module.__class__ = MaskedConvolution
 
     def embed(self, features: Tensor, lengths: Tensor, masking: SpecAugment | None) -> Tensor:
-        """Projection, SpecAugment, zeroed padding, dropout."""
-        hidden, _ = self.base.feature_projection(features)
-        if masking is not None:
-            hidden = masking(hidden, lengths, getattr(self.base, "masked_spec_embed", None))
-        return self.encoder.dropout(hidden * valid_frames(lengths, hidden.shape[1])[..., None])
+        """No positions are added here: those of a conformer enter the attention of each layer."""
+        return self.encoder.dropout(self.projected(features, lengths, masking))
 
     def context(self, hidden: Tensor, lengths: Tensor) -> dict[str, Any]:
         """Relative positions, and a mask where anything is padded."""

@@ -5,8 +5,8 @@ Knows how each is begun and where it keeps what it is told. Does not know how th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, closing
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,13 +58,9 @@ class Trackers(Callback):
             tracker.start()
             tracker.store_init_configuration(dict(config))
 
-    @contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self) -> AbstractContextManager[object]:
         """Trackers are flushed and closed behind the last step, also of a run that failed."""
-        try:
-            yield
-        finally:
-            self.close()
+        return closing(self)
 
     def step_done(self, values: dict[str, Any], elapsed: float) -> None:
         """Points ``train/…``."""

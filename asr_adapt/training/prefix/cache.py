@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -72,13 +72,9 @@ class PrefixCache(Callback):
     _store: PrefixStore | None = None
     _boundary: int | None = None
 
-    @contextmanager
-    def training(self) -> Iterator[None]:
+    def training(self) -> AbstractContextManager[object]:
         """Rows come from the store until training ends."""
-        try:
-            yield
-        finally:
-            self.close()
+        return closing(self)
 
     def boundary_moved(self, boundary: int) -> None:
         """Build, or go without, for the prefix that now ends at ``boundary``."""

@@ -49,7 +49,22 @@ class Settling(Protocol):
         """The second from which sound is still needed, of what is kept from ``start`` to ``heard``."""
 
 
-class LocalAgreement:
+class _Committing:
+    """What is committed so far, and what follows for the moment."""
+
+    def __init__(self) -> None:
+        self.tentative: tuple[Word, ...] = ()
+        self._committed: list[Word] = []  # those whose sound may still be kept
+        self._until = 0.0
+
+    def _commit(self, words: list[Word]) -> list[Word]:
+        found = ordered(words, self._until)
+        self._until = found[-1].end if found else self._until
+        self._committed += found
+        return found
+
+
+class LocalAgreement(_Committing):
     """LocalAgreement-2: words are committed that two successive hypotheses begin with.
 
     Not ``timed``, words have no times of their own: text alone tells which are known, and sound is let go
@@ -57,10 +72,8 @@ class LocalAgreement:
     """
 
     def __init__(self, *, timed: bool = True) -> None:
+        super().__init__()
         self.timed = timed
-        self.tentative: tuple[Word, ...] = ()
-        self._committed: list[Word] = []  # those whose sound may still be kept
-        self._until = 0.0
 
     def settle(self, words: Sequence[Word], heard: float) -> list[Word]:
         del heard
@@ -94,12 +107,6 @@ class LocalAgreement:
         self._committed = [word for word in self._committed if word.end > cut]
         return cut
 
-    def _commit(self, words: list[Word]) -> list[Word]:
-        found = ordered(words, self._until)
-        self._until = found[-1].end if found else self._until
-        self._committed += found
-        return found
-
     def _known(self, words: Sequence[Word]) -> int:
         """How many of the first ``words`` are committed already.
 
@@ -119,14 +126,12 @@ class LocalAgreement:
         return EDITS_PER_SECOND * _distance(words, count, self._until) if self.timed else 0.0
 
 
-class HeldBack:
+class HeldBack(_Committing):
     """Words are committed once ``margin`` seconds of sound are behind them; ``context`` seconds are kept."""
 
     def __init__(self, margin: float, context: float) -> None:
-        self.tentative: tuple[Word, ...] = ()
+        super().__init__()
         self.margin, self.context = margin, context
-        self._committed: list[Word] = []  # those whose sound may still be kept
-        self._until = 0.0
 
     def settle(self, words: Sequence[Word], heard: float) -> list[Word]:
         fresh = [word for word in words if (word.start + word.end) / 2 > self._until]
@@ -148,12 +153,6 @@ class HeldBack:
         place = max(start, min(whole, default=place))
         self._committed = [word for word in self._committed if word.end > place]
         return place
-
-    def _commit(self, words: list[Word]) -> list[Word]:
-        found = ordered(words, self._until)
-        self._until = found[-1].end if found else self._until
-        self._committed += found
-        return found
 
 
 def ordered(words: Sequence[Word], clear: float) -> list[Word]:

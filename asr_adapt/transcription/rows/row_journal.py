@@ -19,6 +19,7 @@ from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import bundled_models
 from asr_adapt.transcription.inputs import Source
+from asr_adapt.transcription.journal import whole_lines
 
 _ENTRY = {"number", "value"}
 
@@ -36,7 +37,7 @@ class RowJournal:
         """Values by item number that runs with this key finished, on any number of processes."""
         found: dict[int, Any] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
-            rows = _rows(path)
+            rows = whole_lines(path)
             if rows and rows[0] == self._key:
                 entries = (row for row in rows[1:] if isinstance(row, dict) and row.keys() == _ENTRY)
                 found.update((row["number"], row["value"]) for row in entries)
@@ -56,7 +57,7 @@ class RowJournal:
     def _begin(self) -> None:
         """Go on behind an earlier run's lines where the key is theirs, else start the file anew."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        rows = _rows(self._own)
+        rows = whole_lines(self._own)
         known = bool(rows) and rows[0] == self._key
         with self._own.open("a" if known else "w", encoding="utf-8") as handle:
             handle.write("\n" if known else _line(self._key))  # the break ends a line that a kill tore
@@ -92,15 +93,3 @@ def _model_files(name: str) -> list[list[Any]]:
 
 def _line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
-
-
-def _rows(path: Path) -> list[Any]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:  # an empty line, or the one that was being written when the run was killed
-            continue
-    return rows
