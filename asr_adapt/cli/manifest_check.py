@@ -1,7 +1,7 @@
 """``asr-adapt manifest check``.
 
-Knows options and how findings are printed, and hands a model's limits to the manifest room. Does not know
-what is checked.
+Knows options and how findings are printed, and hands the manifest room a model's limits, what it hears and
+when. Does not know what is checked.
 """
 
 from __future__ import annotations

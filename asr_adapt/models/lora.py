@@ -1,6 +1,6 @@
 """LoRA (Hu et al. 2021) and DoRA (Liu et al. 2024) on any recogniser, through PEFT.
 
-Knows how an adapter is put into the layers, switched off, merged, written as PEFT writes it and read back.
+Knows how an adapter is put into the layers, merged, written as PEFT writes it and read back.
 Does not know how it is trained, nor recipes. Which linear maps are adapted is a fact of the architecture:
 ``Recogniser.adaptable``.
 """

@@ -1,6 +1,7 @@
-"""Reading predictions: manifest rows with ``pred_text``, held as columns.
+"""Reading predictions: manifest rows with ``pred_text``, held as columns, and the settings that made them.
 
-Knows which fields scoring needs and what to say when one is missing. Does not count, group or resample.
+Knows which fields scoring needs and what to say when one is missing, and the profile under which a file was
+evaluated. Does not count or resample.
 Audio is never opened here: a prediction scores without its sound.
 """
 
@@ -31,7 +32,7 @@ class Predictions:
     """Columns of a predictions file, all of the same length, in its order.
 
     ``columns`` holds every other scalar field; ``audio`` resolved audio paths where the rows came from a
-    file; ``settings`` what :func:`write_settings` stored beside it (model, decoding, noise floor …).
+    file; ``settings`` what is stored beside it (:func:`read_settings`).
     """
 
     ids: list[str]

@@ -1,4 +1,4 @@
-"""Files and arrays through a loaded recogniser: all at once, or one as a stream.
+"""Files and arrays through a loaded recogniser: all at once, one as a stream, or sound that has not ended.
 
 Knows what may be passed and what is given back. Does not know how a model is found and opened
 (``asr_adapt.api``), nor how the run is carried out (``engine``).
