@@ -35,12 +35,17 @@ from asr_adapt.models.files.processors import whole_processor
 from asr_adapt.models.search.biasing import PhraseBias
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared, write_settings
+from asr_adapt.transcription.runtimes.ctranslate2_engine import (
+    device_named,
+    open_engine,
+    tensor_of,
+    type_named,
+    view_of,
+)
 from asr_adapt.transcription.runtimes.ctranslate2_export import require_package
 
 #: Frames of the median filter over attention, as in openai-whisper.
 _FILTER = 7
-#: Every engine draws alike.
-_SEED = 0
 #: An attempt that is not made: it never stands, and the next temperature is tried.
 _NOTHING = Spoken((), (-math.inf,), looped=True)
 
@@ -58,7 +63,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         super().__init__(skeleton, whole_processor(Checkpoint(files.settings, name)), name)
         super().use_context("full")
         self.compute_type = compute_type
-        self.fresh_engine = partial(_engine, files.weights, device, compute_type)
+        self.fresh_engine = partial(open_engine, files.weights, device, compute_type)
         self.engine = self.fresh_engine()
         self.decoding = _CTranslate2Decoding(self)
 
@@ -100,7 +105,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         mels = self.inputs(waveforms).states.transpose(1, 2).contiguous().numpy()
         rows = 1 if self.engine.device == "cpu" else len(mels)  # one window fills a core's cache
         parts = [mels[first : first + rows] for first in range(0, len(mels), rows)]
-        states = torch.cat([_tensor(self.engine.encode(_view(part), to_cpu=True)) for part in parts])
+        states = torch.cat([tensor_of(self.engine.encode(view_of(part), to_cpu=True)) for part in parts])
         return Hidden(states, torch.full((len(states),), states.shape[1]))
 
     def encode(self, batch: Hidden, boundary: int) -> NoReturn:
@@ -127,7 +132,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
         for prefix, rows in groups.items():
             own = [STRIDE * max(1, min(frames[row], heard.states.shape[1])) for row in rows]
             texts = [list(spoken[row].ids) for row in rows]
-            view = _view(heard.states[rows].numpy())
+            view = view_of(heard.states[rows].numpy())
             start = [token for token in prefix if token != self.tokens.no_timestamps]  # which align adds
             results = self.engine.align(view, start, texts, own, median_filter_width=_FILTER)
             for row, result in zip(rows, results, strict=True):
@@ -156,7 +161,7 @@ class _CTranslate2Decoding(WhisperDecoding):
         if not self.tokens.multilingual:
             return Opening([None] * count, [{"en": 1.0}] * count)
         known = self.tokens.languages
-        rows = self.engine.detect_language(_view(heard.states.numpy()))
+        rows = self.engine.detect_language(view_of(heard.states.numpy()))
         return Opening(
             [None] * count,
             [{token[2:-2]: share for token, share in row if token[2:-2] in known} for row in rows],
@@ -185,7 +190,7 @@ class _CTranslate2Decoding(WhisperDecoding):
         draws, most = temperature > 0, max(heard.room(rules))
         penalty = 1.0 if search.length_penalty is None else search.length_penalty
         results = engine.generate(
-            _view(heard.states.numpy()),
+            view_of(heard.states.numpy()),
             heard.given.tolist(),
             beam_size=1 if draws else search.beams,
             patience=search.patience,
@@ -215,7 +220,7 @@ class _CTranslate2Decoding(WhisperDecoding):
         if self.tokens.previous is None or heard.given[0, 0] != self.tokens.previous:
             return told
         results = engine.generate(
-            _view(heard.states.numpy()),
+            view_of(heard.states.numpy()),
             [[self.tokens.start]] * len(told),
             beam_size=1,
             max_length=2,
@@ -232,9 +237,9 @@ def open_ctranslate2(source: str, *, device: str = "auto", compute_type: str = "
     this machine has not, ModelError for another model.
     """
     require_package("The CTranslate2 runtime")
-    place = _device(device)
+    place = device_named(device)
     return Ctranslate2Recogniser(
-        prepared(source), source, device=place, compute_type=_type(compute_type, place)
+        prepared(source), source, device=place, compute_type=type_named(compute_type, place)
     )
 
 
@@ -250,60 +255,6 @@ def open_export(folder: Path, source: WhisperRecogniser, quantisation: str) -> W
         return Ctranslate2Recogniser(
             Prepared(folder, Path(settings)), str(folder), device="cpu", compute_type=kind
         )
-
-
-def _device(device: str) -> str:
-    import ctranslate2
-
-    name = device.partition(":")[0]
-    cuda = ctranslate2.get_cuda_device_count() > 0
-    if name == "auto":
-        return "cuda" if cuda else "cpu"
-    if name == "cpu" or (name == "cuda" and cuda):
-        return device
-    raise UsageError(f"CTranslate2 cannot compute on {device!r} here: choose auto or cpu.")
-
-
-def _type(asked: str, device: str) -> str:
-    import ctranslate2
-
-    usual = {"auto": ("float32", "float16"), "fast": ("int8", "int8_float16")}
-    chosen = usual[asked][device != "cpu"] if asked in usual else asked
-    known = ctranslate2.get_supported_compute_types(device.partition(":")[0])
-    if chosen in known:
-        return chosen
-    raise UsageError(
-        f"compute type {chosen!r} is not one that CTranslate2 has on this machine's {device}: "
-        f"use one of {', '.join(sorted(known))}."
-    )
-
-
-def _engine(folder: Path, device: str, compute_type: str) -> Any:
-    import ctranslate2
-
-    ctranslate2.set_random_seed(_SEED)
-    name, _, index = device.partition(":")
-    try:
-        return ctranslate2.models.Whisper(
-            str(folder),
-            device=name,
-            device_index=int(index or 0),
-            compute_type=compute_type,
-            inter_threads=1,
-            intra_threads=torch.get_num_threads(),
-        )
-    except (RuntimeError, ValueError) as error:
-        raise ModelError(f"CTranslate2 cannot load it ({error}).", path=folder) from error
-
-
-def _view(array: np.ndarray) -> Any:
-    import ctranslate2
-
-    return ctranslate2.StorageView.from_array(np.ascontiguousarray(array))
-
-
-def _tensor(view: Any) -> torch.Tensor:
-    return torch.from_numpy(np.array(view))
 
 
 @dataclass(frozen=True)
