@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from asr_adapt.api.data import build, check, split
     from asr_adapt.api.exporting import Exported, export
     from asr_adapt.api.probing import probe
-    from asr_adapt.api.transcribing import Transcriber, evaluate, load, stream, transcribe
+    from asr_adapt.api.transcriber import Transcriber, load
+    from asr_adapt.api.transcribing import evaluate, stream, transcribe
     from asr_adapt.decoding import Decoding
     from asr_adapt.errors import (
         AsrAdaptError,
@@ -62,7 +63,7 @@ _PUBLIC = {
     "Recogniser": "models",
     "Segment": "transcription",
     "Trainer": "training.learning.trainer",
-    "Transcriber": "api.transcribing",
+    "Transcriber": "api.transcriber",
     "Transcript": "transcription",
     "UsageError": "errors",
     "Utterance": "manifest",
@@ -75,7 +76,7 @@ _PUBLIC = {
     "evaluate": "api.transcribing",
     "export": "api.exporting",
     "gate": "scoring",
-    "load": "api.transcribing",
+    "load": "api.transcriber",
     "probe": "api.probing",
     "score": "scoring",
     "split": "api.data",

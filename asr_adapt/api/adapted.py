@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from asr_adapt.errors import DataError
 
 if TYPE_CHECKING:
-    from asr_adapt.api.transcribing import Transcriber
+    from asr_adapt.api.transcriber import Transcriber
     from asr_adapt.scoring import Comparison, Score
     from asr_adapt.training.recipe.schema import Recipe
 
@@ -44,7 +44,7 @@ class Adapted:
     @cached_property
     def model(self) -> Transcriber:
         """The adapted model, loaded when it is first asked for."""
-        from asr_adapt.api.transcribing import load
+        from asr_adapt.api.transcriber import load
 
         return load(self.folder)
 

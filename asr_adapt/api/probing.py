@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from asr_adapt.api.transcribing import Transcriber
+from asr_adapt.api.transcriber import Transcriber
 from asr_adapt.pretrained import DEFAULT_MODEL
 
 if TYPE_CHECKING:
