@@ -22,9 +22,9 @@ from asr_adapt.errors import DataError, UsageError
 if TYPE_CHECKING:
     from asr_adapt.api.opening import ChosenModel
     from asr_adapt.decoding import Decoding
-    from asr_adapt.transcription.inputs import Source
     from asr_adapt.transcription.live import LiveReport, LiveUpdate
     from asr_adapt.transcription.live.sound import LiveSound
+    from asr_adapt.transcription.sources import Source
     from asr_adapt.transcription.writing.outputs import Outputs
 
 PANEL = "Live"
@@ -74,8 +74,8 @@ def transcribe_live(
 
     Raises UsageError, before anything is loaded, for what cannot be done live.
     """
-    from asr_adapt.transcription.inputs import Source
     from asr_adapt.transcription.live.stream import require_live
+    from asr_adapt.transcription.sources import Source
 
     piped = _piped(inputs, settings)
     require_live(decoding, settings.step)

@@ -6,12 +6,13 @@ contract, nor training and scoring.
 
 from asr_adapt.transcription.api import stream_segments, transcribe_all
 from asr_adapt.transcription.engine import Engine
-from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.inputs import expand
 from asr_adapt.transcription.processes import ALONE, Processes, launched
 from asr_adapt.transcription.result import Segment, Transcript
 from asr_adapt.transcription.rows.encoder_contexts import ContextEvaluation, evaluate_contexts
 from asr_adapt.transcription.rows.evaluation import EvaluatedRows, evaluate_rows
 from asr_adapt.transcription.source_state import HearingProgress, SourceResult
+from asr_adapt.transcription.sources import Failure, Source
 from asr_adapt.transcription.writing.subtitles import CueRules
 from asr_adapt.transcription.writing.writers import WRITERS, WriterOptions, render
 

@@ -25,12 +25,13 @@ from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.calibration import calibrated, hear
 from asr_adapt.transcription.engine import Engine
-from asr_adapt.transcription.inputs import Failure, Source, expand
+from asr_adapt.transcription.inputs import expand
 from asr_adapt.transcription.live import LiveStream, LiveUpdate
 from asr_adapt.transcription.longform import TurnBatches, track_for
 from asr_adapt.transcription.reading import Hearing, Tally, checked_samples, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.source_state import HearingProgress
+from asr_adapt.transcription.sources import Failure, Source
 from asr_adapt.transcription.stitching import PieceWords, Stitcher
 from asr_adapt.transcription.windows import Piece
 

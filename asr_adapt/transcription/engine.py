@@ -23,7 +23,6 @@ from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import assemble, language_of
 from asr_adapt.transcription.calibration import calibrated
 from asr_adapt.transcription.cores import core_threads
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.known_states import States, transcribe_states
 from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches
 from asr_adapt.transcription.pieces import PieceBatches, Waiting
@@ -31,6 +30,7 @@ from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.source_state import HearingProgress, SourceResult, SourceState, begun
+from asr_adapt.transcription.sources import Source
 from asr_adapt.transcription.voice.speakers import Diarizer, with_speakers
 from asr_adapt.transcription.windows import Piece
 

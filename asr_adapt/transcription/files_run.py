@@ -15,12 +15,13 @@ from asr_adapt.files import temporary_folder
 from asr_adapt.locks import alone
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine
-from asr_adapt.transcription.inputs import Expansion, Failure, Source, expand, source_failure
+from asr_adapt.transcription.inputs import Expansion, expand
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import say_unobeyed
 from asr_adapt.transcription.rows.row_journal import RowJournal, run_key
 from asr_adapt.transcription.source_state import SourceResult
+from asr_adapt.transcription.sources import Failure, Source, source_failure
 from asr_adapt.transcription.writing.outputs import Outputs
 from asr_adapt.transcription.writing.produced import Produced
 

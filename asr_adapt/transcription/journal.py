@@ -14,7 +14,7 @@ from typing import Any
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Decoded, Hypothesis, Phrase, Word
-from asr_adapt.transcription.inputs import Source
+from asr_adapt.transcription.sources import Source
 
 Span = tuple[int, int]
 

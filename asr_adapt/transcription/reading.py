@@ -17,9 +17,9 @@ import numpy as np
 from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Recogniser
-from asr_adapt.transcription.inputs import Failure, Source, source_failure
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
 from asr_adapt.transcription.longform.undetected import never_unheard
+from asr_adapt.transcription.sources import Failure, Source, source_failure
 from asr_adapt.transcription.voice.speech import (
     Detector,
     EnergyDetector,

@@ -12,12 +12,12 @@ from pathlib import Path
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span
-from asr_adapt.transcription.inputs import Failure, Source
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.longform import Track, track_for
 from asr_adapt.transcription.reading import Hearing
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
+from asr_adapt.transcription.sources import Failure, Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from asr_adapt.cli.app import run
 from asr_adapt.models import load_recogniser
 from asr_adapt.scoring.calibration import Calibration
 from asr_adapt.transcription.calibration import calibration_beside, hear
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.journal import journal_key
 from asr_adapt.transcription.rows.row_journal import run_key
+from asr_adapt.transcription.sources import Source
 from tests.models.whisper_models import save_tiny_whisper
 
 WORDS = ("cafe", "bad", "egg", "gag", "a", "fade")

@@ -22,7 +22,6 @@ from asr_adapt.scoring.predictions import settings_path
 from asr_adapt.scoring.score import Score, score
 from asr_adapt.text import profile as profile_named
 from asr_adapt.transcription.engine import Engine
-from asr_adapt.transcription.inputs import Failure, source_of_row
 from asr_adapt.transcription.known_states import UNKNOWN, KnownRows
 from asr_adapt.transcription.processes import ALONE, Processes
 from asr_adapt.transcription.result import Transcript, word_json
@@ -30,6 +29,7 @@ from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.rows.kept_predictions import KeptPredictions
 from asr_adapt.transcription.rows.row_journal import RowJournal, run_key
 from asr_adapt.transcription.source_state import HearingProgress
+from asr_adapt.transcription.sources import Failure, source_of_row
 
 #: Fields of an earlier prediction that say nothing about this one.
 _OF_A_PREDICTION = ("confidence", "looped")

@@ -18,8 +18,8 @@ from asr_adapt.decoding import Decoding
 from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
 from asr_adapt.models.loading import bundled_models
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.journal import whole_lines
+from asr_adapt.transcription.sources import Source
 
 _ENTRY = {"number", "value"}
 

@@ -21,12 +21,12 @@ from asr_adapt.decoding import Decoding
 from asr_adapt.errors import AsrAdaptError
 from asr_adapt.models import Recogniser
 from asr_adapt.transcription.engine import Engine
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.serve.queue import QueuePlace
 from asr_adapt.transcription.serve.refused import ClientGone, Refused
 from asr_adapt.transcription.serve.turns import Turns
 from asr_adapt.transcription.source_state import HearingProgress
+from asr_adapt.transcription.sources import Source
 
 #: Seconds of decoded audio that wait for the recogniser; one request holds so much memory.
 POOL_SECONDS = 120.0

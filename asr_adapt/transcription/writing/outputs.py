@@ -17,8 +17,8 @@ from asr_adapt.destinations import Name, mark_if_new, require_file, require_new_
 from asr_adapt.errors import UsageError, shown
 from asr_adapt.files import atomic_write
 from asr_adapt.leftovers import beside
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.result import Transcript
+from asr_adapt.transcription.sources import Source
 from asr_adapt.transcription.writing.writers import WRITERS, WriterOptions, needs_words, render
 
 #: What ``all`` stands for; ``jsonl`` is one file for a whole run, not one a source.

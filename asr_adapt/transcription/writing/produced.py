@@ -17,7 +17,8 @@ from typing import Any
 
 from asr_adapt.destinations import SOURCES
 from asr_adapt.errors import shown
-from asr_adapt.transcription.inputs import Source, folded
+from asr_adapt.transcription.inputs import folded
+from asr_adapt.transcription.sources import Source
 
 logger = logging.getLogger(__name__)
 

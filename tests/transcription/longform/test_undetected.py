@@ -11,8 +11,8 @@ import soundfile
 
 from asr_adapt.cli.app import run
 from asr_adapt.decoding import Decoding
-from asr_adapt.transcription.inputs import Source
 from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
+from asr_adapt.transcription.sources import Source
 
 RATE = 16_000
 CUT = [("auto", True), ("silero", True), ("silero", False)]
