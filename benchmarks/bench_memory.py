@@ -47,7 +47,7 @@ ASSET = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets" / FILE
 CARDS = (8, 16, 24, 80)
 RANK = 32
 #: Encoder layers of the shorter network that is counted; with fewer, a CTC front end would be the peak.
-FEW_LAYERS = {"whisper": 1, "wav2vec2": 6}
+FEW_LAYERS = {"whisper": 1, "wav2vec2": 9}
 SHAPES = {
     "whisper-tiny": Shape("whisper", 384, 4, 6),
     "whisper-base": Shape("whisper", 512, 6, 8),
@@ -82,8 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in names if options.measure else ():
         if SHAPES[name].layers <= SMALL[device.type]:
             file = options.output / f"{name}.{device.type}.json"
-            checks += kept(file, partial(measured, name, plans[name], device))
-    follow_measured(plans, checks)
+            checks += kept(file, partial(measured, name, device))
     if options.write:
         former = json.loads(ASSET.read_text(encoding="utf-8"))["models"]
         write_json(ASSET, {"seconds": SECONDS, "models": former | plans})
@@ -168,40 +167,17 @@ def losses(recogniser: Recogniser) -> Callable[[int, float], torch.Tensor]:
     return loss
 
 
-def measured(name: str, found: dict[str, Any], device: torch.device) -> list[dict[str, Any]]:
-    """Peak of a real step of the whole network beside the plan's, in bytes; two sizes of batch, each way."""
-    known = KnownPlans.of(found)
+def measured(name: str, device: torch.device) -> list[dict[str, Any]]:
+    """Peak of a real step of the whole network, in bytes; two sizes of batch, each way."""
     lines = []
     for way, (lora, recompute) in WAYS.items():
         recogniser = made(SHAPES[name], device, lora, recompute)
-        loss, plan = losses(recogniser), known.plans[way]
-        whole = count_step(loss, recogniser.model, SECONDS / 2, SECONDS)
+        loss = losses(recogniser)
         for rows in (2, 4) if device.type == "cpu" else (4, 16):
-            made_loss = partial(loss, rows, SECONDS)
-            peak = _peak(partial(_backward, made_loss), device)
+            peak = _peak(partial(_backward, partial(loss, rows, SECONDS)), device)
             recogniser.model.zero_grad(set_to_none=True)
-            own = {"planned": plan.step(rows, SECONDS), "counted": whole(rows, SECONDS), "peak": peak}
-            lines.append({"model": name, "way": way, "rows": rows, **own})
+            lines.append({"model": name, "way": way, "rows": rows, "peak": peak})
     return lines
-
-
-def follow_measured(plans: dict[str, Any], checks: list[dict[str, Any]]) -> None:
-    """Put the line through two measured batches in the place of a counted step."""
-    for name, way in sorted({(check["model"], check["way"]) for check in checks}):
-        (few, low), (many, high) = sorted(
-            (c["rows"], c["peak"]) for c in checks if (c["model"], c["way"]) == (name, way)
-        )
-        row = (high - low) / (many - few)
-        for check in checks:
-            if (check["model"], check["way"]) == (name, way):
-                step = plans[name]["plans"][way]["step"]
-                check["planned"] = step["fixed"] + check["rows"] * (step["row"] + SECONDS * step["second"])
-        whole = SHAPES[name].family == "whisper"
-        plans[name]["plans"][way]["step"] = {
-            "fixed": max(0.0, low - few * row),
-            "row": row if whole else 0.0,
-            "second": 0.0 if whole else row / SECONDS,
-        }
 
 
 def _backward(loss: Callable[[], torch.Tensor]) -> None:
@@ -229,7 +205,6 @@ def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: tor
         f"`benchmarks/bench_memory.py`. Clips of {SECONDS:g} s in one micro-batch, bfloat16, AdamW; counted,",
         "with room for CUDA itself; – : not even one. Whisper computes 30 s for each. LoRA of rank",
         f"{RANK} in every layer, its base in bfloat16. `accumulate` makes up for small micro-batches.",
-        "Where a network was measured, its line goes through what was measured.",
         "",
     ]
     heads = ("model", ">parameters", "way", *(f">{card} GB" for card in CARDS))
@@ -237,12 +212,14 @@ def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: tor
     if checks:
         where = torch.cuda.get_device_name(device) if device.type == "cuda" else None
         lines += ["", f"Planned against measured ({hardware(where)}), MB of a step:", ""]
-        rows = [
-            (c["model"], c["way"], c["rows"], *(f"{c[k] / 1e6:,.0f}" for k in ("planned", "counted", "peak")))
-            for c in checks
-        ]
-        lines += table(("model", "way", ">clips", ">planned", ">counted whole", ">measured"), rows)
+        rows = [_check(KnownPlans.of(plans[c["model"]]), c) for c in checks]
+        lines += table(("model", "way", ">clips", ">planned", ">measured"), rows)
     return lines
+
+
+def _check(known: KnownPlans, one: dict[str, Any]) -> tuple[str, ...]:
+    planned = known.plans[one["way"]].step(one["rows"], SECONDS)
+    return (one["model"], one["way"], one["rows"], f"{planned / 1e6:,.0f}", f"{one['peak'] / 1e6:,.0f}")
 
 
 def _fits(name: str, known: KnownPlans) -> list[tuple[str, ...]]:

@@ -105,7 +105,7 @@ def test_shared_options_are_the_same_everywhere():
         tables[name] = {p.name: (p.opts, p.help, p.default) for p in options}
     own = {"output", "word_timestamps"}
     shared = tables["transcribe"].keys() & tables["evaluate"].keys() - own
-    decoding = {"lm", "hotwords", "prompt", "fallback", "no_guard", "lm_weight", "beam_width"}
+    decoding = {"lm", "hotwords", "prompt", "fallback", "no_hallucination_checks", "lm_weight", "beam_width"}
     assert shared >= decoding | {"model", "language", "runtime", "device", "compute_type", "calibration"}
     same = shared - {"compute_type"}
     assert all(tables["evaluate"][name] == tables["transcribe"][name] for name in same)

@@ -41,7 +41,7 @@ def test_a_step_that_was_not_counted_holds_what_the_plan_says() -> None:
     assert step(1, 1.0) > 64 * 1000 * 4  # at least the hidden states
 
 
-def test_clips_are_counted_where_gradients_outweigh_a_few_of_them() -> None:
+def test_gradients_that_outweigh_a_few_clips_do_not_hide_what_a_clip_takes() -> None:
     net = Net()
     net.second = torch.nn.Linear(64, 20_000)  # 5 MB of gradients, against 0.3 MB that a short clip holds
 
@@ -52,7 +52,9 @@ def test_clips_are_counted_where_gradients_outweigh_a_few_of_them() -> None:
     step = count_step(loss, net, 1.0, 2.0)
     with LiveBytes() as live:
         loss(64, 2.0).backward()
-    assert step(64, 2.0) == pytest.approx(live.peak, rel=0.05)
+    gradients = sum(4 * p.numel() for p in net.parameters())
+    assert 0.98 * live.peak <= step(64, 2.0) <= live.peak + gradients
+    assert step.second == pytest.approx(64 * 1000 * 4, rel=1.1)  # the hidden states, or both of them
 
 
 def test_rows_are_the_most_that_fit() -> None:

@@ -60,14 +60,5 @@ def peak_bytes(work: Callable[[], object]) -> int:
     return live.peak
 
 
-def held_bytes(work: Callable[[], object]) -> int:
-    """What is still held above what was there before while the result of ``work`` is, in bytes."""
-    with LiveBytes() as live:
-        result = work()
-        held = live.now
-    del result
-    return held
-
-
 def _key(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage()._cdata

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 
 from asr_adapt.models.compact import CompactLinear
-from asr_adapt.training.device.live_bytes import held_bytes, peak_bytes
+from asr_adapt.training.device.live_bytes import peak_bytes
 
 GIGABYTE = 10**9
 #: AdamW's two moments, in bytes for each parameter that learns; its fused update takes one more for a moment.
@@ -25,8 +24,6 @@ MOMENTS, UPDATE = 8, 4
 #: AdamW with moments in 8 bits: one byte each and a scale for 256, from this many weights of a tensor on.
 MOMENTS_8BIT, SMALLEST_8BIT = 2 * (1 + 4 / 256), 4096
 FLOAT = 4
-#: A step grows with its clips once this share of what their forward pass holds is seen; most clips tried.
-GROWING, MOST_ROWS = 0.95, 16
 #: What CUDA, its libraries and a fragmented pool take besides, in bytes and as a share of the rest.
 CONTEXT, FRAGMENTED = 800_000_000, 0.08
 
@@ -43,13 +40,12 @@ class StepBytes:
     second: float
 
     @staticmethod
-    def counted(step: Step, short: float, long: float, rows: int = 1) -> StepBytes:
-        """From micro-batches of ``rows`` clips of two lengths, and one of twice as many; what does not grow
-        is never below zero."""
-        few, many, longer = step(rows, short), step(2 * rows, short), step(rows, long)
-        second = max(0.0, (longer - few) / (rows * (long - short)))
-        row = max(0.0, (many - few) / rows - short * second)
-        return StepBytes(max(0.0, few - rows * (row + short * second)), row, second)
+    def counted(step: Step, short: float, long: float) -> StepBytes:
+        """From three micro-batches of clips of two lengths; what does not grow is never below zero."""
+        one, two, longer = step(1, short), step(2, short), step(1, long)
+        second = max(0.0, (longer - one) / (long - short))
+        row = max(0.0, two - one - short * second)
+        return StepBytes(max(0.0, one - row - short * second), row, second)
 
     def __call__(self, rows: int, seconds: float) -> float:
         return self.fixed + rows * (self.row + seconds * self.second)
@@ -122,15 +118,18 @@ def count_step(
 ) -> StepBytes:
     """Count the passes of ``loss`` (rows, seconds) → scalar for clips between ``short`` and ``long`` seconds.
 
-    A step's peak is that of its gradients while clips are few, and grows with them from where their
-    activations outweigh the gradients: so many clips are counted. Gradients of ``model`` are cleared behind
-    each pass.
+    While clips are few, a step's peak is that of its gradients and hides what a clip takes. So passes are
+    counted that compute the gradients of vectors alone (biases, norms), which run through the whole network,
+    and the gradients of all that learns are added: what is counted is never too low. Gradients of ``model``
+    are cleared behind each pass.
     """
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    vectors = [parameter for parameter in learning if parameter.dim() < 2] or learning
+    gradients = sum(p.numel() * p.element_size() for p in learning if vectors is not learning)
 
-    @cache
     def step(rows: int, seconds: float) -> int:
         def passes() -> None:
-            loss(rows, seconds).backward()
+            loss(rows, seconds).backward(inputs=vectors)
 
         model.zero_grad(set_to_none=True)
         try:
@@ -138,8 +137,5 @@ def count_step(
         finally:
             model.zero_grad(set_to_none=True)
 
-    one = held_bytes(lambda: loss(1, short))
-    rows = 1
-    while rows < MOST_ROWS and step(2 * rows, short) - step(rows, short) < GROWING * rows * one:
-        rows *= 2
-    return StepBytes.counted(step, short, long, rows)
+    found = StepBytes.counted(step, short, long)
+    return StepBytes(found.fixed + gradients, found.row, found.second)
