@@ -239,7 +239,32 @@ def together(benches: Sequence[Bench]) -> list[str]:
             text = f"Recordings of seeds {seeds}, {about}: {minutes:.0f} min, {words} words."
             heads = ["", ">WER", ">deleted", ">inserted", ">CPU s"]
             lines += ["", text, "", *table(heads, cells)]
-    return lines
+    return [*lines, "", *compared(benches)]
+
+
+def compared(benches: Sequence[Bench]) -> list[str]:
+    """WER of ours minus faster-whisper's at the same type and beam, paired by file, of the twenty files each."""
+    from asr_adapt.scoring.bootstrap import speaker_blocks
+    from asr_adapt.scoring.counts import count_errors
+    from asr_adapt.scoring.paired import PairedErrors, paired_difference
+
+    lines = []
+    references = [one.reference for bench in benches for one in bench.recordings("many")]
+    for ours in (row for row in MANY if row.startswith("ours, CTranslate2")):
+        theirs = f"faster-whisper{ours.removeprefix('ours, CTranslate2')}, VAD"
+        paths = [[bench.kept(row, "many") for bench in benches] for row in (theirs, ours)]
+        if not all(path.is_file() for own in paths for path in own):
+            continue
+        texts = [
+            [t for p in own for t in json.loads(p.read_text(encoding="utf-8"))["texts"]] for own in paths
+        ]
+        a, b = (count_errors(references, own, "whisper-en") for own in texts)
+        pairs = PairedErrors(a.errors, a.words, b.errors, b.words)
+        found = paired_difference(pairs, speaker_blocks(None, len(references)))
+        span = f"{100 * found.interval.low:+.1f} to {100 * found.interval.high:+.1f}"
+        lines.append(f"- {ours}: {100 * found.delta:+.1f} points ({span}).")
+    about = "WER of ours minus faster-whisper's, the files paired, with the 95 % interval:"
+    return [about, "", *lines] if lines else []
 
 
 def cut(speech: LongAudio, seed: int) -> list[LongAudio]:
