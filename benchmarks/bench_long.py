@@ -243,7 +243,7 @@ def together(benches: Sequence[Bench]) -> list[str]:
 
 
 def compared(benches: Sequence[Bench]) -> list[str]:
-    """WER of ours minus faster-whisper's at the same type and beam, paired by file, of the twenty files each."""
+    """WER of ours minus faster-whisper's at the same type and beam, by file, on the twenty files each."""
     from asr_adapt.scoring.bootstrap import speaker_blocks
     from asr_adapt.scoring.counts import count_errors
     from asr_adapt.scoring.paired import PairedErrors, paired_difference

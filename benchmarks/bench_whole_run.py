@@ -221,6 +221,7 @@ class Bench:
         """Seconds of the processor and of the clock, and the memory, of a Python process on one thread."""
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join([str(code), str(ROOT / "benchmarks")]), "OMP_NUM_THREADS": "1",
+            "PYTHONSAFEPATH": "1",  # else -m would import the code of the working directory
             "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1",
             "XDG_CACHE_HOME": str(self.output / "caches" / cache), "TRANSFORMERS_VERBOSITY": "error",
         }  # fmt: skip
