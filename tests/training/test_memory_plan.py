@@ -54,7 +54,7 @@ def test_gradients_that_outweigh_a_few_clips_do_not_hide_what_a_clip_takes() -> 
         loss(64, 2.0).backward()
     gradients = sum(4 * p.numel() for p in net.parameters())
     assert 0.98 * live.peak <= step(64, 2.0) <= live.peak + gradients
-    assert step.second == pytest.approx(64 * 1000 * 4, rel=1.1)  # the hidden states, or both of them
+    assert step.second >= 64 * 1000 * 4  # the hidden states at least
 
 
 def test_rows_are_the_most_that_fit() -> None:
