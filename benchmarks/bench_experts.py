@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import real_corpora as corpora
-from report import add_write, hardware, publish, table
-from side_by_side import add_workers, side_by_side
+from report import add_write, hardware_on, publish, table
+from side_by_side import add_workers, side_by_side, told
 
 from asr_adapt import Decoding, evaluate
 from asr_adapt.errors import ModelError
@@ -147,9 +147,7 @@ class Bench:
 
     def _told(self) -> list[str]:
         names = ("data", "output", "model", "device", "steps", "trials", "groups", "rows", "batch_seconds")
-        given = {name: getattr(self.options, name) for name in names}
-        told = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
-        return [*told, "--accents", *self.accents]
+        return [*told(self.options, *names), "--accents", *self.accents]
 
     def _folder(self, name: str) -> Path:
         return Path(self.output) / "models" / name
@@ -307,7 +305,8 @@ def written(results: dict[str, Any], options: argparse.Namespace) -> str:
         [
             "## Experts that add up",
             "",
-            f"`benchmarks/bench_experts.py`, {Path(options.model).name}, seed {SEED}; {_device(options)}.",
+            f"`benchmarks/bench_experts.py`, {Path(options.model).name}, seed {SEED}; "
+            f"{hardware_on(options.device)}.",
             "WER and 95 % interval (bootstrap over speakers where six are known, else over clips);",
             "punctuation is the guard's.",
             "",
@@ -316,14 +315,6 @@ def written(results: dict[str, Any], options: argparse.Namespace) -> str:
             *(_search(name, found) for name, found in results["searches"].items()),
         ]
     )
-
-
-def _device(options: argparse.Namespace) -> str:
-    if "cuda" not in options.device:
-        return hardware()
-    import torch
-
-    return hardware(torch.cuda.get_device_name())
 
 
 def _line(name: str, own: dict[str, Any], base: dict[str, Any]) -> tuple[str, ...]:

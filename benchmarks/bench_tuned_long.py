@@ -28,8 +28,8 @@ import numpy as np
 import real_corpora as corpora
 import soundfile
 from long_audio import RATE, LongAudio, Noises, long_noise, long_speech
-from report import add_write, hardware, publish, table
-from side_by_side import add_workers, side_by_side
+from report import add_write, hardware, hardware_on, publish, table
+from side_by_side import add_workers, side_by_side, told
 
 from asr_adapt import evaluate, load
 from asr_adapt.audio import read_audio
@@ -62,6 +62,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
 }
 BASE = "base"
+#: Options that each part is told.
+TOLD = ("data", "output", "model", "device", "minutes", "steps", "rows")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prepared(options)
         side_by_side(
             missing,
-            lambda name: [__file__, *told(options), "--only", name],
+            lambda name: [__file__, *told(options, *TOLD), "--only", name],
             lambda name: kept(options, name).with_suffix(".log"),
             workers=options.workers,
             seconds=options.seconds,
@@ -103,13 +105,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "tuned-long",
         options.write,
     )
-
-
-def told(options: argparse.Namespace) -> list[str]:
-    """The options of one part's process."""
-    names = ("data", "output", "model", "device", "minutes", "steps")
-    rows = [] if options.rows is None else [f"--rows={options.rows}"]
-    return [*(f"--{name}={getattr(options, name)}" for name in names), *rows]
 
 
 def kept(options: argparse.Namespace, name: str) -> Path:
@@ -160,7 +155,11 @@ def recordings(rows: Sequence[Utterance], data: Path, folder: Path) -> Iterator[
 def measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
     """Train the variant where it is none yet, and hear everything with it."""
     paths, model = prepared(options), str(options.model)
-    found: dict[str, Any] = {"variant": name, "model": Path(model).name, "hardware": _hardware(options)}
+    found: dict[str, Any] = {
+        "variant": name,
+        "model": Path(model).name,
+        "hardware": hardware_on(options.device),
+    }
     if name != BASE:
         folder = kept(options, name).with_suffix("")
         if not (folder / "summary.json").is_file():
@@ -239,14 +238,6 @@ def by_transformers(model: str, samples: np.ndarray, device: str) -> str:
 def _errors(speech: LongAudio, text: str) -> dict[str, Any]:
     errors = word_errors([speech.reference], [text], PROFILE)
     return {"wer": errors.wer, "deletions": errors.deletions, "insertions": errors.insertions, "text": text}
-
-
-def _hardware(options: argparse.Namespace) -> str:
-    if "cuda" not in options.device:
-        return hardware()
-    import torch
-
-    return hardware(torch.cuda.get_device_name())
 
 
 def written(options: argparse.Namespace, paths: dict[str, Path]) -> list[str]:

@@ -25,8 +25,8 @@ from typing import Any
 
 import real_corpora as corpora
 from accent_corpora import prepare_speechocean
-from report import add_write, hardware, publish, table
-from side_by_side import add_workers, side_by_side
+from report import add_write, hardware_on, publish, table
+from side_by_side import add_workers, side_by_side, told
 
 from asr_adapt import evaluate
 from asr_adapt.files import write_json
@@ -39,6 +39,8 @@ from asr_adapt.transcription.pseudo_labels import KeepRules, pseudo_label
 SEED, STEPS = 1, 60
 MINUTES = (6, 12, 24, 47, 101)
 BASE = "base"
+#: Options that each part is told.
+TOLD = ("data", "output", "model", "labeller", "device", "steps", "rows")
 #: Labels → which model writes them, and which are kept.
 LABELS = {
     "kept": ("labeller", KeepRules()),
@@ -93,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.workers > 1 and len(missing) > 1:
             side_by_side(
                 missing,
-                lambda name: [__file__, *told(options), "--only", name],
+                lambda name: [__file__, *told(options, *TOLD), "--only", name],
                 lambda name: kept(options, name).with_suffix(".log"),
                 workers=options.workers,
                 seconds=options.seconds,
@@ -105,13 +107,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(name, file=sys.stderr, flush=True)
     if options.only is None:
         publish("\n".join(written(options)), "unlabelled", options.write)
-
-
-def told(options: argparse.Namespace) -> list[str]:
-    """The options of one part's process."""
-    names = ("data", "output", "model", "labeller", "device", "steps")
-    rows = [] if options.rows is None else [f"--rows={options.rows}"]
-    return [*(f"--{name}={getattr(options, name)}" for name in names), *rows]
 
 
 def kept(options: argparse.Namespace, name: str) -> Path:
@@ -168,7 +163,7 @@ def first_minutes(options: argparse.Namespace, labels: str, minutes: int) -> tup
 def measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
     """Train one cell and test it; ``base`` trains nothing."""
     paths, model = prepared(options), str(options.model)
-    found: dict[str, Any] = {"cell": name, "hardware": _hardware(options)}
+    found: dict[str, Any] = {"cell": name, "hardware": hardware_on(options.device)}
     if name != BASE:
         labels, minutes, replay = cells()[name]
         train, found["learnt"] = first_minutes(options, labels, minutes)
@@ -194,14 +189,6 @@ def measured(options: argparse.Namespace, name: str) -> dict[str, Any]:
         scored = evaluate(paths[part], model=model, device=options.device, compute_type="float32")
         found[part] = score(scored.rows, normalise="basic").to_json()
     return found
-
-
-def _hardware(options: argparse.Namespace) -> str:
-    if "cuda" not in options.device:
-        return hardware()
-    import torch
-
-    return hardware(torch.cuda.get_device_name())
 
 
 def written(options: argparse.Namespace) -> list[str]:

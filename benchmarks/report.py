@@ -22,6 +22,15 @@ DOCUMENT = DOCS / "benchmarks.md"
 BUNDLED = DOCS / "bundled-bases.md"
 
 
+def hardware_on(device: str) -> str:
+    """:func:`hardware` with the GPU's name where ``device`` is CUDA."""
+    if "cuda" not in device:
+        return hardware()
+    import torch
+
+    return hardware(torch.cuda.get_device_name())
+
+
 def add_write(parser: argparse.ArgumentParser, name: str) -> None:
     """The option ``--write``, whose value :func:`publish` takes."""
     text = f"document whose block {name} is replaced [docs/benchmarks.md, or where it is]"

@@ -20,6 +20,12 @@ def add_workers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="stop them then")
 
 
+def told(options: argparse.Namespace, *names: str) -> list[str]:
+    """The options of ``names`` that have a value, as a part's own process is given them."""
+    given = {name: getattr(options, name) for name in names}
+    return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+
+
 def side_by_side(
     parts: Sequence[str],
     command: Callable[[str], Sequence[str]],

@@ -32,8 +32,8 @@ def joined_rows(
 ) -> Iterator[Utterance]:
     """Windows of at most ``seconds`` made of clips of one recording that follow each other.
 
-    A pause longer than ``pause`` ends a window; so does a clip that overlaps the one before, another speaker
-    or another value of a label field that both rows have. A window has the sound from its first clip's start
+    A pause longer than ``pause`` ends a window; so does a clip that overlaps the one before, another speaker,
+    language or accent. A window has the sound from its first clip's start
     to its last clip's end, the clips' texts with times in ``segments``, and the text of the window before it
     in ``previous_text`` where that ended no more than ``pause`` earlier. Rows without a length or transcript,
     which no window can hold, and single clips stay as they are but for ``previous_text``.

@@ -120,8 +120,8 @@ def count_step(
 
     While clips are few, a step's peak is that of its gradients and hides what a clip takes. So passes are
     counted that compute the gradients of vectors alone (biases, norms), which run through the whole network,
-    and the gradients of all that learns are added: what is counted is never too low. Gradients of ``model``
-    are cleared behind each pass.
+    and the gradients of all that learns are added, as if all of them were there at the peak. Gradients of
+    ``model`` are cleared behind each pass.
     """
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     vectors = [parameter for parameter in learning if parameter.dim() < 2] or learning
