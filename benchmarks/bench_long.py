@@ -11,8 +11,7 @@ insertions, CPU seconds without loading, peak memory of the process, words writt
 ``--ctranslate2`` holds the same weights in CTranslate2's format (``asr-adapt export --to ctranslate2``).
 What is measured is written to ``--results`` row by row: a run that was stopped goes on where it was, and
 ``--row`` adds rows to those that are there. With ``--more-seeds`` other recordings are made, and what was
-measured on all of them is counted together: faster-whisper draws at random where it doubts, so that one
-recording says little.
+measured on all of them is counted together (``long_together``): one recording says little.
 """
 
 from __future__ import annotations
@@ -24,7 +23,6 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ import soundfile
 from long_audio import RATE, LongAudio, long_noise, long_speech
 from long_checks import killed_and_resumed
 from long_systems import MANY, QUIET, ROWS
+from long_together import together
 from report import add_write, hardware, publish, table
 
 #: The model of the blocks whose names say no other.
@@ -208,63 +207,6 @@ class Bench:
             f"and SRT are {told} to those of one run. Of {found['cues']} cues {found['short']} are shown for",
             f"less than 0.3 s, {found['overlapping']} overlap, {found['large']} are larger than 42 × 2.",
         ]
-
-
-def together(benches: Sequence[Bench]) -> list[str]:
-    """What was measured on the recordings of all ``benches``, counted together; lines of Markdown."""
-    from asr_adapt.scoring import word_errors
-
-    model = Path(benches[0].options.model).name
-    lines = [
-        "## Long audio, several recordings together",
-        "",
-        f"`benchmarks/bench_long.py --more-seeds`: `{model}`, float32 unless said, one core; made as above. "
-        f"{hardware()}.",
-    ]
-    for part, about in (("speech", "whole"), ("many", "cut into twenty files each")):
-        cells = []
-        for row in ROWS if part == "speech" else MANY:
-            if not all(bench.kept(row, part).is_file() for bench in benches):
-                continue
-            found = [json.loads(bench.kept(row, part).read_text(encoding="utf-8")) for bench in benches]
-            references = [one.reference for bench in benches for one in bench.recordings(part)]
-            errors = word_errors(references, [text for one in found for text in one["texts"]], "whisper-en")
-            seconds = sum(one["seconds"] for one in found)
-            counts = (errors.wer, errors.deletions, errors.insertions)
-            cells.append((row, f"{counts[0]:.1%}", *map(str, counts[1:]), f"{seconds:.0f}"))
-        if cells:
-            minutes = sum(one.seconds for bench in benches for one in bench.recordings(part)) / 60
-            words = sum(len(one.reference.split()) for bench in benches for one in bench.recordings(part))
-            seeds = ", ".join(str(bench.seed) for bench in benches)
-            text = f"Recordings of seeds {seeds}, {about}: {minutes:.0f} min, {words} words."
-            heads = ["", ">WER", ">deleted", ">inserted", ">CPU s"]
-            lines += ["", text, "", *table(heads, cells)]
-    return [*lines, "", *compared(benches)]
-
-
-def compared(benches: Sequence[Bench]) -> list[str]:
-    """WER of ours minus faster-whisper's at the same type and beam, by file, on the twenty files each."""
-    from asr_adapt.scoring.bootstrap import speaker_blocks
-    from asr_adapt.scoring.counts import count_errors
-    from asr_adapt.scoring.paired import PairedErrors, paired_difference
-
-    lines = []
-    references = [one.reference for bench in benches for one in bench.recordings("many")]
-    for ours in (row for row in MANY if row.startswith("ours, CTranslate2")):
-        theirs = f"faster-whisper{ours.removeprefix('ours, CTranslate2')}, VAD"
-        paths = [[bench.kept(row, "many") for bench in benches] for row in (theirs, ours)]
-        if not all(path.is_file() for own in paths for path in own):
-            continue
-        texts = [
-            [t for p in own for t in json.loads(p.read_text(encoding="utf-8"))["texts"]] for own in paths
-        ]
-        a, b = (count_errors(references, own, "whisper-en") for own in texts)
-        pairs = PairedErrors(a.errors, a.words, b.errors, b.words)
-        found = paired_difference(pairs, speaker_blocks(None, len(references)))
-        span = f"{100 * found.interval.low:+.1f} to {100 * found.interval.high:+.1f}"
-        lines.append(f"- {ours}: {100 * found.delta:+.1f} points ({span}).")
-    about = "WER of ours minus faster-whisper's, the files paired, with the 95 % interval:"
-    return [about, "", *lines] if lines else []
 
 
 def cut(speech: LongAudio, seed: int) -> list[LongAudio]:

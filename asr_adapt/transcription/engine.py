@@ -277,7 +277,9 @@ class Engine:
 def _unclear(heard: Iterable[Hypothesis]) -> list[str]:
     """What is said of speech that is not in the transcript."""
     seconds = sum(hypothesis.unclear for hypothesis in heard)
-    return [f"{seconds:.1f} s of speech could not be made out and are left out."] if seconds else []
+    if round(seconds, 1) == 0:
+        return []
+    return [f"{seconds:.1f} s of speech could not be made out and are left out."]
 
 
 def _feed(track: Track, piece: Piece | None) -> None:

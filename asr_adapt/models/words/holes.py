@@ -19,6 +19,8 @@ SLOW = 1.5
 
 #: Text tokens a second of usual speech.
 USUAL = 3.0
+#: Characters a second of speech from which a text is too long to be said; quick speakers of English say 22.
+HURRIED = 25.0
 
 Stretch = tuple[float, float]
 
@@ -32,6 +34,11 @@ def slow(phrase: Phrase, tokens: int, speech: Sequence[Stretch]) -> bool:
     """Whether a phrase of so many text ``tokens`` says little for the speech it spans."""
     seconds = sum(b - a for a, b in shared(speech, phrase.start, phrase.end))
     return seconds >= LEAST and tokens < SLOW * seconds
+
+
+def hurried(text: str, speech: Sequence[Stretch]) -> bool:
+    """Whether ``text`` is longer than anybody could say it in the seconds of ``speech``."""
+    return len(text) > HURRIED * sum(end - start for start, end in speech)
 
 
 def holes(spoken: Sequence[Stretch], speech: Sequence[Stretch]) -> tuple[Stretch, ...]:

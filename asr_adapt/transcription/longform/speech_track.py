@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import HeardWindow, Hypothesis, Phrase, Word
+from asr_adapt.models.words.holes import hurried
 from asr_adapt.transcription.longform.timeline import Cuts, Timeline
 from asr_adapt.transcription.longform.times import Clock
 from asr_adapt.transcription.longform.turns import LEAST_STEP, Span, Track, Turn
@@ -137,11 +138,12 @@ class SpeechTrack(Track):
         if heard.doubted and turn.window.divisible:
             self._halve(turn, own)
             return
-        heard = _believed(heard) if turn.hole else _before_hole(heard)
+        left_out = heard.doubted and (turn.hole or _hurried(turn, heard))
+        heard = replace(heard, phrases=()) if left_out else heard if turn.hole else _before_hole(heard)
         until = self._until(turn, heard)
         own.looped |= heard.looped
         own.said += [_moved(phrase, offset) for phrase in heard.phrases]
-        own.unclear += _spoken(turn, 0.0, until) if turn.hole and heard.doubted else 0.0
+        own.unclear += _spoken(turn, 0.0, until) if left_out else 0.0
         self._hear_holes(turn, heard, own)
         if turn.hole:
             self._hear_rest(turn, until, own)
@@ -239,9 +241,10 @@ def _middle_pause(turn: Turn) -> float | None:
     return min(inside, key=lambda pause: abs(pause - last / 2), default=None)
 
 
-def _believed(heard: HeardWindow) -> HeardWindow:
-    """What was said in a hole, of which nothing is kept where that is not believed either."""
-    return replace(heard, phrases=()) if heard.doubted else heard
+def _hurried(turn: Turn, heard: HeardWindow) -> bool:
+    """Whether more was written than can be said in that time."""
+    text = " ".join(phrase.text for phrase in heard.phrases)
+    return bool(turn.window.speech) and hurried(text, turn.window.speech)
 
 
 def _before_hole(heard: HeardWindow) -> HeardWindow:

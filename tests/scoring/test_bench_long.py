@@ -1,0 +1,42 @@
+"""The long-audio benchmark's count of errors by utterance: it adds up to the errors of the recording."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import jiwer
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+WORDS = st.lists(st.sampled_from(["red", "green", "blue"]), min_size=1, max_size=4).map(" ".join)
+
+
+@pytest.fixture(scope="module")
+def bench():
+    sys.path.insert(0, str(SCRIPTS))
+    try:
+        import long_together
+
+        yield long_together
+    finally:
+        sys.path.remove(str(SCRIPTS))
+
+
+def test_errors_belong_to_the_utterance_they_are_in(bench):
+    said = ["red green", "blue", "green green"]
+    found = bench.utterance_errors(said, "red red green blue blue green red")
+    np.testing.assert_array_equal(found[:, 1], [2, 1, 2])
+    assert found[0, 0] == 1 and found[2, 0] == 1 and found[:, 0].sum() == 3
+
+
+@given(said=st.lists(WORDS, min_size=1, max_size=5), heard=st.lists(WORDS, max_size=5))
+def test_errors_of_the_utterances_are_those_of_the_recording(bench, said, heard):
+    found = bench.utterance_errors(said, " ".join(heard))
+    whole = jiwer.process_words([" ".join(said)], [" ".join(heard)])
+    errors = whole.substitutions + whole.deletions + whole.insertions
+    assert found[:, 0].sum() == errors
+    assert found[:, 1].sum() == len(" ".join(said).split())
