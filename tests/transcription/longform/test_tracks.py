@@ -228,7 +228,7 @@ def test_a_hole_is_heard_in_halves_and_left_where_nothing_can_be_made_out() -> N
 
 
 @pytest.mark.parametrize(("letters", "left"), [(70, 0.0), (90, 3.2)])
-def test_a_doubtful_text_is_left_out_where_nobody_could_say_it_in_that_time(letters: int, left: float) -> None:
+def test_a_doubtful_text_is_left_out_where_nobody_could_say_so_much(letters: int, left: float) -> None:
     track = pieces(spoken(4, (0, 2.8), (3.4, 3.8)))
     long = Phrase(0.0, 4.0, "x" * letters, tokens=(1,))
     run(track, lambda s: replace(said(until=4.0), phrases=(long,), doubted=True))
