@@ -258,7 +258,13 @@ def written(options: argparse.Namespace, paths: dict[str, Path]) -> list[str]:
                 *(f"{other['wer']:.1%}", str(other["deletions"]), str(other["insertions"])),
             )
         )
-    last = next(iter(found.values()), {"hardware": hardware()})["hardware"]
+    machines: dict[str, list[str]] = {}
+    for name, one in found.items():
+        machines.setdefault(one["hardware"], []).append(name)
+    where = [
+        f"{machine}: {'; '.join(names)}" if len(machines) > 1 else machine
+        for machine, names in (machines or {hardware(): []}).items()
+    ]
     return [
         "## Long audio after tuning on short clips",
         "",
@@ -266,7 +272,7 @@ def written(options: argparse.Namespace, paths: dict[str, Path]) -> list[str]:
         f"steps on the heavy band of speechocean762, seed {SEED}; {options.minutes:g} minutes of joined",
         "utterances with gaps and as much without speech; *transformers*: its pipeline's own long form on",
         "the same recording.",
-        f"{last}.",
+        f"{'. '.join(where)}.",
         "",
         *table(heads, rows),
     ]

@@ -191,7 +191,7 @@ _SPELLINGS: dict[str, FlagSpelling] = dict([
          help="Do not stop loops or text in silence: decode as plain transformers does.", group=DECODING),
     _one("fallback", bool, "--fallback", group=DECODING),
     _one("without_timestamps", bool, "--without-timestamps", group=WHISPER),
-    _one("condition_on_previous_text", bool,
+    _one("condition_on_previous_text", bool | None,
          "--condition-on-previous-text/--no-condition-on-previous-text", group=WHISPER),
     _one("word_timestamps", bool, "--word-timestamps"),
     _one("diarize", bool, "--diarize"),

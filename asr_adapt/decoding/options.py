@@ -117,8 +117,10 @@ class Decoding:
     )
 
     # how audio is heard
-    condition_on_previous_text: bool = _option(
-        False, "hearing", "Give the previous text to Whisper as context."
+    condition_on_previous_text: bool | None = _option(
+        None,
+        "hearing",
+        "Give the previous text to Whisper as context. Default: for base and larger models.",
     )
     word_timestamps: bool = _option(False, "hearing", "Add times and confidence of each word.")
     diarize: bool = _option(False, "hearing", "Add speaker labels (needs the extra diarize).")

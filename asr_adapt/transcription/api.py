@@ -25,10 +25,11 @@ from asr_adapt.text.spaces import joined
 from asr_adapt.transcription.assembly import assemble
 from asr_adapt.transcription.calibration import calibrated, hear
 from asr_adapt.transcription.engine import Engine
+from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.inputs import expand
 from asr_adapt.transcription.live import LiveStream, LiveUpdate
 from asr_adapt.transcription.longform import TurnBatches, track_for
-from asr_adapt.transcription.reading import Hearing, Tally, checked_samples, pieces_of
+from asr_adapt.transcription.reading import Tally, checked_samples, pieces_of
 from asr_adapt.transcription.result import Segment, Transcript, mean_probability, phrases
 from asr_adapt.transcription.source_state import HearingProgress
 from asr_adapt.transcription.sources import Failure, Source
@@ -135,7 +136,7 @@ def _stitched(pieces: Iterable[Piece], recogniser: Recogniser, options: Decoding
 
 def _timed(pieces: Iterable[Piece], recogniser: Recogniser, options: Decoding) -> Iterator[Segment]:
     """Segments of a recogniser that tells times, as soon as the windows before them are heard."""
-    rate = recogniser.sample_rate
+    rate, options = recogniser.sample_rate, Hearing.of(recogniser).settled(options)
     track = track_for(options, rate, round(recogniser.window_seconds * rate))
     turns: TurnBatches[None] = TurnBatches(recogniser, 1, words=True)
     given: set[tuple[int, int]] = set()

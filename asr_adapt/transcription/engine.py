@@ -23,10 +23,11 @@ from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import assemble, language_of
 from asr_adapt.transcription.calibration import calibrated
 from asr_adapt.transcription.cores import core_threads
+from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.known_states import States, transcribe_states
 from asr_adapt.transcription.longform import CPU_ROWS, Track, Turn, TurnBatches
 from asr_adapt.transcription.pieces import PieceBatches, Waiting
-from asr_adapt.transcription.reading import Hearing, Read, Reader, whole_audio
+from asr_adapt.transcription.reading import Read, Reader, whole_audio
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.source_state import HearingProgress, SourceResult, SourceState, begun
@@ -276,10 +277,8 @@ class Engine:
 
 def _unclear(heard: Iterable[Hypothesis]) -> list[str]:
     """What is said of speech that is not in the transcript."""
-    seconds = sum(hypothesis.unclear for hypothesis in heard)
-    if round(seconds, 1) == 0:
-        return []
-    return [f"{seconds:.1f} s of speech could not be made out and are left out."]
+    seconds = round(sum(hypothesis.unclear for hypothesis in heard), 1)
+    return [f"{seconds} s of speech could not be made out and are left out."] if seconds else []
 
 
 def _feed(track: Track, piece: Piece | None) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from asr_adapt.audio import AudioError, Remark, read_audio, stream_audio
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import Recogniser
+from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.longform.packing import PackingRules, packed_speech
 from asr_adapt.transcription.longform.undetected import never_unheard
 from asr_adapt.transcription.sources import Failure, Source, source_failure
@@ -35,30 +35,6 @@ STREAM_ABOVE_SECONDS = 120.0
 JOIN_SECONDS = 1.0
 #: Seconds after which one who waits for audio looks again whether anybody still wants it.
 GLANCE_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class Hearing:
-    """What the recogniser can take: samples a second, seconds in one piece, and whether it is one that hears
-    windows and says when what was said; ``words``: whether it tells when words were said."""
-
-    sample_rate: int
-    window_seconds: float
-    timed: bool = False
-    words: bool = True
-
-    @staticmethod
-    def of(recogniser: Recogniser) -> Hearing:
-        """What ``recogniser`` takes."""
-        able = recogniser.capabilities
-        return Hearing(recogniser.sample_rate, recogniser.window_seconds, able.hears_windows, able.word_times)
-
-    def timed_windows(self, source: Source) -> bool:
-        """Whether ``source`` is heard in windows with timestamps: a manifest's clip that fits into one window
-        is not, since it is heard as in training, whether or not its row says how long it is."""
-        if not self.timed or source.row is None:
-            return self.timed
-        return source.seconds is None or source.seconds > self.window_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Hypothesis, Recogniser
 from asr_adapt.transcription.assembly import Span
+from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.journal import Journal, journal_key
 from asr_adapt.transcription.longform import Track, track_for
-from asr_adapt.transcription.reading import Hearing
 from asr_adapt.transcription.result import Transcript
 from asr_adapt.transcription.row_languages import language_of_row
 from asr_adapt.transcription.sources import Failure, Source
@@ -70,7 +70,7 @@ def begun(source: Source, recogniser: Recogniser, options: Decoding, path: Path 
     if hearing.timed_windows(source):
         seconds = min(options.window_seconds or hearing.window_seconds, hearing.window_seconds)
         known = job.journal.heard if job.journal is not None else {}
-        own = replace(options, language=job.language)
+        own = replace(hearing.settled(options), language=job.language)
         job.track = track_for(own, hearing.sample_rate, round(seconds * hearing.sample_rate), known)
     return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.manifest.windows import TimedText
 from asr_adapt.models import DecoderSettings, Recogniser, Search, SpecAugment, load_recogniser
 from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
+from asr_adapt.models.attention.whisper.tokens import WhisperTokens
 
 from .whisper_models import save_tiny_whisper
 
@@ -229,6 +231,24 @@ def test_a_window_has_times_around_each_text_and_what_was_said_before(ours: Reco
     assert given[0].tolist() == ids[:-1]
     long = ours.window_labels(segments, "word " * 1000)
     assert len(long) <= ours.positions and long[-len(ids) + start :] == ids[start:]
+
+
+def test_text_before_is_context_by_default_for_deep_decoders_and_those_that_learnt_it(
+    ours: Recogniser,
+) -> None:
+    assert not ours.capabilities.previous_text
+    deep = copy.deepcopy(ours.model.config)
+    deep.decoder_layers = 6
+    tokens = WhisperTokens(ours.processor.tokenizer, ours.model.generation_config, deep, "deep")
+    assert tokens.follows_text
+    for share in (0.0, 0.5):
+        ours.configure(DecoderSettings(previous_text_share=share))
+        ours.has_learnt(["model.encoder.layers.0.fc1.weight"])
+        assert tokens.follows_text, "what the encoder learns changes nothing"
+    for share in (0.5, 0.0):
+        ours.configure(DecoderSettings(previous_text_share=share))
+        ours.has_learnt(["model.decoder.layers.0.fc1.weight"])
+        assert ours.capabilities.previous_text is tokens.follows_text is bool(share)
 
 
 def test_a_prompt_is_given_but_not_learnt(ours: Recogniser, folder: Path, waves: list[np.ndarray]) -> None:

@@ -175,7 +175,7 @@ class SpeechTrack(Track):
         position, own.lane.busy = own.begin + step, False
         own.stop = own.lane.line.file_sample(position)
         self._advance(own.lane, position)
-        self._remember(Hypothesis("", phrases=heard.phrases))
+        self._remember(Hypothesis("", phrases=heard.phrases, looped=own.looped))
 
     def _hear_holes(self, turn: Turn, heard: HeardWindow, own: _HeardSpeech) -> None:
         """Speech without words inside the window; that of a hole's own window only where it is smaller."""

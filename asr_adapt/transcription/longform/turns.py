@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import HeardWindow, Hypothesis, Window
+from asr_adapt.models import HeardWindow, Hypothesis, Phrase, Window
 from asr_adapt.transcription.windows import Piece
 
 Span = tuple[int, int]
@@ -78,8 +78,18 @@ class Track(ABC):
     def _remember(self, hypothesis: Hypothesis) -> None:
         """Language and context for what follows."""
         for phrase in hypothesis.phrases:
-            if not self.options.condition_on_previous_text or phrase.decoded.temperature > RESET_TEMPERATURE:
+            if not self.options.condition_on_previous_text or hypothesis.looped or self._doubtful(phrase):
                 self._previous = ()
             else:
                 self._previous += phrase.tokens
             self.language = self.language or phrase.decoded.language
+
+    def _doubtful(self, phrase: Phrase) -> bool:
+        """Whether a phrase would lead what follows astray: drawn, improbable or repetitive."""
+        own, options = phrase.decoded, self.options
+        likely, packed = options.log_prob_threshold, options.compression_ratio_threshold
+        return (
+            own.temperature > RESET_TEMPERATURE
+            or (likely is not None and own.mean_score < likely)
+            or (packed is not None and own.compression is not None and own.compression > packed)
+        )

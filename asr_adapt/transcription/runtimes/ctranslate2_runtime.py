@@ -33,6 +33,7 @@ from asr_adapt.models.attention.whisper.timestamps import TimedRules
 from asr_adapt.models.files.directory import Checkpoint
 from asr_adapt.models.files.processors import whole_processor
 from asr_adapt.models.search.biasing import PhraseBias
+from asr_adapt.models.search.checks import STRICTER
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared, write_settings
 from asr_adapt.transcription.runtimes.ctranslate2_engine import (
@@ -171,6 +172,8 @@ class _CTranslate2Decoding(WhisperDecoding):
         """Every row once; doubtful ones by beam, then drawn: see the module."""
         ladder = search.temperatures
         if temperature == ladder[0] or temperature == 0:
+            if rules.repeats is STRICTER and search.beams == self.options.beams:
+                return [_NOTHING] * len(heard.states)  # all of that beam looped: it ends no loop early
             return self._generated(self.engine, heard, rules, search, temperature)
         if temperature == ladder[1]:
             if search.beams >= search.best_of:  # that beam is what the first attempt was

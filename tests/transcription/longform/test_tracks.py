@@ -10,6 +10,7 @@ import pytest
 
 from asr_adapt.decoding import Decoding
 from asr_adapt.models import Decoded, HeardWindow, Phrase, Window
+from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.longform import Track, TurnBatches, track_for
 from asr_adapt.transcription.longform.speech_track import LANE
 from asr_adapt.transcription.windows import Piece
@@ -74,6 +75,24 @@ def test_previous_text_is_context_where_asked_and_believed(
     track = stream(50, condition_on_previous_text=condition)
     windows = run(track, lambda s: said((0, 5), (5, 20), until=20.0, temperature=temperature))
     assert windows[0][2] == () and windows[1][2] == context
+
+
+@pytest.mark.parametrize("figures", [{"mean_score": -1.2}, {"compression": 3.0}])
+def test_doubtful_text_is_no_context(figures: dict[str, float]) -> None:
+    track = stream(50, condition_on_previous_text=True)
+    heard = said((0, 5), (5, 20), until=20.0)
+    own = tuple(replace(one, decoded=replace(one.decoded, **figures)) for one in heard.phrases)
+    windows = run(track, lambda s: replace(heard, phrases=own))
+    assert [previous for _, _, previous in windows] == [()] * len(windows)
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+@pytest.mark.parametrize("able", [True, False])
+def test_the_recogniser_says_whether_previous_text_is_context_where_nobody_does(
+    asked: bool | None, able: bool
+) -> None:
+    settled = Hearing(RATE, 30.0, True, True, able).settled(Decoding(condition_on_previous_text=asked))
+    assert settled.condition_on_previous_text is (able if asked is None else asked)
 
 
 def spoken(seconds: float, *speech: tuple[float, float]) -> Piece:

@@ -11,7 +11,8 @@ import soundfile
 
 from asr_adapt.cli.app import run
 from asr_adapt.decoding import Decoding
-from asr_adapt.transcription.reading import Hearing, Tally, pieces_of
+from asr_adapt.transcription.hearing import Hearing
+from asr_adapt.transcription.reading import Tally, pieces_of
 from asr_adapt.transcription.sources import Source
 
 RATE = 16_000

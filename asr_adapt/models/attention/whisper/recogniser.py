@@ -101,6 +101,7 @@ class WhisperRecogniser(WhisperLabels):
         if not any(".decoder." in name for name in names):
             return
         self.tokens.says_timestamps = bool(self.settings.timestamps_share)
+        self.tokens.follows_text = bool(self.settings.previous_text_share)
         if silence and self._published_first:
             kept = [token for token in self._published_first if token != self.end]
             self.model.generation_config.begin_suppress_tokens = kept or None
@@ -133,6 +134,7 @@ class WhisperRecogniser(WhisperLabels):
             prompt=True,
             hears_windows=True,
             timestamps=self.tokens.first_timestamp is not None,
+            previous_text=self.tokens.follows_text,
             silence=self.tokens.no_speech is not None,
             languages=languages,
             spoken_languages=languages,

@@ -18,6 +18,8 @@ from asr_adapt.errors import ModelError, UsageError
 TASKS = ("transcribe", "translate")
 #: Seconds between two timestamp tokens.
 TIMESTAMP_SECONDS = 0.02
+#: Decoders of so many layers gain by the text before (whisper-base: 6, tiny: 4).
+CONTEXT_LAYERS = 6
 #: The smallest vocabulary of OpenAI's multilingual checkpoints; the English-only ones have one token fewer.
 _MULTILINGUAL_VOCABULARY = 51_865
 
@@ -37,6 +39,7 @@ class WhisperTokens:
         self.start = int(generation.decoder_start_token_id or config.decoder_start_token_id)
         self.end = int(tokenizer.convert_tokens_to_ids("<|endoftext|>"))
         known = getattr(generation, "is_multilingual", None)
+        self._layers = int(config.decoder_layers)
         self.multilingual = config.vocab_size >= _MULTILINGUAL_VOCABULARY if known is None else bool(known)
 
     @cached_property
@@ -79,6 +82,20 @@ class WhisperTokens:
     @says_timestamps.setter
     def says_timestamps(self, value: bool) -> None:
         self.generation.says_timestamps = value
+
+    @property
+    def follows_text(self) -> bool:
+        """Whether what was said before is its context unless somebody says otherwise; see ``has_learnt``.
+
+        Decoders of four layers (tiny) gain nothing by it; those of six (base) do (`docs/benchmarks.md`).
+        """
+        told = getattr(self.generation, "follows_previous_text", None)
+        deep = self._layers >= CONTEXT_LAYERS
+        return self.previous is not None and (deep if told is None else bool(told))
+
+    @follows_text.setter
+    def follows_text(self, value: bool) -> None:
+        self.generation.follows_previous_text = value
 
     @cached_property
     def no_speech(self) -> int | None:
