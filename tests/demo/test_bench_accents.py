@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from asr_adapt.manifest import Manifest
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+from tests.benchmark_scripts import script
 
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import bench_accents
-
-        yield bench_accents
-    finally:
-        sys.path.remove(str(SCRIPTS))
+    with script("bench_accents") as found:
+        yield found
 
 
 def _result(title: str, wer: float) -> dict[str, object]:

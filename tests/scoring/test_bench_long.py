@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import jiwer
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+from tests.benchmark_scripts import script
+
 WORDS = st.lists(st.sampled_from(["red", "green", "blue"]), min_size=1, max_size=4).map(" ".join)
 
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import long_together
-
-        yield long_together
-    finally:
-        sys.path.remove(str(SCRIPTS))
+    with script("long_together") as found:
+        yield found
 
 
 def test_errors_belong_to_the_utterance_they_are_in(bench):

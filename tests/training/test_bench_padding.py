@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from asr_adapt.training.data.batches import BatchLimits
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "benchmarks"
+from tests.benchmark_scripts import script
 
 
 @pytest.fixture(scope="module")
 def bench():
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import bench_padding
-
-        yield bench_padding
-    finally:
-        sys.path.remove(str(SCRIPTS))
+    with script("bench_padding") as found:
+        yield found
 
 
 def test_batches_in_any_order_are_full_and_within_the_budget(bench):
