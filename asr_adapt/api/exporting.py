@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from asr_adapt.manifest import Manifest
-    from asr_adapt.models import Recogniser
 
 Target = Literal["ctranslate2", "onnx", "ggml"]
 #: Types of weights that each runtime stores.
@@ -53,21 +52,23 @@ def export(
 
     ``quantisation`` is the type of the weights: for CTranslate2 float32, float16, bfloat16, int8,
     int8_float16 or int16, for ggml float16, q8_0 or float32; for ONNX, int8 writes a second graph. The first
-    50 clips of ``check`` are written by both and compared with torch. Raises UsageError for what a runtime
-    cannot hold, before the model is loaded.
+    50 clips of ``check`` are written by both and compared with torch; for ggml that takes ``pywhispercpp``
+    (extra ``ggml``). Raises UsageError for what a runtime cannot hold, before the model is loaded.
     """
     from asr_adapt.destinations import require_folder
     from asr_adapt.models import load_recogniser
 
     folder = Path(output)
     weights = quantisation_of(to, quantisation)
-    if to == "ggml" and check is not None:
-        raise UsageError("a ggml file is for whisper.cpp and cannot be compared here: leave check out.")
+    require_runtime(to, compared=check is not None)
     require_folder(folder, "export", [str(model)], again=True)
     recogniser = load_recogniser(model, device="cpu", compute_type="float32")
     clips = clips_of(check, recogniser.sample_rate)
     if to == "ggml":
-        return [Exported(folder, write_ggml_folder(recogniser, folder, weights)[0], 0, 0)]
+        from asr_adapt.transcription.runtimes.ggml_export import export_ggml
+
+        file = export_ggml(recogniser, folder, clips, quantisation=weights)
+        return [Exported(folder, file.graph, file.clips, file.same_text)]
     if to == "ctranslate2":
         from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 
@@ -93,6 +94,14 @@ def quantisation_of(to: Target, asked: str | None, *, int8: bool = False) -> str
     return asked or ("int8" if int8 else "float32")
 
 
+def require_runtime(to: Target, *, compared: bool) -> None:
+    """Raise MissingExtraError where an export that is to be ``compared`` with torch cannot be heard here."""
+    if to == "ggml" and compared:
+        from asr_adapt.transcription.runtimes.ggml_runtime import require_whispercpp
+
+        require_whispercpp("Comparing a ggml file with torch (--check, --verify)")
+
+
 def clips_of(manifest: str | Path | Manifest | None, rate: int) -> list[np.ndarray]:
     """Waveforms of the first rows, at ``rate`` Hz; none without a manifest."""
     if manifest is None:
@@ -101,16 +110,3 @@ def clips_of(manifest: str | Path | Manifest | None, rate: int) -> list[np.ndarr
     from asr_adapt.manifest import read_waveform
 
     return [read_waveform(row, rate) for row in rows_of(manifest)[:MOST_CLIPS]]
-
-
-def write_ggml_folder(recogniser: Recogniser, folder: Path, quantisation: str) -> tuple[str, int]:
-    """Write whisper.cpp's file into the folder; its name, and how many weights it holds."""
-    from asr_adapt.destinations import mark_folder
-    from asr_adapt.files import atomic_directory
-    from asr_adapt.transcription.runtimes.ggml_export import ggml_name, write_ggml
-
-    name = ggml_name(recogniser, quantisation)
-    with atomic_directory(folder, replace=True) as work:
-        written = write_ggml(recogniser, work / name, quantisation)
-        mark_folder(work, "export")
-    return name, written.weights

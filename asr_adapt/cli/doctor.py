@@ -34,6 +34,7 @@ USES = {
     "parquet": "corpora in parquet shards",
     "onnx": "export to ONNX (--runtime onnx)",
     "ctranslate2": "export to CTranslate2, for faster-whisper",
+    "ggml": "whisper.cpp, to verify an export (export --to ggml --verify)",
     "lm": "KenLM binaries (--lm)",
     "url": "inputs from the web (https://…)",
     "diarize": "speakers (transcribe --diarize)",

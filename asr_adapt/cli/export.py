@@ -6,14 +6,16 @@ Knows the options and what is printed. Does not know how a graph is made.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from asr_adapt.api.exporting import clips_of, quantisation_of, write_ggml_folder
+from asr_adapt.api.exporting import clips_of, quantisation_of, require_runtime
 from asr_adapt.cli import options, panels
 from asr_adapt.cli.loading import scorable
 from asr_adapt.destinations import expanded, require_folder
@@ -21,8 +23,14 @@ from asr_adapt.errors import EXIT_FAILED, EXIT_OK, UsageError
 from asr_adapt.locks import alone
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from asr_adapt.manifest import Manifest
     from asr_adapt.models import Recogniser
+    from asr_adapt.transcription.runtimes.ctranslate2_export import Agreement
+    from asr_adapt.transcription.runtimes.ggml_export import GgmlCheck
+    from asr_adapt.transcription.runtimes.onnx_export import GraphCheck
+    from asr_adapt.transcription.runtimes.verify import Verified
 
 
 class Target(StrEnum):
@@ -75,29 +83,39 @@ def export(
 
     Use an ONNX folder with asr-adapt transcribe --runtime onnx --model FOLDER, a CTranslate2 one with
     --runtime ctranslate2 or in faster-whisper; give that short clips filled to 30 s with silence, which it
-    does not do by itself; a ggml file is for whisper.cpp. Exit status 1 where --verify finds the export
-    worse; it is written all the same.
+    does not do by itself; a ggml file is for whisper.cpp, by which --check and --verify hear it (extra
+    ggml). Exit status 1 where --verify finds the export worse; it is written all the same.
     """
     if to is Target.onnx and quantisation is not None:
         raise UsageError("--quantisation is for CTranslate2: use --int8 for ONNX.")
-    if to is Target.ggml and (check or verify):
-        raise UsageError("--check and --verify do not work for ggml: remove them.")
     weights = quantisation_of(to.value, quantisation, int8=int8)
+    require_runtime(to.value, compared=bool(check or verify))
     rows = None if verify is None else scorable(verify)
     named = [name for name in (check, verify) if name is not None]
     require_folder(output, "export", [model, *expanded(*named)], again=True)
-    made = _Export(model, output, check, as_json)
+    made = _Export(model, output, check)
     with alone(output):
-        if to is Target.ggml:
-            made.ggml(weights)
-            return EXIT_OK
-        if to is Target.ctranslate2:
-            exported = made.ctranslate2(weights, opened=rows is not None)
-        else:
-            exported = made.onnx(int8=int8, opened=rows is not None)
-        if rows is None:
-            return EXIT_OK
-        return _verified(made.recogniser(), exported, rows, (normalise, tolerance), as_json=as_json)
+        written = made.written(to, weights)
+        if not as_json:
+            for one in written:
+                print(one.sentence)
+        verified = [] if rows is None else _verified(made, written, rows, (normalise, tolerance))
+    if as_json:
+        known = {one.graph: one.to_json() for one in verified}
+        print(json.dumps([asdict(one.check) | known.get(one.check.graph, {}) for one in written], indent=2))
+    else:
+        for found in verified:
+            print(found.sentence)
+    return EXIT_FAILED if any(one.worse for one in verified) else EXIT_OK
+
+
+@dataclass(frozen=True)
+class _Written:
+    """One graph or file: how it compares with torch on clips, that in words, and how it is opened."""
+
+    check: GraphCheck | Agreement | GgmlCheck
+    sentence: str
+    open: Callable[[], Recogniser]
 
 
 @dataclass(frozen=True)
@@ -107,7 +125,6 @@ class _Export:
     model: str
     output: Path
     check: str | None
-    as_json: bool
 
     def recogniser(self) -> Recogniser:
         """The model in torch."""
@@ -115,71 +132,60 @@ class _Export:
 
         return load_recogniser(self.model, device="cpu", compute_type="float32")
 
-    def onnx(self, *, int8: bool, opened: bool) -> list[tuple[str, Recogniser]]:
-        """Write graphs, print their checks; the graphs ``opened`` by name."""
+    def written(self, to: Target, weights: str) -> list[_Written]:
+        """Write the export and compare it on the clips."""
+        recogniser = self.recogniser()
+        clips = clips_of(self.check, recogniser.sample_rate)
+        make = {Target.onnx: self._onnx, Target.ctranslate2: self._ctranslate2, Target.ggml: self._ggml}
+        return make[to](recogniser, clips, weights)
+
+    def _onnx(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
         from asr_adapt.transcription.runtimes.onnx_export import export_onnx
         from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 
-        recogniser = self.recogniser()
-        checks = export_onnx(recogniser, self.output, clips_of(self.check, recogniser.sample_rate), int8=int8)
-        if self.as_json:
-            print(json.dumps([asdict(one) for one in checks], indent=2))
-        for one in [] if self.as_json else checks:
-            size = (self.output / one.graph).stat().st_size / 1e6
-            print(
-                f"{one.graph}: {size:.1f} MB, same text on {one.same_text} of {one.clips} clips, "
-                f"log-probabilities within {one.largest_difference:.2g}"
+        return [
+            _Written(
+                one,
+                f"{self._sized(one)}, log-probabilities within {one.largest_difference:.2g}",
+                partial(open_onnx, self.output, int8="int8" in one.graph),
             )
-        graphs = checks if opened else []
-        return [(one.graph, open_onnx(self.output, int8="int8" in one.graph)) for one in graphs]
+            for one in export_onnx(recogniser, self.output, clips, int8=weights == "int8")
+        ]
 
-    def ggml(self, quantisation: str) -> None:
-        """Write whisper.cpp's file into the folder."""
-        name, weights = write_ggml_folder(self.recogniser(), self.output, quantisation)
-        size = (self.output / name).stat().st_size / 1e6
-        if self.as_json:
-            print(json.dumps([{"graph": name, "weights": weights, "megabytes": round(size, 1)}]))
-        else:
-            print(f"{name}: {size:.1f} MB, {weights} weights")
-
-    def ctranslate2(self, quantisation: str, *, opened: bool) -> list[tuple[str, Recogniser]]:
-        """The same for CTranslate2, computed in the type of its weights where the CPU has it."""
-        from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
-
-        recogniser = self.recogniser()
-        clips = clips_of(self.check, recogniser.sample_rate)
-        found = export_ctranslate2(recogniser, self.output, clips, quantisation=quantisation)
-        if self.as_json:
-            print(json.dumps([asdict(found)], indent=2))
-        else:
-            size = (self.output / found.graph).stat().st_size / 1e6
-            print(f"{found.graph}: {size:.1f} MB, same text on {found.same_text} of {found.clips} clips")
-        if not opened:
-            return []
+    def _ctranslate2(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
+        """Opened in the type of its weights where the CPU has it."""
         from asr_adapt.models import WhisperRecogniser
+        from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
         from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_export
 
+        found = export_ctranslate2(recogniser, self.output, clips, quantisation=weights)
         assert isinstance(recogniser, WhisperRecogniser)  # others were refused
-        return [(found.graph, open_export(self.output, recogniser, quantisation))]
+        return [_Written(found, self._sized(found), partial(open_export, self.output, recogniser, weights))]
+
+    def _ggml(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
+        from asr_adapt.models import WhisperRecogniser
+        from asr_adapt.transcription.runtimes.ggml_export import export_ggml
+        from asr_adapt.transcription.runtimes.ggml_runtime import open_ggml
+
+        found = export_ggml(recogniser, self.output, clips, quantisation=weights)
+        assert isinstance(recogniser, WhisperRecogniser)  # others were refused
+        file = self.output / found.graph
+        return [_Written(found, self._sized(found), partial(open_ggml, file, recogniser))]
+
+    def _sized(self, one: GraphCheck | Agreement | GgmlCheck) -> str:
+        """The file, its size, and on how many clips it agrees, where some were heard."""
+        size = f"{one.graph}: {(self.output / one.graph).stat().st_size / 1e6:.1f} MB"
+        return size + (f", same text on {one.same_text} of {one.clips} clips" if one.clips else "")
 
 
 def _verified(
-    recogniser: Recogniser,
-    exported: list[tuple[str, Recogniser]],
-    rows: Manifest,
-    rules: tuple[str, float],
-    *,
-    as_json: bool,
-) -> int:
-    """Compare each graph with torch on ``rows`` under the profile and tolerance of ``rules``."""
+    made: _Export, written: list[_Written], rows: Manifest, rules: tuple[str, float]
+) -> list[Verified]:
+    """Each graph compared with torch on ``rows`` under the profile and tolerance of ``rules``."""
     from asr_adapt.transcription.runtimes.verify import verify
 
-    found = [
-        verify(recogniser, other, graph, rows, normalise=rules[0], tolerance=rules[1])
-        for graph, other in exported
+    recogniser = made.recogniser()
+    return [
+        verify(recogniser, one.open(), one.check.graph, rows, normalise=rules[0], tolerance=rules[1])
+        for one in written
     ]
-    if as_json:
-        print(json.dumps([one.to_json() for one in found], indent=2))
-    for one in [] if as_json else found:
-        print(one.sentence)
-    return EXIT_FAILED if any(one.worse for one in found) else EXIT_OK

@@ -247,7 +247,8 @@ def _report(report: RunReport, quiet: bool) -> None:
     if report.failures:
         parts.append(f"{len(report.failures)} failed")
     if report.wall_seconds:
-        speed = f"{report.real_time_factor:.0f} times real time"
+        factor = report.real_time_factor
+        speed = f"{factor:.{0 if factor >= 10 else 1}f} times real time"
         parts.append(
             f"{spoken_time(report.audio_seconds)} of audio in {spoken_time(report.wall_seconds)}, {speed}"
         )

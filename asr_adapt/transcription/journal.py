@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import Decoded, Hypothesis, Phrase, Word
+from asr_adapt.models import Decoded, Hypothesis, Phrase, Recogniser, Word
+from asr_adapt.models.loading import bundled_models
 from asr_adapt.transcription.sources import Source
 
 Span = tuple[int, int]
@@ -47,16 +48,36 @@ class Journal:
         self.path.unlink(missing_ok=True)
 
 
-def journal_key(source: Source, model: str, options: Decoding) -> dict[str, Any]:
-    """Whatever changes the pieces or their texts: the file, the model, the options that cut."""
+def journal_key(source: Source, recogniser: Recogniser, options: Decoding) -> dict[str, Any]:
+    """Whatever changes the pieces or their texts: the file, the recogniser, the options that cut."""
     assert source.path is not None
     status = source.path.stat()
     return {
         "file": [str(source.path.absolute()), status.st_size, status.st_mtime_ns],
         "segment": [source.offset, source.duration, source.channel],
-        "model": model,
+        **recogniser_key(recogniser),
         "options": options.key(),
     }
+
+
+def recogniser_key(recogniser: Recogniser) -> dict[str, Any]:
+    """Whatever of a recogniser changes its texts: the model's files, how it decodes, and in which type."""
+    return {
+        "model": recogniser.name,
+        "files": _model_files(recogniser.name),
+        "decoding": recogniser.description,
+        "dtype": str(recogniser.dtype),
+    }
+
+
+def _model_files(name: str) -> list[list[Any]]:
+    """Name, size and time of a model's files; none for a name or hub id, whose revision is its cache's."""
+    place = bundled_models().get(name, Path(name))
+    if not place.exists():
+        return []
+    entries = [place] if place.is_file() else sorted(place.iterdir())
+    files = [(path.name, path.stat()) for path in entries if path.is_file()]
+    return [[name, status.st_size, status.st_mtime_ns] for name, status in files]
 
 
 def whole_lines(path: Path) -> list[Any]:

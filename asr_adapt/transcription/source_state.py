@@ -82,8 +82,7 @@ def _with_journal(
     if path is None:
         return SourceState(source, language)
     try:
-        name = f"{recogniser.name}, {recogniser.description}"
-        key = journal_key(source, name, replace(options, language=language))
+        key = journal_key(source, recogniser, replace(options, language=language))
     except OSError:  # the file is not there: the reader says so in its own words
         return SourceState(source, language)
     return SourceState(source, language, journal=Journal(path, key))

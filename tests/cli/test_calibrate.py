@@ -138,5 +138,5 @@ def test_both_families_change_in_confidence_alone(family, tone_model, tmp_path, 
 def test_a_killed_run_is_not_continued_under_another_map(tone_recogniser, speak):
     source = Source("x.wav", "x", path=speak("x.wav", "bad cafe"))
     raw, mapped = Decoding(), Decoding(calibration=STEEP)
-    assert journal_key(source, "tones", raw) != journal_key(source, "tones", mapped)
+    assert journal_key(source, tone_recogniser, raw) != journal_key(source, tone_recogniser, mapped)
     assert run_key(tone_recogniser, raw, [source]) != run_key(tone_recogniser, mapped, [source])

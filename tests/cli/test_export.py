@@ -115,5 +115,5 @@ def test_an_export_that_is_worse_fails(tone_model, tone_recogniser, speak, tmp_p
     monkeypatch.setattr(onnx_export, "_write_graph", damaged)
     monkeypatch.setattr(onnx_export, "TOLERANCE", float("inf"))
     assert run(["export", str(tone_model), "-o", str(tmp_path / "out"), "--verify", rows, "--json"]) == 1
-    found = json.loads(capfd.readouterr().out.partition("]\n")[2])
-    assert found[0]["worse"] is True and found[0]["rows"] == 2
+    (found,) = json.loads(capfd.readouterr().out)
+    assert found["worse"] is True and found["rows"] == 2

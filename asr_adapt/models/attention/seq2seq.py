@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,7 +23,7 @@ from asr_adapt.models.hypothesis import Hypothesis
 from asr_adapt.models.masking import SpecAugment
 from asr_adapt.models.search.biasing import PhraseBias
 from asr_adapt.models.search.generation import Spoken
-from asr_adapt.models.search.phrases import glued_tokens, list_mark, phrase_bias
+from asr_adapt.models.search.phrases import glued_tokens, list_mark, phrase_bias, text_mark
 from asr_adapt.models.words.times import alignment_heads, attention_of, token_times, watched, words_of
 
 IGNORED = -100
@@ -277,12 +278,15 @@ def _said(labels: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor
 
 
 def described(search: Search) -> str:
-    """How a decoder searches, in a few words."""
+    """How a decoder searches, in a few words; searches that may write other texts are told apart."""
     parts = [
         "greedy" if search.beams == 1 else f"beam {search.beams}",
         "guarded" if search.hallucination_checks else "",  # as older predictions say
         "fallback" if search.fallback else "",
-        "prompt" if search.prompt else "",
+        f"prompt {text_mark(search.prompt)}" if search.prompt else "",
         f"{len(search.hotwords)} hotwords {list_mark(search.hotwords)}" if search.hotwords else "",
     ]
+    told = {"beams", "hallucination_checks", "fallback", "prompt", "hotwords"}
+    rest = [one.name for one in fields(search) if one.name not in told]
+    parts += [f"{n} {getattr(search, n)}" for n in rest if getattr(search, n) != getattr(Search, n)]
     return " ".join(part for part in parts if part)

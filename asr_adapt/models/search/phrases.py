@@ -65,4 +65,9 @@ def _goes_on(piece: str | None) -> bool:
 
 def list_mark(hotwords: Sequence[tuple[str, float]]) -> str:
     """A short mark of a list and its boosts, in which two lists differ."""
-    return hashlib.sha256(repr(sorted(hotwords)).encode()).hexdigest()[:8]
+    return text_mark(repr(sorted(hotwords)))
+
+
+def text_mark(text: str) -> str:
+    """A short mark in which two texts differ."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -17,8 +17,7 @@ from typing import Any
 from asr_adapt.decoding import Decoding
 from asr_adapt.leftovers import beside
 from asr_adapt.models import Recogniser
-from asr_adapt.models.loading import bundled_models
-from asr_adapt.transcription.journal import whole_lines
+from asr_adapt.transcription.journal import recogniser_key, whole_lines
 from asr_adapt.transcription.sources import Source
 
 _ENTRY = {"number", "value"}
@@ -73,22 +72,9 @@ def run_key(recogniser: Recogniser, options: Decoding, sources: Iterable[Source]
         digest.update(repr(place).encode())
     return {
         "sources": digest.hexdigest(),
-        "model": recogniser.name,
-        "files": _model_files(recogniser.name),
-        "decoding": recogniser.description,
-        "dtype": str(recogniser.dtype),
+        **recogniser_key(recogniser),
         "options": options.key(),
     }
-
-
-def _model_files(name: str) -> list[list[Any]]:
-    """Name, size and time of a model's files; none for a name or hub id, whose revision is its cache's."""
-    place = bundled_models().get(name, Path(name))
-    if not place.exists():
-        return []
-    entries = [place] if place.is_file() else sorted(place.iterdir())
-    files = [(path.name, path.stat()) for path in entries if path.is_file()]
-    return [[name, status.st_size, status.st_mtime_ns] for name, status in files]
 
 
 def _line(value: Any) -> str:

@@ -19,6 +19,7 @@ from asr_adapt.models.loading import located
 from asr_adapt.pretrained import store
 from asr_adapt.pretrained.progress import tell
 from asr_adapt.transcription.runtimes.ctranslate2_export import write_ctranslate2
+from asr_adapt.transcription.runtimes.skeleton import write_settings
 
 _WEIGHTS, _SETTINGS = "ctranslate2", "transformers"
 
@@ -62,10 +63,3 @@ def _convert(source: str, folder: Path, work: Path) -> None:
     (work / _WEIGHTS).mkdir()
     write_ctranslate2(recogniser, work / _WEIGHTS, "float16" if half else "float32")
     write_settings(recogniser, work / _SETTINGS)
-
-
-def write_settings(recogniser: WhisperRecogniser, folder: Path) -> None:
-    """Everything of transformers' directory but the weights."""
-    recogniser.model.config.save_pretrained(folder)
-    recogniser.model.generation_config.save_pretrained(folder)
-    recogniser.processor.save_pretrained(folder)

@@ -22,7 +22,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, WhisperConfig, WhisperForConditionalGeneration
 
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.files import temporary_folder
@@ -30,12 +29,10 @@ from asr_adapt.models import Hidden, Search, WhisperRecogniser
 from asr_adapt.models.attention.whisper.decoding import Opening, WhisperDecoding
 from asr_adapt.models.attention.whisper.network import STRIDE
 from asr_adapt.models.attention.whisper.timestamps import TimedRules
-from asr_adapt.models.files.directory import Checkpoint
-from asr_adapt.models.files.processors import whole_processor
 from asr_adapt.models.search.biasing import PhraseBias
 from asr_adapt.models.search.checks import STRICTER
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
-from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared, write_settings
+from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared
 from asr_adapt.transcription.runtimes.ctranslate2_engine import (
     device_named,
     open_engine,
@@ -44,6 +41,7 @@ from asr_adapt.transcription.runtimes.ctranslate2_engine import (
     view_of,
 )
 from asr_adapt.transcription.runtimes.ctranslate2_export import require_package
+from asr_adapt.transcription.runtimes.skeleton import skeleton_in, write_settings
 
 #: Frames of the median filter over attention, as in openai-whisper.
 _FILTER = 7
@@ -55,13 +53,7 @@ class Ctranslate2Recogniser(WhisperRecogniser):
     """Transcribes like the model it was converted from; it cannot be trained."""
 
     def __init__(self, files: Prepared, name: str, *, device: str, compute_type: str) -> None:
-        settings = str(files.settings)
-        with torch.device(
-            "meta"
-        ):  # shapes without weights: layers, positions and heads are counted with them
-            skeleton = WhisperForConditionalGeneration(WhisperConfig.from_pretrained(settings))
-        skeleton.generation_config = GenerationConfig.from_pretrained(settings)
-        super().__init__(skeleton, whole_processor(Checkpoint(files.settings, name)), name)
+        super().__init__(*skeleton_in(files.settings, name), name)
         super().use_context("full")
         self.compute_type = compute_type
         self.fresh_engine = partial(open_engine, files.weights, device, compute_type)

@@ -1,12 +1,14 @@
 """A Whisper as one file of whisper.cpp, ``ggml-*.bin``: float32, float16, or 8-bit blocks (q8_0).
 
-Knows the bytes as whisper.cpp's ``convert-pt-to-ggml.py`` and ``quantize`` write them. Does not know how the
-file is used; what reads them back is :mod:`asr_adapt.models.importing.ggml`.
+Knows the bytes as whisper.cpp's ``convert-pt-to-ggml.py`` and ``quantize`` write them. Does not know how
+whisper.cpp hears with it (``ggml_runtime``); what reads the bytes back is
+:mod:`asr_adapt.models.importing.ggml`.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -14,11 +16,13 @@ from typing import IO
 import numpy as np
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
+from asr_adapt.destinations import mark_folder
 from asr_adapt.errors import ModelError
-from asr_adapt.files import atomic_write
+from asr_adapt.files import atomic_directory, atomic_write
 from asr_adapt.models import Recogniser, WhisperRecogniser
 from asr_adapt.models.importing.ggml import MAGIC
 from asr_adapt.models.importing.openai_names import openai_weights
+from asr_adapt.transcription.runtimes.ggml_runtime import open_ggml
 
 #: Vocabularies that whisper.cpp has constants for: English, multilingual, and with Cantonese.
 _VOCABULARIES = (51_864, 51_865, 51_866)
@@ -42,6 +46,45 @@ class Written:
 
     path: Path
     weights: int
+
+
+@dataclass(frozen=True)
+class GgmlCheck:
+    """An exported file: its weights, and on how many ``clips`` whisper.cpp writes torch's text with it."""
+
+    graph: str
+    weights: int
+    clips: int
+    same_text: int
+
+
+def export_ggml(
+    recogniser: Recogniser,
+    directory: str | Path,
+    clips: Sequence[np.ndarray] = (),
+    *,
+    quantisation: str = "float16",
+) -> GgmlCheck:
+    """Write a folder with whisper.cpp's file.
+
+    ``clips`` are float32 mono waveforms at the recogniser's rate, on which both are compared; that takes
+    ``pywhispercpp`` (MissingExtraError). Raises ModelError as :func:`write_ggml` does.
+    """
+    name = ggml_name(recogniser, quantisation)
+    with atomic_directory(directory, replace=True) as work:
+        weights = write_ggml(recogniser, work / name, quantisation).weights
+        same = _agreeing(recogniser, work / name, clips) if clips else 0
+        mark_folder(work, "export")
+    return GgmlCheck(name, weights, len(clips), same)
+
+
+def _agreeing(recogniser: Recogniser, file: Path, clips: Sequence[np.ndarray]) -> int:
+    assert isinstance(recogniser, WhisperRecogniser)  # others were refused
+    exported = open_ggml(file, recogniser)
+    return sum(
+        theirs.text == recogniser.transcribe([clip])[0].text
+        for clip, theirs in zip(clips, exported.transcribe(clips), strict=True)
+    )
 
 
 def ggml_name(recogniser: Recogniser, quantisation: str) -> str:

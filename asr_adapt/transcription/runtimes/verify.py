@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import DataError
 from asr_adapt.files import temporary_folder
 from asr_adapt.manifest import Manifest
@@ -68,7 +69,8 @@ def verify(
         paths: dict[str, Path] = {}
         for name, recogniser in (("torch", torch_one), ("export", exported)):
             path = Path(folder) / f"{name}.jsonl"
-            found = evaluate_rows(rows, recogniser, output=path, normalise=normalise)
+            whole = None if recogniser.capabilities.word_times else Decoding(segmenter="windows")
+            found = evaluate_rows(rows, recogniser, whole, output=path, normalise=normalise)
             if found.failures:
                 raise DataError(f"{len(found.failures)} rows cannot be read: {found.failures[0].message}")
             paths[name] = path

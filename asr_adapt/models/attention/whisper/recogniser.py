@@ -170,8 +170,9 @@ class WhisperRecogniser(WhisperLabels):
     @property
     def description(self) -> str:
         """How this decodes, for the settings of a predictions file."""
-        context = self.settings.context
-        return described(self.search) + ("" if context == "full" else f" {context} context")
+        context, task = self.settings.context, self.settings.task
+        changed = "" if task == self.tokens.saved_task else f" {task}"
+        return described(self.search) + changed + ("" if context == "full" else f" {context} context")
 
     @property
     def varies_inputs(self) -> bool:
