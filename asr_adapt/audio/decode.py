@@ -206,12 +206,17 @@ def _blocks(
     if other is not None:
         with closing(other):
             if _shape(other.info) == _shape(decoder.info):
-                remark("is damaged; undecodable parts are replaced by silence")
+                told: list[str] = []
+                stopped = None
                 try:
-                    yield from other.blocks(place, stop, remark)
-                    return
+                    yield from other.blocks(place, stop, told.append)
                 except DecodingStopped as error:
-                    place += error.frames
+                    stopped = error
+                for sentence in told or ["is damaged; undecodable parts are replaced by silence"]:
+                    remark(sentence)
+                if stopped is None:
+                    return
+                place += stopped.frames
     remark(f"{message.split('; ')[0]}, {place / decoder.info.sample_rate:.1f} s from its start")
 
 

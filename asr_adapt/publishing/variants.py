@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from asr_adapt.errors import MissingExtraError, UsageError
-from asr_adapt.files import write_json
+from asr_adapt.files import temporary_folder, write_json
 from asr_adapt.models import CtcRecogniser, Recogniser, WhisperRecogniser, load_recogniser
 from asr_adapt.models.attention.seq2seq import Seq2SeqRecogniser
+from asr_adapt.models.fetching.foreign import import_model
 from asr_adapt.models.loading import load_adapted
 from asr_adapt.models.lora import CONFIG, FOLDER, is_adapter
 from asr_adapt.publishing.base import Base
@@ -110,7 +111,9 @@ def _ggml(recogniser: WhisperRecogniser, base: str) -> list[Variant]:
         write_ggml(recogniser, folder / name)
 
     def read(folder: Path) -> Recogniser:
-        return load_recogniser(folder / name, device="cpu", compute_type="float32")
+        with temporary_folder() as place:  # as --model it would be converted into the user's cache
+            import_model(folder / name, place / "model")
+            return load_recogniser(place / "model", device="cpu", compute_type="float32")
 
     return [Variant("ggml", write, read, CLOSE)]
 

@@ -61,6 +61,10 @@ class Browser:
 
     def open(self, page: Path, width: int = 1440, height: int = 1000, dark: bool = False) -> None:
         """Load a local page at a window size and wait until it is complete."""
+        self.visit(page.resolve().as_uri(), width, height, dark)
+
+    def visit(self, address: str, width: int = 1440, height: int = 1000, dark: bool = False) -> None:
+        """The same for an address."""
         self.call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -70,8 +74,8 @@ class Browser:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=page.resolve().as_uri())
-        self.wait("document.readyState === 'complete' && location.protocol === 'file:'")
+        self.call("Page.navigate", url=address)
+        self.wait(f"document.readyState === 'complete' && location.href === {json.dumps(address)}")
 
     def run(self, script: str) -> Any:
         """Value of a JavaScript expression; promises are awaited."""

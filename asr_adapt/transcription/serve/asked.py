@@ -89,7 +89,10 @@ class Asked:
             changes["temperatures"] = _heated(settings.decoding, self.temperature)
         try:
             asked = settings.decoding.but(**{name: value for name, value in changes.items() if value})
-            return with_decoding(model, asked)
+            recogniser = with_decoding(model, asked)
+            if self.language:
+                recogniser.require_language(self.language)
+            return recogniser
         except AsrAdaptError as error:
             raise _bad(str(error)) from error
 
@@ -110,7 +113,9 @@ class Asked:
             return {"text": found.text, "usage": usage}
         if self.format == "verbose_json":
             return self._verbose(found)
-        return render(found, "txt" if self.format == "text" else self.format)
+        if self.format == "text":  # in one line, as OpenAI's
+            return f"{found.text}\n"
+        return render(found, self.format)
 
     def _verbose(self, found: Transcript) -> dict[str, Any]:
         value = found.to_json()
