@@ -28,8 +28,9 @@ MEASURED = (
 BATCHES = ("batch_size", "batch_seconds")
 #: What ``transcribe`` takes besides.
 FILES = (
-    "task", "word_timestamps", "diarize", "max_speakers", "segmenter", "speech_threshold", "min_speech",
-    "min_silence", "max_silence", "speech_pad", "clips", "window_seconds", "overlap_seconds", "track",
+    "task", "word_timestamps", "diarize", "max_speakers", "segmenter", "speech_threshold",
+    "speech_end_threshold", "min_speech", "min_silence", "max_silence", "speech_pad", "clips",
+    "window_seconds", "overlap_seconds", "track",
     "best_of", "patience", "length_penalty", "temperatures", "compression_ratio_threshold",
     "log_prob_threshold", "no_speech_threshold", "condition_on_previous_text", "without_timestamps",
     "calibration", "fail_fast",
@@ -207,11 +208,14 @@ _SPELLINGS: dict[str, FlagSpelling] = dict([
          help="Transcribe only these parts: start,end,start,end,… in seconds."),
     _one("speech_threshold", float, "--vad-threshold", "--vad-onset", name="vad_threshold", group=SPEECH,
          bounds={"min": 0.01, "max": 0.99}),
+    _one("speech_end_threshold", float | None, "--vad-offset", "--vad-neg-threshold", name="vad_offset",
+         group=SPEECH, bounds={"min": 0.0, "max": 0.99}),
     _milliseconds("min_speech", "min_speech_duration"),
     _milliseconds("min_silence", "min_silence_duration", least=1),
     _milliseconds("max_silence", "max_silence_duration"),
     _milliseconds("speech_pad", "speech_pad"),
-    _one("window_seconds", float | None, "--window", name="window"),
+    _one("window_seconds", float | None, "--window", "--chunk-size", "--vad-max-speech-duration-s",
+         name="window"),
     _one("overlap_seconds", float, "--overlap", name="overlap"),
     _one("track", str | None),
     _one("batch_seconds", float | None, group=SPEED),

@@ -141,6 +141,13 @@ class Decoding:
     speech_threshold: float = _option(
         0.5, "hearing", "Speech probability above which a frame is speech.", above=0, below=1
     )
+    speech_end_threshold: float | None = _option(
+        None,
+        "hearing",
+        "Speech probability below which speech ends. Default: 0.15 below the threshold.",
+        least=0,
+        below=1,
+    )
     min_speech: float = _option(0.2, "hearing", "Ignore speech shorter than this.", least=0)
     min_silence: float = _option(0.4, "hearing", "Shortest pause at which audio may be cut.", above=0)
     max_silence: float = _option(1.0, "hearing", "Skip silence longer than this.", least=0)
@@ -186,6 +193,11 @@ class Decoding:
             raise UsageError(
                 f"window_seconds ({self.window_seconds}) must be at least twice overlap_seconds "
                 f"({self.overlap_seconds}): otherwise windows do not move on."
+            )
+        if self.speech_end_threshold is not None and self.speech_end_threshold > self.speech_threshold:
+            raise UsageError(
+                f"speech_end_threshold ({self.speech_end_threshold:g}) must not be above speech_threshold "
+                f"({self.speech_threshold:g}): else speech ends where it begins."
             )
         if self.max_speakers is not None and not self.diarize:
             raise UsageError("--max-speakers bounds what --diarize finds: add --diarize.")

@@ -25,6 +25,7 @@ from asr_adapt.transcription.voice.speech import (
     EnergyDetector,
     SileroDetector,
     SpeechRules,
+    Thresholds,
     speech_pieces,
 )
 from asr_adapt.transcription.windows import Piece, windows
@@ -95,7 +96,7 @@ def pieces_of(
         silence=round(options.min_silence * rate),
         shortest=round(options.min_speech * rate),
         pad=round(options.speech_pad * rate),
-        threshold=options.speech_threshold,
+        thresholds=Thresholds.of(options),
     )
     detector = _detector(rate, options)
     return never_unheard(
@@ -130,7 +131,7 @@ def _timed_pieces(
         kept=round(options.max_silence * rate),
         shortest=round(options.min_speech * rate),
         pad=round(options.speech_pad * rate),
-        threshold=options.speech_threshold,
+        thresholds=Thresholds.of(options),
     )
     detector = _detector(rate, options)
     return never_unheard(blocks, rate, lambda heard: packed_speech(heard, detector, rules), remark)

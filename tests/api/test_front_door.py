@@ -57,6 +57,7 @@ def test_every_option_of_decoding_is_on_the_command_line_or_speed_alone() -> Non
     [
         ({"beam_size": 0}, "beam_size must be at least 1"),
         ({"speech_threshold": 1.0}, "speech_threshold must be below 1"),
+        ({"speech_end_threshold": 0.7}, "must not be above speech_threshold"),
         ({"segmenter": "magic"}, "segmenter is one of auto, windows"),
         ({"task": "sing"}, "task is one of transcribe, translate"),
         ({"hotwords": ["Leith:loud"]}, "WORD or WORD:BOOST"),

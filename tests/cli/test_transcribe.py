@@ -14,6 +14,7 @@ import pytest
 import soundfile
 
 from asr_adapt.cli.app import run
+from tests.models.whisper_models import save_tiny_whisper
 
 RATE = 16_000
 
@@ -277,3 +278,27 @@ def test_the_closing_line_counts_every_second_once(call, speak):
     status, _, err = call("transcribe", path)
     assert status == 0
     assert f"1 transcribed; {seconds / 60:.1f} min of audio in" in err
+
+
+@pytest.mark.parametrize("spelled", [str, lambda name: name.replace("_", "-")], ids=["_", "-"])
+def test_what_users_of_other_whispers_type_works(speak, tmp_path, capfd, spelled):
+    """The names of openai-whisper, whisperX and the command lines of faster-whisper, in one call."""
+    save_tiny_whisper(tmp_path / "models" / "tiny")
+    out = tmp_path / "out"
+    typed = {
+        "--model_dir": tmp_path / "models", "--model": "tiny", "--device": "cpu", "--compute_type": "float32",
+        "--task": "translate", "--language": "auto", "--initial_prompt": "Leith", "--output_dir": out,
+        "--vad_filter": True, "--vad_onset": 0.5, "--vad_offset": 0.36, "--vad_speech_pad_ms": 100,
+        "--vad_min_speech_duration_ms": 100, "--vad_min_silence_duration_ms": 300, "--chunk_size": 20,
+        "--beam_size": 2, "--best_of": 2, "--patience": 1.5, "--length_penalty": 1, "--temperature": 0,
+        "--temperature_increment_on_fallback": "None", "--compression_ratio_threshold": 2.4,
+        "--logprob_threshold": -1, "--no_speech_threshold": "None", "--condition_on_previous_text": False,
+        "--clip_timestamps": "0,2", "--max_words_per_line": 4, "--max_line_width": 40, "--max_line_count": 2,
+        "--word_timestamps": True, "--output_format": "json,srt",
+    }  # fmt: skip
+    words = [part for name, value in typed.items() for part in (spelled(name), str(value))]
+    assert run(["transcribe", str(speak("a.wav", "bad cafe")), *words]) == 0, capfd.readouterr().err
+    found = json.loads((out / "a.json").read_text())
+    assert found["task"] == "translate" and (out / "a.srt").is_file()
+    assert run(["transcribe", "a.wav", spelled("--vad_offset"), "0.8"]) == 2
+    assert "must not be above" in capfd.readouterr().err

@@ -9,8 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import UsageError
-from asr_adapt.transcription.voice.speech import EnergyDetector, SileroDetector, SpeechRules, speech_pieces
+from asr_adapt.transcription.voice.speech import (
+    EnergyDetector,
+    SileroDetector,
+    SpeechRules,
+    Thresholds,
+    speech_pieces,
+)
 
 RATE = 16_000
 
@@ -66,6 +73,15 @@ def test_a_click_is_not_speech():
     marks = np.zeros(2000, np.float32)
     marks[500:510] = 1
     assert list(speech_pieces([marks], Marked(), rules(shortest=20))) == []
+
+
+@pytest.mark.parametrize(("asked", "stop"), [(None, 320), (0.3, 320), (0.45, 170), (0.5, 170)])
+def test_soft_speech_ends_where_the_lower_threshold_says(asked: float | None, stop: int):
+    """At 0.4, soft speech behind loud speech still is speech, unless another end is asked for."""
+    marks = np.concatenate([np.ones(150), np.full(150, 0.4), np.zeros(300)]).astype(np.float32)
+    thresholds = Thresholds.of(Decoding(speech_end_threshold=asked))
+    (piece,) = speech_pieces([marks], Marked(), rules(thresholds=thresholds))
+    assert piece.stop == stop
 
 
 def test_energy_detector_finds_tones_in_noise(say):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.transcription.voice.speech import HYSTERESIS, Detector, EnergyDetector, SileroDetector
+from asr_adapt.transcription.voice.speech import Detector, EnergyDetector, SileroDetector, Thresholds
 
 #: Samples of a frame where nobody looks for speech.
 FRAME = 512
@@ -20,8 +20,8 @@ FRAME = 512
 class Activity:
     """Cuts sound into frames and says of each whether somebody speaks; without a detector always."""
 
-    def __init__(self, detector: Detector | None, threshold: float = 0.5) -> None:
-        self.detector, self.threshold = detector, threshold
+    def __init__(self, detector: Detector | None, thresholds: Thresholds = Thresholds()) -> None:
+        self.detector, self.thresholds = detector, thresholds
         self.frame = FRAME if detector is None else detector.frame
         self._held = np.empty(0, np.float32)
         self._speaking = False
@@ -44,7 +44,7 @@ class Activity:
         padded = np.pad(samples, (0, count * self.frame - len(samples)))
         decided = []
         for score in self.detector.scores(padded):
-            self._speaking = bool(score >= self.threshold - (HYSTERESIS if self._speaking else 0.0))
+            self._speaking = self.thresholds.speech(float(score), speaking=self._speaking)
             decided.append(self._speaking)
         return decided
 
@@ -55,4 +55,4 @@ def activity_for(rate: int, options: Decoding) -> Activity:
     if options.segmenter == "windows":
         return Activity(None)
     detector = EnergyDetector(rate) if options.segmenter == "energy" else SileroDetector(rate)
-    return Activity(detector, options.speech_threshold)
+    return Activity(detector, Thresholds.of(options))

@@ -8,12 +8,12 @@ of what the recogniser hears is faster-whisper's ``vad_filter``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
 
-from asr_adapt.transcription.voice.speech import HYSTERESIS, Detector, pieces_of
+from asr_adapt.transcription.voice.speech import Detector, Thresholds, pieces_of
 from asr_adapt.transcription.windows import Piece
 
 #: A window ends at its longest pause behind this share of it; pauses longer than the seconds are alike.
@@ -34,7 +34,7 @@ class PackingRules:
     kept: int
     shortest: int
     pad: int
-    threshold: float = 0.5
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,7 @@ class _Packer:
             yield self._piece(self.waiting)
 
     def _step(self, begin: int, stop: int, score: float) -> Iterator[Piece]:
-        threshold = self.rules.threshold - (HYSTERESIS if self.speech_end == begin else 0.0)
-        if score >= threshold:
+        if self.rules.thresholds.speech(score, speaking=self.speech_end == begin):
             if self.start is None:
                 self.start, self.scores = begin, []
             self.speech_end = stop

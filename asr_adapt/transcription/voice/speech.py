@@ -11,16 +11,17 @@ Hysteresis and padding follow silero-vad's ``get_speech_timestamps``; the energy
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
+from asr_adapt.decoding import Decoding
 from asr_adapt.errors import UsageError
 from asr_adapt.transcription.voice.silero import SILERO_CONTEXT, SILERO_FRAME, SILERO_RATE, SileroNetwork
 from asr_adapt.transcription.windows import Piece
 
-#: Once inside speech, the threshold is lower by this much, so that a weak syllable does not end it.
+#: Once inside speech, the threshold is lower by this much unless another is asked for.
 HYSTERESIS = 0.15
 #: Audio this far below the recent peak is silence: quieter than librosa's 60 dB default would call it.
 TOP_DB = 35.0
@@ -82,6 +83,24 @@ class SileroDetector:
 
 
 @dataclass(frozen=True)
+class Thresholds:
+    """Scores at which speech begins, and below which it ends: lower, so that a weak syllable does not."""
+
+    begins: float = 0.5
+    ends: float = 0.5 - HYSTERESIS
+
+    @staticmethod
+    def of(options: Decoding) -> Thresholds:
+        """Those that ``options`` ask for."""
+        begins, ends = options.speech_threshold, options.speech_end_threshold
+        return Thresholds(begins, begins - HYSTERESIS if ends is None else ends)
+
+    def speech(self, score: float, *, speaking: bool) -> bool:
+        """Whether a frame of that score is speech, where the frame before it was or was not."""
+        return score >= (self.ends if speaking else self.begins)
+
+
+@dataclass(frozen=True)
 class SpeechRules:
     """Lengths in samples; ``join`` is the silence that always ends a piece, ``silence`` one that may."""
 
@@ -91,7 +110,7 @@ class SpeechRules:
     silence: int
     shortest: int
     pad: int
-    threshold: float = 0.5
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def speech_pieces(blocks: Iterable[np.ndarray], detector: Detector, rules: SpeechRules) -> Iterator[Piece]:
@@ -153,8 +172,7 @@ class _Cutter:
             yield from self._close(min(self.speech_end + self.rules.pad, end))
 
     def _step(self, begin: int, stop: int, score: float) -> Iterator[Piece]:
-        threshold = self.rules.threshold - (HYSTERESIS if self.speech_end == begin else 0.0)
-        if score >= threshold:
+        if self.rules.thresholds.speech(score, speaking=self.speech_end == begin):
             self._speech(begin, stop)
         if self.start is None:
             return
