@@ -110,7 +110,7 @@ def export(
 
 
 @dataclass(frozen=True)
-class _Written:
+class _ExportedGraph:
     """One graph or file: how it compares with torch on clips, that in words, and how it is opened."""
 
     check: GraphCheck | Agreement | GgmlCheck
@@ -132,19 +132,19 @@ class _Export:
 
         return load_recogniser(self.model, device="cpu", compute_type="float32")
 
-    def written(self, to: Target, weights: str) -> list[_Written]:
+    def written(self, to: Target, weights: str) -> list[_ExportedGraph]:
         """Write the export and compare it on the clips."""
         recogniser = self.recogniser()
         clips = clips_of(self.check, recogniser.sample_rate)
         make = {Target.onnx: self._onnx, Target.ctranslate2: self._ctranslate2, Target.ggml: self._ggml}
         return make[to](recogniser, clips, weights)
 
-    def _onnx(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
+    def _onnx(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_ExportedGraph]:
         from asr_adapt.transcription.runtimes.onnx_export import export_onnx
         from asr_adapt.transcription.runtimes.onnx_runtime import open_onnx
 
         return [
-            _Written(
+            _ExportedGraph(
                 one,
                 f"{self._sized(one)}, log-probabilities within {one.largest_difference:.2g}",
                 partial(open_onnx, self.output, int8="int8" in one.graph),
@@ -152,7 +152,9 @@ class _Export:
             for one in export_onnx(recogniser, self.output, clips, int8=weights == "int8")
         ]
 
-    def _ctranslate2(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
+    def _ctranslate2(
+        self, recogniser: Recogniser, clips: list[np.ndarray], weights: str
+    ) -> list[_ExportedGraph]:
         """Opened in the type of its weights where the CPU has it."""
         from asr_adapt.models import WhisperRecogniser
         from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
@@ -160,9 +162,11 @@ class _Export:
 
         found = export_ctranslate2(recogniser, self.output, clips, quantisation=weights)
         assert isinstance(recogniser, WhisperRecogniser)  # others were refused
-        return [_Written(found, self._sized(found), partial(open_export, self.output, recogniser, weights))]
+        return [
+            _ExportedGraph(found, self._sized(found), partial(open_export, self.output, recogniser, weights))
+        ]
 
-    def _ggml(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_Written]:
+    def _ggml(self, recogniser: Recogniser, clips: list[np.ndarray], weights: str) -> list[_ExportedGraph]:
         from asr_adapt.models import WhisperRecogniser
         from asr_adapt.transcription.runtimes.ggml_export import export_ggml
         from asr_adapt.transcription.runtimes.ggml_runtime import open_ggml
@@ -170,7 +174,7 @@ class _Export:
         found = export_ggml(recogniser, self.output, clips, quantisation=weights)
         assert isinstance(recogniser, WhisperRecogniser)  # others were refused
         file = self.output / found.graph
-        return [_Written(found, self._sized(found), partial(open_ggml, file, recogniser))]
+        return [_ExportedGraph(found, self._sized(found), partial(open_ggml, file, recogniser))]
 
     def _sized(self, one: GraphCheck | Agreement | GgmlCheck) -> str:
         """The file, its size, and on how many clips it agrees, where some were heard."""
@@ -179,7 +183,7 @@ class _Export:
 
 
 def _verified(
-    made: _Export, written: list[_Written], rows: Manifest, rules: tuple[str, float]
+    made: _Export, written: list[_ExportedGraph], rows: Manifest, rules: tuple[str, float]
 ) -> list[Verified]:
     """Each graph compared with torch on ``rows`` under the profile and tolerance of ``rules``."""
     from asr_adapt.transcription.runtimes.verify import verify
