@@ -138,7 +138,7 @@ def clear(folder: Path) -> None:
     for name in set(read_mark(folder).get("files", ())) - set(LABELS):
         with suppress(OSError):
             (folder / name).unlink()
-    for name in ("checkpoints", "tensorboard"):
+    for name in ("checkpoints", "tensorboard", "adapter"):
         shutil.rmtree(folder / name, ignore_errors=True)
 
 

@@ -50,6 +50,22 @@ def test_lora_is_saved_as_adapter_and_merged_and_both_hear_the_same(
     assert summary["trainable_parameters"] == sum(t.numel() for t in stored.values())
 
 
+def test_an_adapter_is_replaced_with_its_run_and_goes_where_the_next_one_has_none(
+    quick: dict[str, Any], tmp_path: Path
+) -> None:
+    short, folder = quick | {"schedule": {"steps": 2}, "evaluation": {"every": 2}}, tmp_path / "out"
+    adapters = []
+    for seed in (0, 1):
+        adapt(build_recipe(short | {"strategy": LORA, "seed": seed}), folder, quiet=True, overwrite=True)
+        adapters.append((folder / "adapter" / "adapter_model.safetensors").read_bytes())
+    assert adapters[0] != adapters[1]
+    (folder / "summary.json").unlink()  # as if killed before the end, the adapter being there already
+    adapt(build_recipe(short | {"strategy": LORA, "seed": 1}), folder, quiet=True, resume=True)
+    assert (folder / "adapter" / "adapter_model.safetensors").read_bytes() == adapters[1]
+    adapt(build_recipe(short), folder, quiet=True, overwrite=True)
+    assert (folder / "model.safetensors").is_file() and not (folder / "adapter").exists()
+
+
 def test_without_the_head_only_the_layers_change(quick: dict[str, Any], tmp_path: Path) -> None:
     strategy = {"name": "lora", "lora": LORA["lora"] | {"head": False, "targets": ["q_proj"]}}
     optimiser = quick["optimiser"] | {"learning_rate": 1e-2}

@@ -74,7 +74,7 @@ class LoraAttachment:
 
     def write(self, folder: Path) -> None:
         """``adapter/``: on the base it gives what the merged model is."""
-        with atomic_directory(folder / FOLDER) as work:
+        with atomic_directory(folder / FOLDER, replace=True) as work:  # a killed run may have left one
             save_adapter(self.lora, self.state, self.base, work)
             if self.remark:
                 (work / "README.md").write_text(f"{self.remark}\n", encoding="utf-8")
