@@ -10,9 +10,11 @@ from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from asr_adapt.cli.app import run
 from asr_adapt.models import load_recogniser
+from asr_adapt.scoring import compare
 from asr_adapt.transcription.runtimes import onnx_export
 from asr_adapt.transcription.runtimes.onnx_export import export_onnx
 from asr_adapt.transcription.runtimes.onnx_runtime import OnnxRecogniser
+from asr_adapt.transcription.runtimes.verify import Verified
 
 pytest.importorskip("onnxruntime")
 
@@ -117,3 +119,17 @@ def test_an_export_that_is_worse_fails(tone_model, tone_recogniser, speak, tmp_p
     assert run(["export", str(tone_model), "-o", str(tmp_path / "out"), "--verify", rows, "--json"]) == 1
     (found,) = json.loads(capfd.readouterr().out)
     assert found["worse"] is True and found["rows"] == 2
+
+
+@pytest.mark.parametrize(("wrong", "uncertain"), [(1, True), (12, False)])
+def test_few_rows_that_are_worse_may_be_chance(wrong, uncertain, tmp_path):
+    for name, errors in (("torch", 0), ("export", wrong)):
+        rows = [
+            {"audio_filepath": f"{n}.wav", "id": str(n), "text": "bad cafe egg", "speaker": str(n)}
+            | {"pred_text": "bad cafe" if n < errors else "bad cafe egg"}
+            for n in range(12)
+        ]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = Verified("g", compare(tmp_path / "torch.jsonl", tmp_path / "export.jsonl"), 0.5)
+    assert found.worse and found.to_json()["uncertain"] is uncertain
+    assert ("verify on more rows" in found.sentence) is uncertain

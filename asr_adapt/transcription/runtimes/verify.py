@@ -37,6 +37,11 @@ class Verified:
         return rise > self.tolerance or self.comparison.verdict == "worse"
 
     @property
+    def uncertain(self) -> bool:
+        """Whether the rise is more than is tolerated, on so few rows that it may be none."""
+        return self.worse and self.comparison.verdict != "worse"
+
+    @property
     def sentence(self) -> str:
         """The figures, and what they mean."""
         difference, rows = self.comparison.overall.difference, self.comparison.overall.rows
@@ -46,13 +51,13 @@ class Verified:
             f"WER {100 * difference.wer_a:.2f} → {100 * difference.wer_b:.2f} % "
             f"({100 * difference.delta:+.2f} points, {between}; "
             f"{self.tolerance:g} allowed)"
+            f"{'; it may be chance: verify on more rows' if self.uncertain else ''}"
         )
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        return {"graph": self.graph, "worse": self.worse, "tolerance": self.tolerance} | (
-            self.comparison.overall.to_json()
-        )
+        told = {"graph": self.graph, "worse": self.worse, "uncertain": self.uncertain}
+        return told | {"tolerance": self.tolerance} | self.comparison.overall.to_json()
 
 
 def verify(
