@@ -6,6 +6,7 @@ decoder (``onnx_decoder_export``), nor how graphs are used (``onnx_runtime``).
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -149,13 +150,26 @@ def _quantise(graph: Path, small: Path) -> None:
         from onnxruntime.quantization import QuantType, quantize_dynamic
     except ImportError as error:
         raise MissingExtraError("Quantisation to int8", "onnx") from error
-    quantize_dynamic(
-        graph,
-        small,
-        weight_type=QuantType.QInt8,
-        op_types_to_quantize=["MatMul", "Gemm"],
-        per_channel=True,
-    )
+    with _silent_root():
+        quantize_dynamic(
+            graph,
+            small,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+        )
+
+
+@contextmanager
+def _silent_root() -> Iterator[None]:
+    """Within, what is logged without a logger's name, which is onnxruntime's advice, makes no handler that
+    would print everything else twice from then on."""
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)
+    try:
+        yield
+    finally:
+        root.removeHandler(silent)
 
 
 def _check(
