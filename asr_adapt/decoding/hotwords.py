@@ -14,8 +14,8 @@ from asr_adapt.errors import DataError, UsageError
 WORD_BOOST = 6.0
 #: What each token of a word adds to the score of an encoder–decoder model, in nats.
 TOKEN_BOOST = 1.0
-#: Width of an encoder–decoder model's beam where hot words are given and no width is: only a beam can go back
-#: on a word that it has begun. Both are measured by benchmarks/bench_hotwords.py.
+#: Width of an encoder–decoder model's beam where hot words are given and no width is: it finds more of them
+#: than greedy search. Both are measured by benchmarks/bench_hotwords.py.
 BEAMS = 5
 
 #: Word or phrase → its own boost; None: the boost of the list.

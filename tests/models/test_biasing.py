@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from asr_adapt.models.search.beam_search import search as beam_search
 from asr_adapt.models.search.biasing import PhraseBias
-from asr_adapt.models.search.generation import EncoderOutput, Rules, speak
+from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken, speak
 from asr_adapt.models.search.phrases import list_mark, written_forms
+from asr_adapt.models.search.repetition import Repeats
 
 END, NEW, YORK, CITY, S, OTHER = range(6)
 #: ``s`` goes on a word, the others begin one.
@@ -23,6 +28,7 @@ def value(bias: PhraseBias, ids: list[int]) -> float:
     total = 0.0
     for place, token in enumerate(ids):
         total += float(bias.added([ids[:place]], 6)[0, token])
+    assert bias.worth(ids) == pytest.approx(total, abs=1e-5)
     return total
 
 
@@ -54,12 +60,6 @@ def test_a_phrase_within_a_longer_one_keeps_its_own():
 
 def test_an_open_phrase_may_be_followed_by_anything():
     assert value(PhraseBias([([NEW, YORK], 2.0, True)], GLUED), [NEW, YORK, S, END]) == pytest.approx(4.0)
-
-
-def test_greedy_search_is_never_pushed_away():
-    bias = PhraseBias([([NEW, YORK], 2.0, False)], GLUED)
-    for said in itertools.product(range(6), repeat=3):
-        assert float(bias.added([list(said)], 6, taken_back=False).min()) >= 0.0
 
 
 class Table:
@@ -114,18 +114,76 @@ class NoCache:
         return
 
 
-def test_greedy_search_follows_the_bias_and_reports_the_models_own_scores(monkeypatch):
+def test_a_word_whose_first_token_is_not_the_best_is_found_by_every_width(monkeypatch):
     table = torch.full((6, 6), -9.0)
-    table[OTHER, [OTHER, NEW, END]] = torch.tensor([1.0, 0.0, -4.0])
+    table[OTHER, [CITY, NEW, END]] = torch.tensor([1.0, 0.0, -4.0])
     table[NEW, [S, YORK]] = torch.tensor([1.0, 0.0])
-    table[YORK, END] = table[S, END] = 9.0
+    table[YORK, END] = table[S, END] = table[CITY, END] = 9.0
     monkeypatch.setattr(EncoderOutput, "cache", lambda self, rules: NoCache())
-    plain = Rules(END, most=8)
     biased = Rules(END, most=8, bias=PhraseBias([([NEW, YORK], 1.5, False)], GLUED))
-    (without,) = speak(Table(table), heard(1), plain)
-    (said,) = speak(Table(table), heard(1), biased)
-    assert without.ids[0] == OTHER and said.ids == (NEW, YORK)
-    assert said.scores[0] == pytest.approx(float(table[OTHER].log_softmax(-1)[NEW]))
+    (without,) = speak(Table(table), heard(1), Rules(END, most=8))
+    assert without.ids == (CITY,)
+    for beams in (1, 2):
+        (said,) = beam_search(Table(table), heard(1), biased, beams)
+        assert said.ids == (NEW, YORK) and said.bonus == pytest.approx(3.0)
+        assert said.scores[0] == pytest.approx(float(table[OTHER].log_softmax(-1)[NEW])), "the model's own"
+
+
+TOKENS = st.integers(1, 5)
+WORD = st.lists(TOKENS, min_size=1, max_size=3).filter(lambda ids: ids[0] != S)
+PHRASES = st.lists(st.tuples(WORD, st.sampled_from([0.5, 1.0, 3.0]), st.just(False)), max_size=4)
+
+
+def holds(said: Sequence[int], phrase: Sequence[int]) -> bool:
+    """Whether a phrase stands in a transcript as words of its own."""
+    ends = range(len(phrase), len(said) + 1)
+    return any(
+        list(said[end - len(phrase) : end]) == list(phrase) and (end == len(said) or said[end] != S)
+        for end in ends
+    )
+
+
+@given(PHRASES, st.lists(TOKENS, max_size=8))
+def test_what_was_lent_is_taken_back_to_the_last_nat(phrases, said):
+    worth = PhraseBias(phrases, GLUED).worth([*said, END])
+    if not any(holds(said, ids) for ids, *_ in phrases):
+        assert worth == pytest.approx(0.0, abs=1e-4)
+    assert worth > -1e-4, "a list never speaks against a transcript"
+
+
+def searched(seed: int, beams: int, phrases: list[tuple[list[int], float, bool]] | None) -> Spoken:
+    """What a search finds in a table of chances; three rows at once, so that some end before others."""
+    torch.manual_seed(seed)
+    table = torch.randn(6, 6) * 2
+    table[:, END] += 0.5
+    rules = Rules(END, most=12, bias=None if phrases is None else PhraseBias(phrases, GLUED))
+    rules = replace(rules, repeats=Repeats(times=3, span=6))
+    given = EncoderOutput(torch.zeros(3, 1, 1), None, torch.tensor([[CITY], [NEW], [OTHER]]))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(EncoderOutput, "cache", lambda self, rules: NoCache())
+        if phrases is None and beams == 1:
+            return speak(Table(table), given, rules)[seed % 3]
+        return beam_search(Table(table), given, rules, beams)[seed % 3]
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4))
+def test_an_empty_list_changes_nothing(seed, beams):
+    assert searched(seed, beams, []) == searched(seed, beams, None)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), PHRASES)
+def test_a_transcript_without_a_listed_word_is_that_of_the_search_without_a_list(seed, beams, phrases):
+    said, plain = searched(seed, beams, phrases), searched(seed, beams, None)
+    if not any(holds(said.ids, ids) for ids, *_ in phrases):
+        assert (said.ids, said.scores, said.looped) == (plain.ids, plain.scores, plain.looped)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 4), PHRASES.filter(bool))
+def test_a_word_that_is_found_without_a_list_is_found_with_it(seed, beams, phrases):
+    plain = searched(seed, beams, None)
+    for ids, boost, _ in phrases:
+        if holds(plain.ids, ids):
+            assert holds(searched(seed, beams, [(ids, boost, False)]).ids, ids)
 
 
 def test_a_list_is_known_by_its_words_and_boosts():

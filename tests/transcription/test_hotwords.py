@@ -56,7 +56,7 @@ def test_a_bad_list_names_its_file_and_line(tmp_path, capsys):
 
 
 #: Enough to change what the bundled toy writes.
-LISTED, BOOST = "lucie", 8.0
+LISTED, BOOST = "lucie", 2.0
 
 
 def test_what_cannot_be_written_is_refused(tmp_path):
@@ -96,7 +96,7 @@ def test_the_commands_and_python_take_a_list(spoken, nano, tmp_path, capsys):
     plain = transcribe(spoken, model=nano).text
     wanted = transcribe(spoken, model=nano, decoding=Decoding(hotwords=[LISTED], hotwords_weight=BOOST)).text
     searched = nano.searching(Search(beams=5, hotwords=((LISTED, BOOST),)))
-    assert wanted == transcribe(spoken, model=searched).text
+    assert "lucie" in wanted and wanted == transcribe(spoken, model=searched).text
     assert wanted not in (plain, transcribe(spoken, model=nano.searching(Search(beams=5))).text)
     assert nano.search == Search(), "the recogniser itself stays as it was"
     assert transcribe(spoken, model=nano, hotwords={LISTED: BOOST}).text == wanted

@@ -25,6 +25,9 @@ class _Node:
     #: Whether any token may follow the phrase, as in scripts without spaces.
     open: bool = False
     children: dict[int, _Node] = field(default_factory=dict)
+    #: The tokens that go on, and what is lent once each is said.
+    following: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    lending: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class PhraseBias:
@@ -37,6 +40,8 @@ class PhraseBias:
     def __init__(self, phrases: Iterable[tuple[Sequence[int], float, bool]], glued: Tensor) -> None:
         self._root, self._glued = _Node(), glued
         self._deepest = 0
+        #: What the phrase that is worth most adds.
+        self.most = 0.0
         for ids, boost, open_ in phrases:
             self._add(tuple(ids), boost, open_)
         self._settle(self._root, set(glued.nonzero()[:, 0].tolist()))
@@ -49,10 +54,13 @@ class PhraseBias:
             node = child
         if ids:
             node.ends, node.open = True, node.open or open_
+            self.most = max(self.most, node.lent)
             self._deepest = max(self._deepest, len(ids))
 
     def _settle(self, node: _Node, glued: set[int]) -> None:
         """Note below ``node`` what is kept of a phrase that is left: the whole phrases in its beginning."""
+        node.following = torch.tensor(list(node.children), dtype=torch.long)
+        node.lending = torch.tensor([child.lent for child in node.children.values()])
         for token, child in node.children.items():
             whole = node.open or token not in glued
             child.kept = child.lent if child.ends else node.kept if whole else 0.0
@@ -71,24 +79,39 @@ class PhraseBias:
                 found.append(node)
         return [*found, self._root]
 
-    def added(self, said: Sequence[Sequence[int]], vocabulary: int, *, taken_back: bool = True) -> Tensor:
+    def added(self, said: Sequence[Sequence[int]], vocabulary: int) -> Tensor:
         """What is added to each token behind what each row ``said`` (rows, vocabulary).
 
-        Without ``taken_back`` nothing is subtracted: a search that cannot return to another hypothesis would
-        only be pushed to complete a word that it should not have begun. What begins another phrase gets what
-        is left of its boost behind the debt of the one that it breaks off.
+        What begins another phrase gets what is left of its boost behind the debt of the one that it breaks
+        off.
         """
-        found = torch.zeros(len(said), vocabulary)
+        found, longer = self._beginning(vocabulary).repeat(len(said), 1), self._going_on(vocabulary)
         for row, ids in zip(found, said, strict=True):
             longest, *shorter = self._states(ids)
-            owed = longest.lent - longest.kept
-            if taken_back:
-                row -= owed
-                if longest.ends and not longest.open:
-                    row[: len(self._glued)][self._glued[:vocabulary]] -= longest.kept
-            for node in reversed(shorter):
-                for token, child in node.children.items():
-                    row[token] = child.lent - owed if taken_back else max(0.0, child.lent - owed)
-            for token, child in longest.children.items():
-                row[token] = child.lent - longest.lent
+            row -= longest.lent - longest.kept
+            if longest.ends and not longest.open:
+                row[longer] -= longest.kept
+            for node in reversed(shorter[:-1]):
+                row[node.following] = node.lending - (longest.lent - longest.kept)
+            if shorter:
+                row[longest.following] = longest.lending - longest.lent
+        return found
+
+    def worth(self, said: Sequence[int]) -> float:
+        """What is added to all tokens of a transcript ``said`` with its end, together."""
+        before = [said[:place] for place in range(len(said))]
+        added = self.added(before, max(len(self._glued), *said) + 1)
+        return float(added.gather(1, torch.tensor(said)[:, None]).sum())
+
+    def _beginning(self, vocabulary: int) -> Tensor:
+        """What is lent (vocabulary,) to the first tokens of phrases."""
+        found = torch.zeros(vocabulary)
+        found[self._root.following] = self._root.lending
+        return found
+
+    def _going_on(self, vocabulary: int) -> Tensor:
+        """Which tokens (vocabulary,) only make a longer word of a phrase, and begin none."""
+        found = torch.zeros(vocabulary, dtype=torch.bool)
+        found[: len(self._glued)] = self._glued[:vocabulary]
+        found[self._root.following] = False
         return found

@@ -48,10 +48,12 @@ def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
 
 
 def doubt(said: Spoken, text: str, search: Search) -> Doubt:
-    """Why OpenAI's Whisper would try another temperature: text that repeats, or unlikely tokens."""
+    """Why OpenAI's Whisper would try another temperature: text that repeats, or unlikely tokens, what listed
+    words add counted.
+    """
     if compression(text) > search.compression:
         return Doubt.repetitive
-    return Doubt.improbable if said.mean_score < search.mean_score else Doubt.none
+    return Doubt.improbable if said.mean_favoured < search.mean_score else Doubt.none
 
 
 def transcribed(
@@ -126,7 +128,7 @@ def _best(row: int, tried: Sequence[Spoken], doubted: Doubted, *, believed: bool
 
     def rank(said: Spoken) -> tuple[bool, bool, bool, float]:
         repetitive = doubted(row, said) is Doubt.repetitive
-        return bool(said.ids), not said.looped, not repetitive, said.mean_score
+        return bool(said.ids), not said.looped, not repetitive, said.mean_favoured
 
     return replace(max(tried, key=rank), looped=looped)
 
@@ -135,7 +137,7 @@ def attempt_with(
     network: StepNetwork, heard: EncoderOutput, rules: Rules, search: Search, temperature: float
 ) -> list[Spoken]:
     """Every row once, token by token: by beam, greedily, or the best of several drawn at ``temperature``."""
-    if search.beams > 1 and temperature == 0:
+    if temperature == 0 and (search.beams > 1 or rules.bias is not None):
         patience, penalty = search.patience, search.length_penalty
         return beam_search(network, heard, rules, search.beams, patience=patience, length_penalty=penalty)
     count = search.best_of if temperature > 0 else 1
@@ -144,8 +146,10 @@ def attempt_with(
     rows = range(len(heard.given))
     many = heard.rows([row for row in rows for _ in range(count)])
     said = speak(network, many, rules, temperature, [*range(count)] * len(rows))
+    if rules.bias is not None:
+        said = [replace(own, bonus=rules.bias.worth([*own.ids, rules.end])) for own in said]
     draws = [said[row * count : (row + 1) * count] for row in rows]
-    return [max(own, key=lambda said: (not said.looped, said.mean_score)) for own in draws]
+    return [max(own, key=lambda said: (not said.looped, said.mean_favoured)) for own in draws]
 
 
 def cut(said: Spoken) -> Spoken:

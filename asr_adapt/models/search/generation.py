@@ -36,7 +36,8 @@ class Rules:
     """What may be said: ``never`` anywhere, ``not_first`` not as the first token; ``end`` closes a row.
 
     ``most`` bounds the tokens of a row, those given to it included. ``repeats`` ends a row that loops; None
-    lets it. ``bias`` favours what spells listed words. Subclasses may allow less by what a row has said.
+    lets it. ``bias`` favours what spells listed words, in beam search. Subclasses may allow less by what a
+    row has said.
     """
 
     end: int
@@ -45,12 +46,6 @@ class Rules:
     not_first: tuple[int, ...] = ()
     repeats: Repeats | None = None
     bias: PhraseBias | None = None
-
-    def favoured(self, logits: Tensor, said: Sequence[Sequence[int]], *, taken_back: bool = False) -> Tensor:
-        """``logits`` (batch, vocabulary) with what the listed words add; see :meth:`PhraseBias.added`."""
-        if self.bias is None:
-            return logits
-        return logits + self.bias.added(said, logits.shape[-1], taken_back=taken_back).to(logits.device)
 
     def allowed(self, logits: Tensor, said: Sequence[Sequence[int]]) -> Tensor:
         """Logits (batch, vocabulary), float32, minus infinity for what may not follow the tokens ``said``.
@@ -116,7 +111,7 @@ class Spoken:
     ``looped``: it repeated itself, or was still speaking at the bound of its own length
     (``EncoderOutput.most``).
     ``silence`` is the probability that nobody speaks, where the attempt itself tells.
-    ``bonus`` is what listed words added while it was searched for; no score contains it.
+    ``bonus`` is what listed words add to it; no score contains it.
     """
 
     ids: tuple[int, ...]
@@ -130,6 +125,11 @@ class Spoken:
     def mean_score(self) -> float:
         """Mean log-probability of the tokens, the end counted."""
         return sum(self.scores) / max(1, len(self.scores))
+
+    @property
+    def mean_favoured(self) -> float:
+        """The same with what listed words added."""
+        return (sum(self.scores) + self.bonus) / max(1, len(self.scores))
 
 
 @torch.inference_mode()
@@ -150,9 +150,7 @@ def speak(
     ids = heard.given
     for number in range(max(batch.room, default=0)):
         logits = rules.allowed(batch.step(ids), batch.said)
-        following = _drawn(
-            rules.favoured(logits, batch.said), temperature, number, [draws[row] for row in batch.rows]
-        )
+        following = _drawn(logits, temperature, number, [draws[row] for row in batch.rows])
         marks = logits.gather(1, following[:, None])[:, 0] - logits.logsumexp(-1)
         batch.hear(following.tolist(), marks.tolist())
         if not batch.living:
