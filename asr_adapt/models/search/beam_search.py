@@ -111,6 +111,7 @@ class _Row:
         if not listed and not self.ended and rules.bias is not None:
             worth = rules.bias.worth
             listed = [replace(said, bonus=worth([*said.ids, rules.end])) for said in self.unended]
+            listed = [said for said in listed if said.bonus >= _LEAST]
         return max([found, *listed], key=self._rank)
 
     def _rank(self, said: Spoken) -> float:

@@ -85,14 +85,16 @@ class PhraseBias:
         What begins another phrase gets what is left of its boost behind the debt of the one that it breaks
         off.
         """
-        found, longer = self._beginning(vocabulary).repeat(len(said), 1), self._going_on(vocabulary)
+        found, glued = self._beginning(vocabulary).repeat(len(said), 1), torch.zeros(vocabulary)
+        glued[: len(self._glued)] = self._glued[:vocabulary].float()
         for row, ids in zip(found, said, strict=True):
             longest, *shorter = self._states(ids)
-            row -= longest.lent - longest.kept
+            owed = torch.full((vocabulary,), longest.lent - longest.kept)
             if longest.ends and not longest.open:
-                row[longer] -= longest.kept
+                owed += longest.kept * glued  # which makes another word of it
+            row -= owed
             for node in reversed(shorter[:-1]):
-                row[node.following] = node.lending - (longest.lent - longest.kept)
+                row[node.following] = node.lending - owed[node.following]
             if shorter:
                 row[longest.following] = longest.lending - longest.lent
         return found
@@ -107,11 +109,4 @@ class PhraseBias:
         """What is lent (vocabulary,) to the first tokens of phrases."""
         found = torch.zeros(vocabulary)
         found[self._root.following] = self._root.lending
-        return found
-
-    def _going_on(self, vocabulary: int) -> Tensor:
-        """Which tokens (vocabulary,) only make a longer word of a phrase, and begin none."""
-        found = torch.zeros(vocabulary, dtype=torch.bool)
-        found[: len(self._glued)] = self._glued[:vocabulary]
-        found[self._root.following] = False
         return found
