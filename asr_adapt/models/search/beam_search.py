@@ -102,24 +102,29 @@ class _Row:
             return False
         beams = zip(self.scores, self.bonuses, strict=True)
         best = max([sum(marks) + bonus for marks, bonus in beams][self.width :])
-        return best > max(sum(said.scores) + said.bonus for said in (self.found, *self.listed))
+        return best > max(said.favoured for said in (self.found, *self.listed))
 
     def best(self, rules: Rules) -> Spoken:
-        """What the beam came to, or what spells a listed word and is better with what that adds."""
+        """What the beam came to, or what spells a listed word and is more likely with what that adds.
+
+        That is as a whole, unless a length penalty is set: a mean over tokens would prefer what spells a listed
+        word with many tokens to what is more likely, even if the word added nothing.
+        """
         found = self.found or self._open(full=True)[0]  # a row without room for a token
         listed = self.listed
         if not listed and not self.ended and rules.bias is not None:
             worth = rules.bias.worth
             listed = [replace(said, bonus=worth([*said.ids, rules.end])) for said in self.unended]
             listed = [said for said in listed if said.bonus >= _LEAST]
+        if self.length_penalty is None:
+            return max([found, *listed], key=lambda said: said.favoured)
         return max([found, *listed], key=self._rank)
 
     def _rank(self, said: Spoken) -> float:
         """Mean log-probability, or the sum over Wu et al.'s length penalty; with what listed words added."""
         if self.length_penalty is None:
             return said.mean_favoured
-        total = sum(said.scores) + said.bonus
-        return float(total / ((5 + len(said.ids)) / 6) ** self.length_penalty)
+        return float(said.favoured / ((5 + len(said.ids)) / 6) ** self.length_penalty)
 
 
 def _padded(steps: list[_Step], count: int, dead: _Step) -> list[_Step]:

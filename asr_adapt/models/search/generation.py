@@ -127,9 +127,14 @@ class Spoken:
         return sum(self.scores) / max(1, len(self.scores))
 
     @property
+    def favoured(self) -> float:
+        """Log-probability of the whole with what listed words add."""
+        return sum(self.scores) + self.bonus
+
+    @property
     def mean_favoured(self) -> float:
-        """The same with what listed words added."""
-        return (sum(self.scores) + self.bonus) / max(1, len(self.scores))
+        """The same for each token, the end counted."""
+        return self.favoured / max(1, len(self.scores))
 
 
 @torch.inference_mode()
