@@ -107,8 +107,8 @@ class _Row:
     def best(self, rules: Rules) -> Spoken:
         """What the beam came to, or what spells a listed word and is more likely with what that adds.
 
-        That is as a whole, unless a length penalty is set: a mean over tokens would prefer what spells a listed
-        word with many tokens to what is more likely, even if the word added nothing.
+        That is as a whole, unless a length penalty is set: a mean over tokens would prefer what spells a
+        listed word with many tokens to what is more likely, even if the word added nothing.
         """
         found = self.found or self._open(full=True)[0]  # a row without room for a token
         listed = self.listed
