@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from asr_adapt.cli.app import run
 from asr_adapt.errors import MissingExtraError, ModelError, UsageError
 from asr_adapt.models import Search, load_recogniser
 from asr_adapt.models.hypothesis import Window
+from asr_adapt.transcription.runtimes import ctranslate2_runtime
 from asr_adapt.transcription.runtimes.ctranslate2_export import export_ctranslate2
 from asr_adapt.transcription.runtimes.ctranslate2_runtime import open_ctranslate2
 from tests.models.whisper_models import save_tiny_whisper
@@ -66,6 +68,41 @@ def test_clips_say_the_same_as_torch(tiny: Path, search: Search) -> None:
     assert [[text for text, _ in row] for row in mine] == [[text for text, _ in row] for row in words]
     starts = [start for row in words for _, start in row]
     assert [start for row in mine for _, start in row] == pytest.approx(starts, abs=0.1)
+
+
+@pytest.mark.parametrize("search", [Search(), Search(beams=3)])
+def test_texts_longer_than_usual_are_searched_for_again_in_full(
+    tiny: Path, search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recogniser = open_ctranslate2(str(tiny), device="cpu", compute_type="float32")
+    recogniser.set_search(search)
+    expected = recogniser.transcribe(clips(6))
+    calls: list[int] = []
+    searched = recogniser.decoding._searched
+
+    def counted(*arguments):
+        calls.append(arguments[-1])
+        return searched(*arguments)
+
+    monkeypatch.setattr(ctranslate2_runtime, "usual_tokens", lambda most: 3)
+    monkeypatch.setattr(recogniser.decoding, "_searched", counted)
+    assert [row.text for row in recogniser.transcribe(clips(6))] == [row.text for row in expected]
+    assert calls[0] == 3 and max(calls) > 3
+
+
+def test_a_beam_that_looped_is_not_searched_again(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recogniser = open_ctranslate2(str(tiny), device="cpu", compute_type="float32")
+    recogniser.set_search(Search(beams=5))
+    searched = recogniser.decoding._searched
+    calls = []
+
+    def looping(*arguments):
+        calls.append(len(arguments[1].given))
+        return [replace(row, looped=True) for row in searched(*arguments)]
+
+    monkeypatch.setattr(recogniser.decoding, "_searched", looping)
+    assert all(row.looped for row in recogniser.transcribe(clips(3)))
+    assert calls == [3]
 
 
 def test_previous_text_does_not_change_the_probability_of_silence(tiny: Path) -> None:

@@ -26,6 +26,8 @@ RETRY_BEAMS = 5
 #: that the tokeniser spells in bytes has three for each of ten characters.
 TOKENS_A_SECOND = 40
 TOKENS_BESIDES = 20
+#: Tokens a second that English does not reach, timestamps included.
+ENGLISH_TOKENS_A_SECOND = 8
 
 
 class Doubt(IntEnum):
@@ -45,6 +47,11 @@ Attempt = Callable[[EncoderOutput, Rules, Search, float], list[Spoken]]
 def most_tokens(seconds: Sequence[float]) -> tuple[int, ...]:
     """The tokens that rows of ``seconds`` may say at most; generous, so that only babble meets it."""
     return tuple(TOKENS_BESIDES + round(TOKENS_A_SECOND * own) for own in seconds)
+
+
+def usual_tokens(most: int) -> int:
+    """Enough tokens for English where sound of the same length may say ``most`` of :func:`most_tokens`."""
+    return TOKENS_BESIDES + (most - TOKENS_BESIDES) * ENGLISH_TOKENS_A_SECOND // TOKENS_A_SECOND
 
 
 def doubt(said: Spoken, text: str, search: Search) -> Doubt:

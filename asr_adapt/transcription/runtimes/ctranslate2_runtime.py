@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,7 +30,7 @@ from asr_adapt.models.attention.whisper.decoding import Opening, WhisperDecoding
 from asr_adapt.models.attention.whisper.network import STRIDE
 from asr_adapt.models.attention.whisper.timestamps import TimedRules
 from asr_adapt.models.search.biasing import PhraseBias
-from asr_adapt.models.search.checks import STRICTER
+from asr_adapt.models.search.checks import STRICTER, usual_tokens
 from asr_adapt.models.search.generation import EncoderOutput, Rules, Spoken
 from asr_adapt.transcription.runtimes.ctranslate2_cache import Prepared, prepared
 from asr_adapt.transcription.runtimes.ctranslate2_engine import (
@@ -41,6 +41,7 @@ from asr_adapt.transcription.runtimes.ctranslate2_engine import (
     view_of,
 )
 from asr_adapt.transcription.runtimes.ctranslate2_export import require_package
+from asr_adapt.transcription.runtimes.ctranslate2_results import best, bounds
 from asr_adapt.transcription.runtimes.skeleton import skeleton_in, write_settings
 
 #: Frames of the median filter over attention, as in openai-whisper.
@@ -181,8 +182,37 @@ class _CTranslate2Decoding(WhisperDecoding):
     def _generated(
         self, engine: Any, heard: EncoderOutput, rules: Rules, search: Search, temperature: float
     ) -> list[Spoken]:
-        """By beam, or the best of several drawn at a ``temperature`` above 0."""
-        draws, most = temperature > 0, max(heard.room(rules))
+        """By beam, or the best of several drawn at a ``temperature`` above 0.
+
+        A search cannot be stopped where a loop begins, so it gets the room that usual speech needs first.
+        """
+        most = max(heard.room(rules))
+        likely = min(most, self._likely(heard)) if temperature == 0 else most
+        found = self._searched(engine, heard, rules, search, temperature, likely)
+        cut = [row for row, said in enumerate(found) if len(said.ids) >= likely - 1 and not said.looped]
+        if cut and likely < most:
+            again = self._searched(engine, heard.rows(cut), rules, search, temperature, most)
+            for row, said in zip(cut, again, strict=True):
+                found[row] = said
+        return found
+
+    def _likely(self, heard: EncoderOutput) -> int:
+        """Tokens that are enough for English of the length of the longest row; for others the bound."""
+        english = not self.tokens.multilingual or self.tokens.languages.get("en") in heard.given[0].tolist()
+        bound = max(heard.most, default=0) if heard.most else self.tokens.end
+        return usual_tokens(bound) if english else bound
+
+    def _searched(
+        self,
+        engine: Any,
+        heard: EncoderOutput,
+        rules: Rules,
+        search: Search,
+        temperature: float,
+        most: int,
+    ) -> list[Spoken]:
+        """One call of CTranslate2 for all rows, of which each may say ``most`` tokens."""
+        draws = temperature > 0
         penalty = 1.0 if search.length_penalty is None else search.length_penalty
         results = engine.generate(
             view_of(heard.states.numpy()),
@@ -201,8 +231,8 @@ class _CTranslate2Decoding(WhisperDecoding):
             sampling_temperature=temperature if draws else 1.0,
         )
         found = [
-            _best(result, rules, bound, penalty)
-            for result, bound in zip(results, _bounds(heard, rules), strict=True)
+            best(result, rules, bound, penalty)
+            for result, bound in zip(results, bounds(heard, most), strict=True)
         ]
         shares = self._silence(engine, heard, [result.no_speech_prob for result in results])
         return [
@@ -250,37 +280,3 @@ def open_export(folder: Path, source: WhisperRecogniser, quantisation: str) -> W
         return Ctranslate2Recogniser(
             Prepared(folder, Path(settings)), str(folder), device="cpu", compute_type=kind
         )
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """The most tokens that an attempt gives, and at how many a row's own length calls it babble."""
-
-    given: int
-    babble: int
-
-
-def _bounds(heard: EncoderOutput, rules: Rules) -> list[_Bound]:
-    room = heard.room(rules)
-    own = heard.most or [max(room) + 1] * len(room)
-    return [_Bound(max(room), most) for most in own]
-
-
-def _best(result: Any, rules: Rules, bound: _Bound, penalty: float) -> Spoken:
-    """The best hypothesis that does not loop, else the best one, ended where torch would have ended it."""
-    found = [
-        _ended(ids, score, rules, bound, penalty)
-        for ids, score in zip(result.sequences_ids, result.scores, strict=True)
-    ]
-    return next((said for said in found if not said.looped), found[0])
-
-
-def _ended(ids: list[int], score: float, rules: Rules, bound: _Bound, penalty: float) -> Spoken:
-    """A hypothesis with its score spread over its tokens; CTranslate2's is their sum over length^penalty."""
-    count = len(ids) + (len(ids) < bound.given)  # with its end, where it came to one
-    mean = score * max(1, len(ids)) ** penalty / max(1, count)
-    looped = (end for end in range(1, len(ids) + 1) if end == bound.babble or rules.ends(ids[:end]))
-    stop = next(looped, None)
-    if stop is None:
-        return Spoken(tuple(ids), (mean,) * count)
-    return Spoken(tuple(ids[:stop]), (mean,) * stop, looped=True)
