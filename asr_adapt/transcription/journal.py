@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import Decoded, Hypothesis, Phrase, Recogniser, Word
-from asr_adapt.models.loading import bundled_models
+from asr_adapt.models import Decoded, Hypothesis, Phrase, Recogniser, Word, bundled_models
 from asr_adapt.transcription.sources import Source
 
 Span = tuple[int, int]
