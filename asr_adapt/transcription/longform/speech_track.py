@@ -64,8 +64,8 @@ class _HeardSpeech:
 
 
 class SpeechTrack(Track):
-    """Lanes of pieces side by side; one after the other where previous text is context, and until the
-    language is known."""
+    """Lanes of pieces side by side; one after the other where previous text is context, where each window
+    is asked for its language, and until the language is known."""
 
     def __init__(self, options: Decoding, rate: int, known: Mapping[Span, Hypothesis], window: int) -> None:
         super().__init__(options, rate, known)
@@ -81,7 +81,8 @@ class SpeechTrack(Track):
         lane = self._lanes[-1]
         lane.line.add(piece)
         lane.pieces += 1
-        lane.closed = lane.pieces >= LANE and not self.options.condition_on_previous_text
+        in_turn = self.options.condition_on_previous_text or self.detects
+        lane.closed = lane.pieces >= LANE and not in_turn
 
     def end(self) -> None:
         super().end()

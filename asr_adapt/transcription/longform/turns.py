@@ -45,7 +45,9 @@ class Track(ABC):
         self.options, self.rate, self.known = options, rate, known
         self.finished: dict[Span, Hypothesis] = {}
         self.ended = False
-        self.language = None if options.language == "auto" else options.language
+        self.detects = options.language == "auto"
+        #: That of the first window; where every window is asked, that of the last one.
+        self.language = None if self.detects else options.language
         self._previous: tuple[int, ...] = ()
 
     @abstractmethod
@@ -70,10 +72,10 @@ class Track(ABC):
         self.ended = True
 
     def _turn(self, piece: Piece, start: int, samples: np.ndarray) -> Turn:
-        detect, rate = self.options.language == "auto", self.rate
+        rate = self.rate
         spoken = [(max(0, a - start), min(b - start, len(samples))) for a, b in piece.speech]
         speech = tuple((a / rate, b / rate) for a, b in spoken if b > a)
-        return Turn(Window(samples, self._previous, self.language, detect, speech), piece, start)
+        return Turn(Window(samples, self._previous, self.language, self.detects, speech), piece, start)
 
     def _remember(self, hypothesis: Hypothesis) -> None:
         """Language and context for what follows."""
@@ -82,7 +84,8 @@ class Track(ABC):
                 self._previous = ()
             else:
                 self._previous += phrase.tokens
-            self.language = self.language or phrase.decoded.language
+            if self.language is None or self.detects:
+                self.language = phrase.decoded.language or self.language
 
     def _doubtful(self, phrase: Phrase) -> bool:
         """Whether a phrase would lead what follows astray: drawn, improbable or repetitive."""

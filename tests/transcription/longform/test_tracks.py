@@ -157,6 +157,23 @@ def test_lanes_are_heard_at_once_but_in_order_where_the_language_is_unknown() ->
     assert second.window.language == third.window.language == "en"
 
 
+@pytest.mark.parametrize("segmenter", ["silero", "windows"])
+def test_a_speaker_who_changes_language_is_followed_until_the_next_change(segmenter: str) -> None:
+    """What a window is expected to be in is the language of the one before, not of the first."""
+    track = track_for(Decoding(language="auto", segmenter=segmenter), RATE, WINDOW)
+    for piece in in_a_row(3 * LANE):
+        track.add(piece)
+    track.end()
+    expected, heard = [], iter(["en", "sw", "sw", *["de"] * 99])
+    while turns := list(track.ready()):
+        (turn,) = turns
+        expected.append(turn.window.language)
+        found = said((0, len(turn.window.samples) / RATE), until=len(turn.window.samples) / RATE)
+        decoded = replace(found.phrases[0].decoded, language=next(heard))
+        track.take(turn, replace(found, phrases=(replace(found.phrases[0], decoded=decoded),)))
+    assert track.done and expected[:5] == [None, "en", "sw", "sw", "de"]
+
+
 def test_what_is_left_of_a_window_is_heard_with_the_audio_that_follows() -> None:
     heard = []
 
