@@ -162,8 +162,8 @@ def _quantise(graph: Path, small: Path) -> None:
 
 @contextmanager
 def _silent_root() -> Iterator[None]:
-    """Within, what is logged without a logger's name, which is onnxruntime's advice, makes no handler that
-    would print everything else twice from then on."""
+    """Within, what is logged on the root logger, which is onnxruntime's advice, is not printed and makes no
+    handler, which would put level and name before every later warning of ours."""
     root, silent = logging.getLogger(), logging.NullHandler()
     root.addHandler(silent)
     try:
