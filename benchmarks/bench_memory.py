@@ -4,14 +4,14 @@
     python benchmarks/bench_memory.py --output runs/memory --write
     python benchmarks/bench_memory.py --output runs/memory --measure --device cuda
 
-A step in bfloat16 (float32 weights, AdamW) is counted tensor by tensor, as a run counts its own before it
-starts (``training/device/memory_plan.py``). Every layer of a kind needs the same, so networks of their
-true width with few layers and with one more are counted, and the rest lies on a line; for the smaller models
-``--measure`` also runs the whole network and compares: with what torch's allocator held on a GPU, with
-how far the process grew on a CPU. Counts are kept under OUTPUT. With ``--write`` they go into
-``asr_adapt/assets/memory.json``, which ``asr-adapt doctor --memory`` reads, and the table into the
-document. ``--dry-run`` takes thin networks, to show that
-every part runs.
+A step in bfloat16 (float32 weights, AdamW) of the whole network is counted tensor by tensor, as a run counts
+its own before it starts (``training/device/memory_plan.py``), but without computing: on a CPU, as a GPU would
+hold it (``training/device/gpu_sizes.py``). Counts take seconds a model and next to no memory.
+``--measure`` runs networks too and compares: with what torch's allocator held on a GPU, with how far the
+process grew on a CPU. Without it, plans are compared with what the last GPU held, which is kept in
+``benchmarks/measured_memory.json`` with its name and day. With ``--write`` counts go into
+``asr_adapt/assets/memory.json``, which ``asr-adapt doctor --memory`` reads, and the table into the document.
+``--dry-run`` takes thin networks, to show that every part runs.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
 import torch
 from bench_gpu import RATE, TOKENS, Shape, wav2vec2, whisper
-from report import add_write, hardware, publish, table
+from report import add_write, hardware_on, publish, table
 
 from asr_adapt.files import write_json
 from asr_adapt.models import Recogniser
@@ -37,6 +39,7 @@ from asr_adapt.models.attention.whisper.recogniser import WhisperRecogniser
 from asr_adapt.models.ctc.recogniser import CtcRecogniser
 from asr_adapt.models.ctc.wav2vec2 import Wav2Vec2Anatomy
 from asr_adapt.models.lora import LoraSettings, add_lora
+from asr_adapt.training.device.gpu_sizes import gpu_sizes
 from asr_adapt.training.device.known_plans import FILE, SECONDS, WAYS, KnownPlans
 from asr_adapt.training.device.memory import DeviceMemory, watched
 from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, count_step
@@ -45,9 +48,10 @@ from asr_adapt.training.device.speedups import Speedups
 
 ASSET = Path(__file__).resolve().parents[1] / "asr_adapt" / "assets" / FILE
 CARDS = (8, 16, 24, 80)
+WIDTH = 110
 RANK = 32
-#: Encoder layers of the shorter network that is counted; with fewer, a CTC front end would be the peak.
-FEW_LAYERS = {"whisper": 1, "wav2vec2": 9}
+#: What a GPU held: ``on`` (hardware and versions), ``date``, ``steps``.
+MEASURED = Path(__file__).with_name("measured_memory.json")
 SHAPES = {
     "whisper-tiny": Shape("whisper", 384, 4, 6),
     "whisper-base": Shape("whisper", 512, 6, 8),
@@ -77,16 +81,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SHAPES.update({n: replace(s, width=4 * s.heads, layers=min(s.layers, 6)) for n, s in SHAPES.items()})
     device = torch.device(options.device)
     names = [name for name in SHAPES if re.search(options.only, name)]
-    plans = {name: kept(options.output / f"{name}.json", partial(counted, name, device)) for name in names}
-    checks = []
-    for name in names if options.measure else ():
-        if SHAPES[name].layers <= SMALL[device.type]:
-            file = options.output / f"{name}.{device.type}.json"
-            checks += kept(file, partial(measured, name, device))
+    plans = {name: kept(options.output / f"{name}.json", partial(counted, name)) for name in names}
+    held = json.loads(MEASURED.read_text(encoding="utf-8"))
+    if options.measure:
+        held = measured_all(names, options.output, device)
+        if options.write and device.type == "cuda":
+            write_json(MEASURED, held)
     if options.write:
         former = json.loads(ASSET.read_text(encoding="utf-8"))["models"]
         write_json(ASSET, {"seconds": SECONDS, "models": former | plans})
-    publish("\n".join(written(plans, checks, device)), "memory", options.write)
+    publish("\n".join(written(plans, held)), "memory", options.write)
+
+
+def measured_all(names: Sequence[str], output: Path, device: torch.device) -> dict[str, Any]:
+    """What the device held, of those that are small enough for it."""
+    steps = []
+    for name in names:
+        if SHAPES[name].layers <= SMALL[device.type]:
+            steps += kept(output / f"{name}.{device.type}.json", partial(measured, name, device))
+    return {"on": hardware_on(device.type), "date": f"{date.today()}", "steps": steps}
 
 
 def kept(path: Path, make: Callable[[], Any]) -> Any:
@@ -98,34 +111,17 @@ def kept(path: Path, make: Callable[[], Any]) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def counted(name: str, device: torch.device) -> dict[str, Any]:
-    """Plans of a model by way, extrapolated from networks of few layers."""
-    shape = SHAPES[name]
-    deep, high = shape.layers, shape.layers if shape.decoder is None else shape.decoder
+def counted(name: str) -> dict[str, Any]:
+    """Plans of a model by way."""
     plans, millions = {}, 0.0
     for way, (lora, recompute) in WAYS.items():
-        few = min(FEW_LAYERS[shape.family], deep - 1)
-        one = _plan(replace(shape, layers=few, decoder=1), device, lora, recompute)
-        two = _plan(replace(shape, layers=few + 1, decoder=1), device, lora, recompute)
-        total = {key: one[key] + (deep - few) * (two[key] - one[key]) for key in one}
-        if shape.family == "whisper":
-            more = _plan(replace(shape, layers=1, decoder=2), device, lora, recompute)
-            total = {key: total[key] + (high - 1) * (more[key] - one[key]) for key in one}
-        millions = max(millions, total.pop("millions"))
-        step = {key: max(0.0, total.pop(key)) for key in ("fixed", "row", "second")}
-        plans[way] = {**total, "step": step}
+        with gpu_sizes():
+            recogniser = made(SHAPES[name], torch.device("cpu"), lora, recompute)
+            step, again = count_step(losses(recogniser), recogniser.model, SECONDS / 2, SECONDS)
+        plans[way] = MemoryPlan.of(recogniser.model, (step.at(SECONDS), again.at(SECONDS))).to_json()
         if not lora:
-            whole = millions
-    return {"millions": whole, "plans": plans}
-
-
-def _plan(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> dict[str, float]:
-    """A plan's numbers by name, flat."""
-    recogniser = made(shape, device, lora, recompute)
-    step = count_step(losses(recogniser), recogniser.model, SECONDS / 2, SECONDS)
-    plan = MemoryPlan.of(recogniser.model, step).to_json()
-    millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
-    return {**plan.pop("step"), **plan, "millions": millions}
+            millions = sum(p.numel() for p in recogniser.model.parameters()) / 1e6
+    return {"millions": millions, "plans": plans}
 
 
 def made(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> Recogniser:
@@ -133,7 +129,7 @@ def made(shape: Shape, device: torch.device, lora: bool, recompute: bool) -> Rec
     torch.manual_seed(0)
     with torch.device(device):
         model, processor = whisper(shape) if shape.family == "whisper" else wav2vec2(shape)
-    model = model.to(device).eval()
+    model = model.eval()
     if shape.family == "whisper":
         recogniser: Recogniser = WhisperRecogniser(model, processor, "shape")
     else:
@@ -197,29 +193,39 @@ def _peak(work: Callable[[], None], device: torch.device) -> float:
     return float(grown())
 
 
-def written(plans: dict[str, Any], checks: Sequence[dict[str, Any]], device: torch.device) -> list[str]:
+def written(plans: dict[str, Any], held: dict[str, Any]) -> list[str]:
     """The section."""
     lines = [
         "## What fits on a GPU",
         "",
-        f"`benchmarks/bench_memory.py`. Clips of {SECONDS:g} s in one micro-batch, bfloat16, AdamW; counted,",
-        "with room for CUDA itself; – : not even one. Whisper computes 30 s for each. LoRA of rank",
-        f"{RANK} in every layer, its base in bfloat16. `accumulate` makes up for small micro-batches.",
+        *wrap(
+            f"`benchmarks/bench_memory.py`. Clips of {SECONDS:g} s in one micro-batch, bfloat16, AdamW; "
+            "counted on a CPU for the whole network, with room for CUDA itself and for the gradients of an "
+            "earlier micro-batch (`accumulate` makes up for small ones); – : not even one. Whisper computes "
+            f"30 s for each. LoRA of rank {RANK} in every layer, its base in bfloat16.",
+            WIDTH,
+        ),
         "",
     ]
     heads = ("model", ">parameters", "way", *(f">{card} GB" for card in CARDS))
     lines += table(heads, [row for name, own in plans.items() for row in _fits(name, KnownPlans.of(own))])
+    checks = [
+        _check(KnownPlans.of(plans[one["model"]]), one) for one in held["steps"] if one["model"] in plans
+    ]
     if checks:
-        where = torch.cuda.get_device_name(device) if device.type == "cuda" else None
-        lines += ["", f"Planned against measured ({hardware(where)}), MB of a step:", ""]
-        rows = [_check(KnownPlans.of(plans[c["model"]]), c) for c in checks]
-        lines += table(("model", "way", ">clips", ">planned", ">measured"), rows)
+        told = (
+            f"Planned against measured: a step of one micro-batch, MB. Measured on {held['on']}, on "
+            f"{held['date']}; planned as above, without room for CUDA."
+        )
+        lines += ["", *wrap(told, WIDTH), ""]
+        lines += table(("model", "way", ">clips", ">planned", ">measured", ">planned more"), checks)
     return lines
 
 
 def _check(known: KnownPlans, one: dict[str, Any]) -> tuple[str, ...]:
     planned = known.plans[one["way"]].step(one["rows"], SECONDS)
-    return (one["model"], one["way"], one["rows"], f"{planned / 1e6:,.0f}", f"{one['peak'] / 1e6:,.0f}")
+    numbers = f"{planned / 1e6:,.0f}", f"{one['peak'] / 1e6:,.0f}", f"{planned / one['peak'] - 1:+.0%}"
+    return (one["model"], one["way"], one["rows"], *numbers)
 
 
 def _fits(name: str, known: KnownPlans) -> list[tuple[str, ...]]:

@@ -35,7 +35,7 @@ from asr_adapt.models.compact import Bits
 from asr_adapt.models.lora import LoraSettings, add_lora
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.callback import Callback
-from asr_adapt.training.device.memory_plan import GIGABYTE, MemoryPlan, StepBytes, count_step
+from asr_adapt.training.device.memory_plan import GIGABYTE, NOTHING, MemoryPlan, count_step
 from asr_adapt.training.device.recomputing import recompute_layers
 from asr_adapt.training.device.small_base import SmallBase
 from asr_adapt.training.device.speedups import Speedups
@@ -201,8 +201,7 @@ def planned(way: Way) -> dict[str, float]:
     if way.quantise:
         small = SmallBase(recogniser.stack, way.quantise, offload=way.offload, kind=torch.float32)
         small.boundary_moved(recogniser.stack.boundary)
-    none = StepBytes(0.0, 0.0, 0.0)
-    plan = MemoryPlan.of(recogniser.model, none, eight_bit=way.moments == "adamw_8bit")
+    plan = MemoryPlan.of(recogniser.model, NOTHING, eight_bit=way.moments == "adamw_8bit")
     return {"weights": plan.weights, "moments": plan.moments}
 
 
@@ -259,8 +258,8 @@ def measured(
     loss = losses(recogniser)
     around = _kept(recogniser, way)
     try:
-        step = count_step(loss, recogniser.model, SECONDS / 2, SECONDS)
-        plan = MemoryPlan.of(recogniser.model, step, eight_bit=way.moments == "adamw_8bit")
+        counted = count_step(loss, recogniser.model, SECONDS / 2, SECONDS)
+        plan = MemoryPlan.of(recogniser.model, counted, eight_bit=way.moments == "adamw_8bit")
         found = _steps(recogniser, way, partial(loss, clips, SECONDS), device)
     finally:
         for callback in reversed(around):
@@ -269,7 +268,7 @@ def measured(
         for name, parameter in recogniser.model.named_parameters():
             if name in learning:
                 parameter.copy_(learning[name])
-    return {"weights": plan.weights, "planned": plan.in_steps(clips, SECONDS), **found}
+    return {"weights": plan.weights, "planned": plan.in_steps(clips, SECONDS, accumulate=False), **found}
 
 
 def network(shape: Shape, device: torch.device, *, lora: bool) -> Recogniser:

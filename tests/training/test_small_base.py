@@ -21,7 +21,7 @@ from asr_adapt.models.lora import LoraSettings, add_lora
 from asr_adapt.models.stack import LAYER, LayerStack, Stage
 from asr_adapt.training import adapt, build_recipe
 from asr_adapt.training.device.known_plans import on_bits
-from asr_adapt.training.device.memory_plan import MemoryPlan, StepBytes
+from asr_adapt.training.device.memory_plan import NOTHING, MemoryPlan
 from asr_adapt.training.device.small_base import SmallBase, frozen_maps
 from asr_adapt.training.device.speedups import Speedups
 from tests.models.architectures import save_tiny
@@ -110,14 +110,14 @@ def test_losses_are_near_those_of_the_whole_base_and_everything_comes_back(
 
 def test_the_plan_counts_bits_scales_moments_and_what_waits_on_the_host(tmp_path: Path) -> None:
     recogniser, _ = lora_on(save_tiny("wav2vec2", tmp_path / "tiny"))
-    zero, sizes = StepBytes(0.0, 0.0, 0.0), {}
-    whole = MemoryPlan.of(recogniser.model, zero)
+    sizes = {}
+    whole = MemoryPlan.of(recogniser.model, NOTHING)
     numbers = sum(linear.weight.numel() for _, linear in frozen_maps(recogniser.stack, 0))
     for quantise in ("8bit", "4bit"):
         for offload in (False, True):
             small = SmallBase(recogniser.stack, quantise, offload=offload, kind=torch.float32)
             small.boundary_moved(0)
-            plan = MemoryPlan.of(recogniser.model, zero)
+            plan = MemoryPlan.of(recogniser.model, NOTHING)
             assert (plan.moments, plan.measured) == (whole.moments, whole.weights)
             scales = sum(m.scale_bytes for m in recogniser.model.modules() if isinstance(m, CompactLinear))
             sizes[quantise, offload] = whole.weights - plan.weights + scales
@@ -125,8 +125,8 @@ def test_the_plan_counts_bits_scales_moments_and_what_waits_on_the_host(tmp_path
     assert sizes["8bit", False] == 3 * numbers and sizes["4bit", False] == 3.5 * numbers
     assert sizes["8bit", True] == sizes["4bit", True] == 4 * numbers
     wide = torch.nn.Linear(64, 64, bias=False)
-    assert MemoryPlan.of(wide, zero, eight_bit=True).moments == 2 * 4096 * (1 + 4 / 256)
-    assert MemoryPlan.of(torch.nn.Linear(64, 63, bias=False), zero, eight_bit=True).moments == 8 * 64 * 63
+    assert MemoryPlan.of(wide, NOTHING, eight_bit=True).moments == 2 * 4096 * (1 + 4 / 256)
+    assert MemoryPlan.of(torch.nn.Linear(64, 63, bias=False), NOTHING, eight_bit=True).moments == 8 * 64 * 63
 
 
 @pytest.mark.parametrize("quantise", ["8bit", "4bit"])
@@ -137,16 +137,16 @@ def test_known_plans_on_few_bits_are_those_that_a_run_counts(quantise: Any) -> N
             self.up, self.norm = torch.nn.Linear(512, 1024), torch.nn.LayerNorm(1024)
             self.learnt = torch.nn.Linear(1024, 8)
 
-    network, zero = Block(), StepBytes(0.0, 0.0, 0.0)
+    network = Block()
     stack = LayerStack(network, [Stage("layer_0", LAYER, ("up", "norm", "learnt"))])
     network.requires_grad_(False).learnt.requires_grad_(True)
     half = Speedups(stack, compiled=False, half=True)
     half.boundary_moved(0)
-    derived = on_bits(MemoryPlan.of(network, zero), quantise)
+    derived = on_bits(MemoryPlan.of(network, NOTHING), quantise)
     half.restore()
     small = SmallBase(stack, quantise, offload=False, kind=torch.bfloat16)
     small.boundary_moved(0)
-    counted = MemoryPlan.of(network, zero)
+    counted = MemoryPlan.of(network, NOTHING)
     assert derived.weights == pytest.approx(counted.weights, rel=0.02)
     assert (derived.moments, derived.measured) == (counted.moments, counted.measured)
 

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from asr_adapt.models.compact import BYTES, Bits
-from asr_adapt.training.device.memory_plan import FLOAT, GIGABYTE, MemoryPlan, StepBytes
+from asr_adapt.training.device.memory_plan import FLOAT, GIGABYTE, MemoryPlan, Operation, StepBytes
 
 FILE = "memory.json"
 HALF = 2
@@ -55,8 +55,8 @@ class KnownPlans:
         """From plain values, as the file has them."""
         plans = {}
         for way, own in values["plans"].items():
-            parts = dict(own)
-            plans[way] = MemoryPlan(step=StepBytes(**parts.pop("step")), **parts)
+            counted = {part: _step(own[part]) for part in ("step", "again")}
+            plans[way] = MemoryPlan(**{**own, **counted})
         if SMALLEST in plans:
             plans |= {title: on_bits(plans[SMALLEST], bits) for title, bits in ON_BITS.items()}
         return KnownPlans(float(values["millions"]), plans)
@@ -64,6 +64,10 @@ class KnownPlans:
     def rows(self, gigabytes: float) -> dict[str, int]:
         """Clips of :data:`SECONDS` in a micro-batch that a GPU of so many gigabytes holds, by way."""
         return {way: plan.rows(gigabytes * GIGABYTE, SECONDS) for way, plan in self.plans.items()}
+
+
+def _step(values: Mapping[str, Any]) -> StepBytes:
+    return StepBytes(tuple(Operation(**operation) for operation in values["operations"]))
 
 
 @cache

@@ -7,23 +7,23 @@ Knows torch's storages and when they end. Does not know what is computed. What a
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_iter
 
 
 class LiveBytes(TorchDispatchMode):
     """Within, every storage that an operation makes counts from its making to its end.
 
-    ``now`` and ``peak`` are bytes above what was there before the block.
+    ``now`` and ``peak`` are bytes above what was there before the block, ``recent`` the peak since
+    :meth:`mark`.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.now = self.peak = self.recent = 0
         self._known: set[int] = set()
 
     def __torch_dispatch__(
@@ -31,12 +31,17 @@ class LiveBytes(TorchDispatchMode):
     ) -> Any:
         """Run the operation and count what it made."""
         kwargs = kwargs or {}
-        before = {_key(t) for t in tree_iter((args, kwargs)) if isinstance(t, torch.Tensor)}
+        before = {_key(tensor) for tensor in tensors((args, *kwargs.values()))}
         result = function(*args, **kwargs)
-        for tensor in tree_iter(result):
-            if isinstance(tensor, torch.Tensor) and _key(tensor) not in before:
+        for tensor in tensors((result,)):
+            if _key(tensor) not in before:
                 self._count(tensor.untyped_storage())
         return result
+
+    def mark(self) -> int:
+        """The peak since the last mark, or since the beginning; from here on it is found anew."""
+        found, self.recent = self.recent, self.now
+        return found
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         key = storage._cdata
@@ -46,6 +51,7 @@ class LiveBytes(TorchDispatchMode):
         self._known.add(key)
         self.now += size
         self.peak = max(self.peak, self.now)
+        self.recent = max(self.recent, self.now)
         weakref.finalize(storage, self._end, key, size)
 
     def _end(self, key: int, size: int) -> None:
@@ -53,11 +59,13 @@ class LiveBytes(TorchDispatchMode):
         self.now -= size
 
 
-def peak_bytes(work: Callable[[], object]) -> int:
-    """The most that ``work`` held at once above what was there before, in bytes."""
-    with LiveBytes() as live:
-        work()
-    return live.peak
+def tensors(values: Iterable[Any]) -> Iterator[torch.Tensor]:
+    """All tensors among ``values`` and in lists among them, as operations take and give them."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from tensors(value)
 
 
 def _key(tensor: torch.Tensor) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -39,9 +40,9 @@ def step_plan(trial: StepTrial) -> MemoryPlan:
             return objective.row_losses(objective.module(boundary), boundary, batch, 0).sum()
 
     with untouched(trial):
-        step = count_step(loss, recogniser.model, longest / 2, longest)
+        counted = count_step(loss, recogniser.model, longest / 2, longest)
         eight_bit = trial.recipe.optimiser.kind == "adamw_8bit"
-        return MemoryPlan.of(recogniser.model, step, eight_bit=eight_bit)
+        return MemoryPlan.of(recogniser.model, counted, eight_bit=eight_bit)
 
 
 def fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None = None) -> BatchSize:
@@ -67,16 +68,19 @@ def _fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None) -> B
     wanted = max(1, int(size.seconds / cost))
     room = memory.limit if memory is not None else _free(device)
     plan = step_plan(trial)
-    rows = plan.rows(room / (1 + FRAGMENTED), longest, overhead=False)
-    if not rows:
+    fits = partial(plan.rows, room / (1 + FRAGMENTED), longest, overhead=False)
+    several = trial.recipe.batch.accumulate > 1
+    if fits(accumulate=several) >= wanted:
+        return size
+    rows = min(fits(accumulate=True), wanted - 1)
+    if rows < 1:
+        needed = plan.needed(1, longest, accumulate=several or wanted > 1)
         raise RecipeError(
-            f"one clip of {longest:.1f} s needs {plan.needed(1, longest) / GIGABYTE:.1f} GB of "
+            f"one clip of {longest:.1f} s needs {needed / GIGABYTE:.1f} GB of "
             f"{room / GIGABYTE:.1f}: try strategy lora (with quantise: 4bit), gradient_checkpointing, or "
             "leave out long clips.",
             field="batch.seconds",
         )
-    if rows >= wanted:
-        return size
     more = math.ceil(wanted / rows)
     logger.warning(
         "memory: %.1f GB hold %d of the usual %d rows: %d micro-batches make a step. gradient_checkpointing "
