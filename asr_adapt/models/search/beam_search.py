@@ -108,7 +108,8 @@ class _Row:
         """What the beam came to, or what spells a listed word and is more likely with what that adds.
 
         That is as a whole, unless a length penalty is set: a mean over tokens would prefer what spells a
-        listed word with many tokens to what is more likely, even if the word added nothing.
+        listed word with many tokens to what is more likely, even if the word added nothing. Among those that
+        are, the mean chooses, as among the beam's own.
         """
         found = self.found or self._open(full=True)[0]  # a row without room for a token
         listed = self.listed
@@ -116,9 +117,10 @@ class _Row:
             worth = rules.bias.worth
             listed = [replace(said, bonus=worth([*said.ids, rules.end])) for said in self.unended]
             listed = [said for said in listed if said.bonus >= _LEAST]
-        if self.length_penalty is None:
-            return max([found, *listed], key=lambda said: said.favoured)
-        return max([found, *listed], key=self._rank)
+        if self.length_penalty is not None:
+            return max([found, *listed], key=self._rank)
+        likelier = [said for said in listed if said.favoured > found.favoured]
+        return max(likelier or [found], key=self._rank)
 
     def _rank(self, said: Spoken) -> float:
         """Mean log-probability, or the sum over Wu et al.'s length penalty; with what listed words added."""
