@@ -182,17 +182,16 @@ def _advance(live: list[_Row], scores: Tensor, rules: Rules) -> tuple[list[list[
     width, places = live[0].width, 0 if rules.bias is None else BESIDE
     marks = scores.view(len(live), -1, scores.shape[-1])
     sums = marks + marks.new_tensor([[sum(own) for own in row.scores] for row in live])[..., None]
-    bonuses = None
+    bonuses: Tensor | None = None
+    beside: list[list[_Step]] = [[] for _ in live]
     if rules.bias is not None:
         bonuses = rules.bias.added([beam for row in live for beam in row.beams], scores.shape[-1])
         bonuses = bonuses.to(marks).view(marks.shape)
         bonuses += bonuses.new_tensor([row.bonuses for row in live])[..., None]
-    own = _candidates(sums[:, :width], marks, bonuses, 2 * width if width > 1 else 1)
-    beside: list[list[_Step]] = [[] for _ in live]
-    if bonuses is not None:
         # no more than one phrase adds: a hypothesis that says several does not crowd out who begins his first
         lent = (sums + bonuses.clamp(max=rules.bias.most)).masked_fill_(bonuses < _LEAST, -torch.inf)
         beside = _candidates(lent, marks, bonuses, 2 * (width + places))
+    own = _candidates(sums[:, :width], marks, bonuses, 2 * width if width > 1 else 1)
     for row, plain, listed in zip(live, own, beside, strict=True):
         _continue(row, plain, listed, rules, places)
     tokens = [[] if row.done else [beam[-1] for beam in row.beams] for row in live]
@@ -201,12 +200,13 @@ def _advance(live: list[_Row], scores: Tensor, rules: Rules) -> tuple[list[list[
 
 def _candidates(totals: Tensor, marks: Tensor, bonuses: Tensor | None, count: int) -> list[list[_Step]]:
     """The continuations of the highest ``totals`` (rows, beams, vocabulary) that are possible, best first."""
+    size = totals.shape[-1]
     best, at = totals.flatten(1).topk(min(count, totals[0].numel()), -1)
     found = marks.flatten(1).gather(1, at).tolist()
     added = torch.zeros_like(best) if bonuses is None else bonuses.flatten(1).gather(1, at)
     return [
         [
-            _Step(*divmod(place, totals.shape[-1]), mark, bonus)
+            _Step(place // size, place % size, mark, bonus)
             for total, place, mark, bonus in zip(*row, strict=True)
             if total > -torch.inf
         ]
