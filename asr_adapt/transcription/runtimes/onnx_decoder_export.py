@@ -108,7 +108,7 @@ def _write(recogniser: Seq2SeqRecogniser, folder: Path) -> None:
         "states": frames, **{name: {0: "batch", 2: "frames"} for name in heard},
     })  # fmt: skip
     _trace(
-        _Step(recogniser),
+        _DecoderStep(recogniser),
         (ids, mask, *past, *kept),
         folder / graph_name(DECODER),
         ["ids", "mask", *said, *heard],
@@ -177,7 +177,7 @@ class _CrossKeys(nn.Module):
                 yield projection(states).view(*shape, attention.head_dim).transpose(1, 2)
 
 
-class _Step(nn.Module):
+class _DecoderStep(nn.Module):
     """One step of the decoder; its caches come in and go out as tensors."""
 
     def __init__(self, recogniser: Seq2SeqRecogniser) -> None:
