@@ -202,8 +202,8 @@ def written(plans: dict[str, Any], held: dict[str, Any]) -> list[str]:
             f"`benchmarks/bench_memory.py`. Clips of {SECONDS:g} s in one micro-batch, bfloat16, AdamW; "
             "counted on a CPU for the whole network, with room for CUDA itself and for the gradients of an "
             "earlier micro-batch (`accumulate` makes up for small ones); – : not even one. Whisper computes "
-            f"30 s for each. LoRA of rank {RANK} in every layer, its base in bfloat16. A model is measured in "
-            "float32, so the whole of its weights in float32 has to fit too (6.2 GB for large-v3).",
+            f"30 s for each. LoRA of rank {RANK} in every layer, its base in bfloat16. A model is measured "
+            "in float32, so the whole of its weights in float32 has to fit too (6.2 GB for large-v3).",
             WIDTH,
         ),
         "",
