@@ -20,7 +20,9 @@ from torch.utils._pytree import tree_map
 
 from asr_adapt.training.device.live_bytes import tensors
 
-_ATTENTION, _LAYER_NORM = F.scaled_dot_product_attention, F.layer_norm  # replaced below
+# as they are before they are replaced below
+_ATTENTION: Callable[..., Tensor] = F.scaled_dot_product_attention
+_LAYER_NORM: Callable[..., Tensor] = F.layer_norm
 #: What CUDA's autocast computes in float32 and a CPU's does not (https://docs.pytorch.org/docs/stable/amp.html),
 #: as far as networks here call it.
 IN_FLOAT32 = "layer_norm", "group_norm", "softmax", "log_softmax", "cross_entropy", "nll_loss", "softplus"
