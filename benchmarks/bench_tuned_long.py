@@ -18,8 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,10 @@ import real_corpora as corpora
 import soundfile
 from long_audio import RATE, LongAudio, Noises, long_noise, long_speech
 from report import add_write, hardware, hardware_on, publish, table
-from side_by_side import add_workers, side_by_side, told
+from side_by_side import add_workers, measure_missing, told
 
 from asr_adapt import evaluate, load
 from asr_adapt.audio import read_audio
-from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
 from asr_adapt.manifest.windows import joined_rows
 from asr_adapt.scoring import word_errors
@@ -86,19 +85,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     options.output.mkdir(parents=True, exist_ok=True)
     missing = [n for n in options.only or [BASE, *VARIANTS] if not kept(options, n).is_file()]
-    if options.workers > 1 and len(missing) > 1:
-        prepared(options)
-        side_by_side(
-            missing,
-            lambda name: [__file__, *told(options, *TOLD), "--only", name],
-            lambda name: kept(options, name).with_suffix(".log"),
-            workers=options.workers,
-            seconds=options.seconds,
-        )
-    else:
-        for name in missing:
-            write_json(kept(options, name), measured(options, name))
-            print(name, file=sys.stderr, flush=True)
+    if options.workers > 1 and missing:
+        prepared(options)  # once, before the processes
+    command = [__file__, *told(options, *TOLD)]
+    measure_missing(options, command, missing, partial(kept, options), partial(measured, options))
     found = {n: kept(options, n) for n in (BASE, *VARIANTS)}
     publish(
         "\n".join(written(options, {n: p for n, p in found.items() if p.is_file()})),

@@ -18,18 +18,17 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import real_corpora as corpora
 from accent_corpora import prepare_speechocean
 from report import add_write, hardware_on, publish, table
-from side_by_side import add_workers, side_by_side, told
+from side_by_side import add_workers, measure_missing, told
 
 from asr_adapt import evaluate
-from asr_adapt.files import write_json
 from asr_adapt.manifest import Manifest, Utterance, write_manifest
 from asr_adapt.models import load_recogniser
 from asr_adapt.scoring import score
@@ -92,19 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepared(options)
     for names in (list(LABELS), [BASE, *cells()]):  # labels first
         missing = [n for n in names if n in (options.only or names) and not kept(options, n).is_file()]
-        if options.workers > 1 and len(missing) > 1:
-            side_by_side(
-                missing,
-                lambda name: [__file__, *told(options, *TOLD), "--only", name],
-                lambda name: kept(options, name).with_suffix(".log"),
-                workers=options.workers,
-                seconds=options.seconds,
-            )
-        else:
-            for name in missing:
-                make = labelled if name in LABELS else measured
-                write_json(kept(options, name), make(options, name))
-                print(name, file=sys.stderr, flush=True)
+        make = labelled if names == list(LABELS) else measured
+        command = [__file__, *told(options, *TOLD)]
+        measure_missing(options, command, missing, partial(kept, options), partial(make, options))
     if options.only is None:
         publish("\n".join(written(options)), "unlabelled", options.write)
 

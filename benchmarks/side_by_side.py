@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from asr_adapt.files import write_json
+
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """The options ``--workers`` and ``--seconds``."""
@@ -24,6 +26,32 @@ def told(options: argparse.Namespace, *names: str) -> list[str]:
     """The options of ``names`` that have a value, as a part's own process is given them."""
     given = {name: getattr(options, name) for name in names}
     return [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+
+
+def measure_missing(
+    options: argparse.Namespace,
+    command: Sequence[str],
+    missing: Sequence[str],
+    kept: Callable[[str], Path],
+    measured: Callable[[str], Any],
+) -> None:
+    """Keep what is ``measured`` of each part that is ``missing`` in its file.
+
+    In turn, or with several workers as ``command --only PART`` in processes of their own, whose output stands
+    in a log beside the file.
+    """
+    if options.workers > 1 and len(missing) > 1:
+        side_by_side(
+            missing,
+            lambda name: [*command, "--only", name],
+            lambda name: kept(name).with_suffix(".log"),
+            workers=options.workers,
+            seconds=options.seconds,
+        )
+        return
+    for name in missing:
+        write_json(kept(name), measured(name))
+        print(name, file=sys.stderr, flush=True)
 
 
 def side_by_side(

@@ -13,7 +13,7 @@ with uncollected():
     from asr_adapt.models.fingerprint import prefix_fingerprint, settings_fingerprint, weights_fingerprint
     from asr_adapt.models.flops import Costs, count_costs, forward_costs, peak_flops
     from asr_adapt.models.hypothesis import Decoded, HeardWindow, Hypothesis, Phrase, Window, Word
-    from asr_adapt.models.loading import bundled_models, choose_device, load_recogniser
+    from asr_adapt.models.loading import bundled_models, choose_device, load_recogniser, portable
     from asr_adapt.models.masking import SpecAugment
     from asr_adapt.models.stack import LayerStack, Stage
     from asr_adapt.pretrained import DEFAULT_MODEL
@@ -44,6 +44,7 @@ __all__ = [
     "forward_costs",
     "load_recogniser",
     "peak_flops",
+    "portable",
     "prefix_fingerprint",
     "set_vocabulary",
     "settings_fingerprint",

@@ -42,6 +42,12 @@ def bundled_models() -> dict[str, Path]:
     return {p.parent.name: p.parent for p in sorted(root.glob("*/config.json"))}
 
 
+def portable(model: str) -> str:
+    """How a file names a model that is read from anywhere: folders and files by their full path."""
+    path = user_path(model)
+    return model if model in bundled_models() or not path.exists() else str(path.resolve())
+
+
 def resolve(source: str | Path) -> str:
     """The directory or hub id that ``source`` means.
 

@@ -23,6 +23,7 @@ from asr_adapt.scoring.compare import MEANINGFUL, group_difference
 from asr_adapt.scoring.counts import ErrorTable, count_errors
 from asr_adapt.scoring.gap import measure_gap
 from asr_adapt.scoring.paired import PairedErrors, holm
+from asr_adapt.scoring.percentages import points
 from asr_adapt.scoring.predictions import Predictions, PredictionSource, profile_for, read_predictions
 from asr_adapt.scoring.rules import ALL_ROWS, GateRules
 from asr_adapt.scoring.score import group_rows
@@ -225,7 +226,7 @@ def _limits(run: _CurrentRows, rules: GateRules) -> Iterator[Check]:
     for by in dict.fromkeys(by for by, _ in run.groups if by):
         groups = {value: rows for (name, value), rows in run.groups.items() if name == by}
         gap = measure_gap(run.table, blocks, groups)
-        rule = f"gap ≤ {100 * rules.gap:g} points"
+        rule = f"gap ≤ {points(rules.gap)}"
         yield Check(f"{by}: {gap.worst} − {gap.best}", "gap", rule, gap.gap <= rules.gap, gap.gap)
 
 

@@ -35,5 +35,11 @@ def rate_with_bounds(pair: Mapping[str, Any], when: str, *, decimals: int = 1) -
     return f"{pair[when]:.1%} ({bounds(low, high, decimals=decimals, between='–', unit='%')})"
 
 
+def points(rate: float) -> str:
+    """A difference of fractions as a setting names it: ``1 point``, ``2.5 points``."""
+    number = f"{100 * rate:g}"
+    return f"{number} point{'' if number == '1' else 's'}"
+
+
 def _points(rate: float, sign: bool, decimals: int) -> str:
     return f"{100 * rate:{'+' if sign else ''}.{decimals}f}"

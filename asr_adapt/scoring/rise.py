@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asr_adapt.errors import UsageError
+from asr_adapt.scoring.percentages import points
 
 _RISE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(%?)\s*(?:or\s+(\d+(?:\.\d+)?)\s*)?$")
 #: Lost to rounding when rates are computed in two ways.
@@ -40,9 +41,9 @@ class Rise:
         return rate <= self.limit(base) + _EPSILON
 
     def __str__(self) -> str:
-        """``10 % relative``, ``1 points`` or ``10 % relative or 1 points``."""
-        text = f"{100 * self.amount:g}{' % relative' if self.relative else ' points'}"
-        return f"{text} or {100 * self.floor:g} points" if self.floor else text
+        """``10 % relative``, ``1 point`` or ``10 % relative or 1 point``."""
+        text = f"{100 * self.amount:g} % relative" if self.relative else points(self.amount)
+        return f"{text} or {points(self.floor)}" if self.floor else text
 
 
 def parse_rise(value: Any, *, place: str = "rise") -> Rise:
@@ -59,7 +60,5 @@ def parse_rise(value: Any, *, place: str = "rise") -> Rise:
     amount, floor = float(match[1]), float(match[3] or 0)
     for number in (0.0 if match[2] else amount, floor):
         if number > 1:
-            raise UsageError(
-                f"{place}: {value!r} would allow {100 * number:g} points; did you mean {number:g}%?"
-            )
+            raise UsageError(f"{place}: {value!r} would allow {points(number)}; did you mean {number:g}%?")
     return Rise(amount / 100, True, floor) if match[2] else Rise(amount)

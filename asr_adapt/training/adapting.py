@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from asr_adapt.models import Recogniser
+from asr_adapt.models import Recogniser, portable
 from asr_adapt.training.callback import Callback
 from asr_adapt.training.callbacks.metrics import Metrics
 from asr_adapt.training.device.accelerator import make_accelerator, seed_all
@@ -92,7 +92,8 @@ def _adapt(recipe: Recipe, folder: Path, ways: Ways) -> Outcome:
     metrics = Metrics(folder, folder / CHECKPOINTS, watch, steps, main=main, resume=resume)
     begun = learner(ready, watch, ways.memory)
     if main:
-        save_recipe(begun.trial.recipe, folder / "recipe.yaml", started_here=True)
+        named = begun.trial.recipe.model_copy(update={"model": portable(recipe.model)})
+        save_recipe(named, folder / "recipe.yaml", started_here=True)
     _tell_forecast(ready, begun, watch)
     recogniser, measuring = ready.recogniser, ready.measuring
     if not resume:

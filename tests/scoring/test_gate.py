@@ -197,6 +197,8 @@ def test_unknown_groups_and_rises(rows):
         gate(rows, baseline_of(rows), rules_from({"by": "accent", "guard": "irish"}))
     with pytest.raises(UsageError, match="not a rise"):
         parse_rise("5 points")
+    assert str(parse_rise("10% or 0.01")) == "10 % relative or 1 point"
+    assert (str(parse_rise(0.01)), str(parse_rise(0.025))) == ("1 point", "2.5 points")
 
 
 def test_outputs(rows):

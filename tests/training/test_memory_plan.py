@@ -13,6 +13,7 @@ import torch
 
 from asr_adapt.errors import RecipeError
 from asr_adapt.training import adapt, build_recipe
+from asr_adapt.training.device import room
 from asr_adapt.training.device.live_bytes import LiveBytes
 from asr_adapt.training.device.memory import DeviceMemory
 from asr_adapt.training.device.memory_plan import (
@@ -118,7 +119,10 @@ def test_a_frozen_base_needs_no_gradients_and_half_weights_are_half() -> None:
 
 
 def test_the_default_batch_is_cut_to_what_fits_and_the_step_stays_the_same(
-    tree: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tree: dict[str, Any],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     steps = {}
     for name, limit in {"ample": 10**10, "scant": 3_000_000}.items():
@@ -135,5 +139,19 @@ def test_the_default_batch_is_cut_to_what_fits_and_the_step_stays_the_same(
         assert carried.seconds < 80.0 and carried.accumulate > 1 and len(told) == 1
         assert summary["batch_size"]["origin"] == "memory"
     assert len(steps["scant"]) == 2
+    tried: list[float] = []
+
+    def full(loss: Any, model: Any, short: float, long: float) -> Any:
+        tried.append(long)
+        if len(tried) != 2:  # a GPU that holds two clips of half the length
+            raise torch.cuda.OutOfMemoryError
+        return count_step(loss, model, short, long)
+
+    monkeypatch.setattr(room, "count_step", full)
+    adapt(recipe, tmp_path / "halves", quiet=True, memory=DeviceMemory(torch.device("cpu"), 10**10))
+    assert tried == [tried[0], tried[0] / 2]
+    with pytest.raises(RecipeError, match="two clips of"):
+        adapt(recipe, tmp_path / "none", quiet=True, memory=DeviceMemory(torch.device("cpu"), 10**10))
+    monkeypatch.undo()
     with pytest.raises(RecipeError, match="one clip of"):
         adapt(recipe, tmp_path / "none", quiet=True, memory=DeviceMemory(torch.device("cpu"), 1000))

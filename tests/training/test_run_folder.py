@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -192,11 +193,14 @@ def test_the_recipe_of_a_result_can_be_carried_out_again(
 ) -> None:
     monkeypatch.chdir(corpus)
     tree = killed[1] | {"train": "train.jsonl", "dev": ["dev.jsonl"], "schedule": {"steps": 1}}
+    tree["model"] = os.path.relpath(tree["model"], corpus)
     adapt(build_recipe(tree), tmp_path / "result", quiet=True)
+    monkeypatch.chdir(tmp_path)
     again = tmp_path / "result" / "recipe.yaml"
     assert run(["train", str(again), "-o", str(tmp_path / "again"), "--dry-run"]) == 0
     assert run(["train", str(again), "-o", str(tmp_path / "again"), "--quiet"]) == 0
     first, second = (load_file(tmp_path / name / "model.safetensors") for name in ("result", "again"))
     assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
     capsys.readouterr()
+    monkeypatch.chdir(corpus)
     adapt(build_recipe(tree), tmp_path / "result", resume=True, quiet=True)

@@ -26,9 +26,15 @@ from asr_adapt.training.learning import sharding
 
 logger = logging.getLogger(__name__)
 
+REMEDIES = "try strategy lora (with quantise: 4bit), gradient_checkpointing, or leave out long clips."
+
 
 def step_plan(trial: StepTrial) -> MemoryPlan:
-    """What a step needs, counted on silence with the labels of the longest row."""
+    """What a step needs, counted on silence with the labels of the longest row.
+
+    Two clips are the most that is tried: of half the length where the whole does not fit. Raises
+    :class:`RecipeError` where that does not fit either.
+    """
     objective, lengths = trial.objective, trial.corpus.plan.lengths
     recogniser, number, longest = objective.recogniser, int(np.argmax(lengths)), float(lengths.max())
 
@@ -40,9 +46,16 @@ def step_plan(trial: StepTrial) -> MemoryPlan:
             return objective.row_losses(objective.module(boundary), boundary, batch, 0).sum()
 
     with untouched(trial):
-        counted = count_step(loss, recogniser.model, longest / 2, longest)
-        eight_bit = trial.recipe.optimiser.kind == "adamw_8bit"
-        return MemoryPlan.of(recogniser.model, counted, eight_bit=eight_bit)
+        for length in (longest, longest / 2):
+            try:
+                counted = count_step(loss, recogniser.model, length / 2, length)
+            except torch.cuda.OutOfMemoryError:
+                continue
+            eight_bit = trial.recipe.optimiser.kind == "adamw_8bit"
+            return MemoryPlan.of(recogniser.model, counted, eight_bit=eight_bit)
+    raise RecipeError(
+        f"two clips of {longest / 2:.1f} s do not fit into the memory: {REMEDIES}", field="batch.seconds"
+    )
 
 
 def fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None = None) -> BatchSize:
@@ -77,8 +90,7 @@ def _fitted(trial: StepTrial, size: BatchSize, memory: DeviceMemory | None) -> B
         needed = plan.needed(1, longest, accumulate=several or wanted > 1)
         raise RecipeError(
             f"one clip of {longest:.1f} s needs {needed / GIGABYTE:.1f} GB of "
-            f"{room / GIGABYTE:.1f}: try strategy lora (with quantise: 4bit), gradient_checkpointing, or "
-            "leave out long clips.",
+            f"{room / GIGABYTE:.1f}: {REMEDIES}",
             field="batch.seconds",
         )
     more = math.ceil(wanted / rows)

@@ -14,8 +14,8 @@ from typing import Protocol
 from torch import Tensor
 
 from asr_adapt.errors import ModelError
-from asr_adapt.files import atomic_directory, user_path
-from asr_adapt.models import Recogniser, bundled_models
+from asr_adapt.files import atomic_directory
+from asr_adapt.models import Recogniser, portable
 from asr_adapt.models.bottleneck import bottleneck_names, save_bottleneck
 from asr_adapt.models.lora import FOLDER, Lora, LoraSettings, add_lora, blended_adapter, save_adapter
 from asr_adapt.models.stack import HEAD
@@ -117,12 +117,6 @@ def attach(recogniser: Recogniser, recipe: Recipe) -> Attachment | None:
     head = _head(recogniser) if learns_head else frozenset[str]()
     lora = add_lora(recogniser, chosen.settings(LoraSettings), recipe.seed)
     return LoraAttachment(lora, portable(recipe.model), head)
-
-
-def portable(model: str) -> str:
-    """How an adapter names its base: names and hub ids as they are, folders and files by their full path."""
-    path = user_path(model)
-    return model if model in bundled_models() or not path.exists() else str(path.resolve())
 
 
 def _head(recogniser: Recogniser) -> frozenset[str]:

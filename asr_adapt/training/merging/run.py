@@ -19,13 +19,12 @@ from asr_adapt.destinations import mark_folder, require_folder
 from asr_adapt.errors import ModelError, UsageError
 from asr_adapt.files import atomic_directory, write_json
 from asr_adapt.manifest import Manifest, require_rows
-from asr_adapt.models import Recogniser, load_recogniser
+from asr_adapt.models import Recogniser, load_recogniser, portable
 from asr_adapt.models.loading import load_adapted
 from asr_adapt.models.lora import adapter_in
 from asr_adapt.models.lora_sum import Updates, is_exact, updates_of, write_sum
 from asr_adapt.models.stack import HEAD
 from asr_adapt.scoring.rise import Rise
-from asr_adapt.training.learning.attachments import portable
 from asr_adapt.training.measuring.wer import measure
 from asr_adapt.training.merging.search import TRIALS, Found, search
 from asr_adapt.training.merging.sum import Expert, ExpertSum, Weights, expert_of
