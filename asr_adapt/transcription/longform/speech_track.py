@@ -74,6 +74,7 @@ class SpeechTrack(Track):
         self._lanes: list[_Lane] = []
         self._hearing: dict[int, _HeardSpeech] = {}  # by the first sample of the window
         self._again: list[Turn] = []
+        self._in_turn = bool(options.condition_on_previous_text) or self.detects
 
     def add(self, piece: Piece) -> None:
         if not self._lanes or self._lanes[-1].closed:
@@ -81,8 +82,7 @@ class SpeechTrack(Track):
         lane = self._lanes[-1]
         lane.line.add(piece)
         lane.pieces += 1
-        in_turn = self.options.condition_on_previous_text or self.detects
-        lane.closed = lane.pieces >= LANE and not in_turn
+        lane.closed = lane.pieces >= LANE and not self._in_turn
 
     def end(self) -> None:
         super().end()
@@ -154,7 +154,10 @@ class SpeechTrack(Track):
             del self._hearing[turn.piece.start]
             said = sorted(own.said, key=lambda phrase: phrase.start)
             placed = Clock(own.piece, self.rate).placed(said, looped=own.looped)
-            self.finished[(own.piece.start, own.stop)] = replace(placed, unclear=own.unclear)
+            heard_all = self.finished[(own.piece.start, own.stop)] = replace(placed, unclear=own.unclear)
+            if self._in_turn:  # holes included, as a run that goes on finds it in its journal
+                self._remember(heard_all)
+                own.lane.busy = False
 
     def _halve(self, turn: Turn, own: _HeardSpeech) -> None:
         """A window that is not believed is heard again as a smaller one, a hole as two of them."""
@@ -173,10 +176,11 @@ class SpeechTrack(Track):
         step = len(turn.window.samples)
         if self._unheard(turn, until):
             step = min(step, round(max(LEAST_STEP, until) * self.rate))
-        position, own.lane.busy = own.begin + step, False
+        position, own.lane.busy = own.begin + step, self._in_turn
         own.stop = own.lane.line.file_sample(position)
         self._advance(own.lane, position)
-        self._remember(Hypothesis("", phrases=heard.phrases, looped=own.looped))
+        if not self._in_turn:
+            self._remember(Hypothesis("", phrases=heard.phrases))
 
     def _hear_holes(self, turn: Turn, heard: HeardWindow, own: _HeardSpeech) -> None:
         """Speech without words inside the window; that of a hole's own window only where it is smaller."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from asr_adapt.decoding import Decoding
-from asr_adapt.models import Decoded, HeardWindow, Phrase, Window
+from asr_adapt.models import Decoded, HeardWindow, Hypothesis, Phrase, Window
 from asr_adapt.transcription.hearing import Hearing
 from asr_adapt.transcription.longform import Track, TurnBatches, track_for
 from asr_adapt.transcription.longform.speech_track import LANE
@@ -249,6 +249,27 @@ def test_a_hole_at_the_beginning_is_heard_alone_to_its_end_and_no_further() -> N
     ]
     (found,) = track.finished.values()
     assert [round(phrase.start) for phrase in found.phrases] == [0, 5, 20] and not found.unclear
+
+
+def test_what_is_found_in_a_hole_is_context_too_as_for_a_run_that_goes_on() -> None:
+    later = replace(spoken(20, (1, 18)), start=round(60 * RATE), parts=((round(60 * RATE), 20 * RATE),))
+
+    def track(known: dict[tuple[int, int], Hypothesis] | None = None) -> Track:
+        options = Decoding(language="en", condition_on_previous_text=True)
+        made = track_for(options, RATE, WINDOW, known)
+        for piece in (spoken(30, (0, 10), (20, 25)), later):
+            made.add(piece)
+        made.end()
+        return made
+
+    skipped = replace(said((20, 25), until=30.0), holes=((0.0, 10.0),))
+    answers = iter([skipped, said((1, 9), until=10.2), said((1, 18), until=20.0)])
+    whole = track()
+    heard = run(whole, lambda s: next(answers))
+    assert [previous for _, _, previous in heard] == [(), (), (1, 20)]
+    first = min(whole.finished)
+    resumed = run(track({first: whole.finished[first]}), lambda s: said((1, 18), until=20.0))
+    assert [previous for _, _, previous in resumed] == [(1, 20)]
 
 
 def test_a_hole_is_heard_in_halves_and_left_where_nothing_can_be_made_out() -> None:
