@@ -20,6 +20,7 @@ class Bound:
 
 
 def bounds(heard: EncoderOutput, most: int) -> list[Bound]:
+    """The bounds of each row in an attempt that gives ``most`` tokens."""
     own = heard.most or [most + 1] * len(heard.given)
     return [Bound(most, babble) for babble in own]
 

@@ -187,7 +187,7 @@ class _CTranslate2Decoding(WhisperDecoding):
         A search cannot be stopped where a loop begins, so it gets the room that usual speech needs first.
         """
         most = max(heard.room(rules))
-        likely = min(most, self._likely(heard)) if temperature == 0 else most
+        likely = self._likely(heard, most) if temperature == 0 else most
         found = self._searched(engine, heard, rules, search, temperature, likely)
         cut = [row for row, said in enumerate(found) if len(said.ids) >= likely - 1 and not said.looped]
         if cut and likely < most:
@@ -196,11 +196,10 @@ class _CTranslate2Decoding(WhisperDecoding):
                 found[row] = said
         return found
 
-    def _likely(self, heard: EncoderOutput) -> int:
-        """Tokens that are enough for English of the length of the longest row; for others the bound."""
+    def _likely(self, heard: EncoderOutput, most: int) -> int:
+        """Tokens of at most ``most`` that are enough for English of the longest row; ``most`` for others."""
         english = not self.tokens.multilingual or self.tokens.languages.get("en") in heard.given[0].tolist()
-        bound = max(heard.most, default=0) if heard.most else self.tokens.end
-        return usual_tokens(bound) if english else bound
+        return min(most, usual_tokens(max(heard.most))) if english and heard.most else most
 
     def _searched(
         self,
